@@ -92,6 +92,13 @@ def wrong_answers(answers: Mapping[str, object]) -> Iterator[str]:
         yield f"__package is {_shown(answers['__package'])}: leave it out, it follows from project_slug."
 
 
+def chosen(answers: Mapping[str, object]) -> str:
+    """Return the answers that files depend on, as ``question=answer`` with spaces between."""
+    choices = {question: answers[question] for question in _choices()}
+    pairs = {"package": package(answers), **choices}
+    return " ".join(f"{question}={answer}" for question, answer in pairs.items())
+
+
 def quoted(answer: str) -> str:
     """Return a string literal that TOML, YAML and JSON all read as exactly ``answer``."""
     return json.dumps(answer, ensure_ascii=False)
@@ -108,7 +115,7 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        filters: tuple[Callable[..., object], ...] = (checked, package, quoted, markdown)
+        filters: tuple[Callable[..., object], ...] = (checked, package, chosen, quoted, markdown)
         environment.filters.update({function.__name__: function for function in filters})
 
 
@@ -131,7 +138,7 @@ def _wrong_text(question: str, answer: str) -> Iterator[str]:
 
 def _wrong_slug(slug: str) -> Iterator[str]:
     name = slug.lower().replace("-", "_")
-    if not SLUG.fullmatch(slug):
+    if slug.strip() and not SLUG.fullmatch(slug):
         yield (
             f"project_slug is {_shown(slug)}: begin with a small letter, go on with small letters and "
             'digits, words joined by single dashes, as in "penguin-weights".'

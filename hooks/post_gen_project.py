@@ -1,0 +1,77 @@
+"""Keep what the answers ask for, drop the rest, and say what to run next.
+
+An option owns whole files, and PIECES says which; nothing is moved, renamed or edited. Only modules
+that Python has loaded by itself are imported: ``json`` or ``typing`` would double this hook's time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+CHOSEN = "{{ cookiecutter | chosen }}"
+"""The answers that files depend on, as ``question=answer`` with spaces between."""
+
+PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "src/{package}/serving": ("serving", ("fastapi", "flask")),
+    "src/{package}/serving/asgi.py": ("serving", ("fastapi",)),
+    "src/{package}/serving/wsgi.py": ("serving", ("flask",)),
+    "config/serving.yaml": ("serving", ("fastapi", "flask")),
+    "docs/guides/serving.md": ("serving", ("fastapi", "flask")),
+    "tests/test_api.py": ("serving", ("fastapi", "flask")),
+}
+"""Each file or folder that depends on an answer: the question, and the answers that keep it."""
+
+
+def main() -> None:
+    """Prune the project in the current folder and print the next steps."""
+    answers = dict(pair.split("=", 1) for pair in CHOSEN.split())
+    prune(os.getcwd(), answers)
+    print(next_steps(os.getcwd(), answers))
+
+
+def prune(project: str, answers: dict[str, str]) -> None:
+    """Remove the pieces that the answers do not keep, and the folders which that leaves empty.
+
+    Exits with a message where PIECES names a path that the template does not have.
+    """
+    paths = {piece: os.path.join(project, piece.format_map(answers)) for piece in PIECES}
+    for piece, path in paths.items():
+        if not os.path.exists(path):
+            sys.exit(
+                f"PIECES names {piece}, which the template lacks: correct hooks/post_gen_project.py."
+            )
+    for piece, (option, values) in PIECES.items():
+        if answers[option] not in values and os.path.exists(paths[piece]):
+            remove(paths[piece])
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all in it, and the parents that this leaves empty."""
+    for folder, _, files in os.walk(path, topdown=False):
+        for file in files:
+            os.remove(os.path.join(folder, file))
+        os.rmdir(folder)
+    if os.path.exists(path):
+        os.remove(path)
+    parent = os.path.dirname(path)
+    if not os.listdir(parent):
+        os.removedirs(parent)
+
+
+def next_steps(project: str, answers: dict[str, str]) -> str:
+    """Return the commands that lead from a new project to its first predictions."""
+    folder = os.path.relpath(project, os.environ.get("PWD") or project)
+    last = "make predict" if answers["serving"] == "none" else "make serve"
+    return "\n".join(
+        [
+            f"  cd {project if folder.startswith(os.curdir) else folder}",
+            "  make setup",
+            "  make pipeline",
+            f"  {last}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
