@@ -1,0 +1,41 @@
+"""Fixtures: ``bake`` gives a project for some answers, ``oven`` bakes in ways that must not be shared."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from baking import BakedProject, Oven
+
+Bake = Callable[..., BakedProject]
+
+
+def pytest_configure() -> None:
+    """Let the tests find uv, ruff and the rest, also where the suite was not started by ``uv run``."""
+    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], str(Path(sys.executable).parent)])
+
+
+@pytest.fixture(scope="session")
+def bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
+    """Bake once for each set of answers; the result is shared, so tests only read it."""
+    oven = Oven(tmp_path_factory.mktemp("baked"))
+    baked: dict[frozenset[tuple[str, str]], BakedProject] = {}
+
+    def bake(**answers: str) -> BakedProject:
+        key = frozenset(answers.items())
+        if key not in baked:
+            baked[key] = oven.bake(answers)
+        return baked[key]
+
+    return bake
+
+
+@pytest.fixture
+def oven(tmp_path: Path) -> Oven:
+    """Bake into a folder of the test's own."""
+    folder = tmp_path / "oven"
+    folder.mkdir()
+    return Oven(folder)

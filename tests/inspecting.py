@@ -1,0 +1,141 @@
+"""What can be said of one file of a generated project by looking at it.
+
+Every function depends on its arguments alone and remembers its results, so a content that many
+combinations share is looked at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+LEFTOVER = re.compile(r"\{\{ ?cookiecutter|cookiecutter\.\w+|# ?\{%|\{% ")
+
+LINK = re.compile(r"\]\((?!\w+:|#)<?([^)\s#>]+)")
+"""The target of a Markdown link that leads to another file."""
+
+MENTION = re.compile(
+    r"(?<![\w./$<>{}-])((?:config|docs|notebooks|scripts|src|tests|data/raw|\.github)/[\w./-]*\w)"
+)
+"""A path of the project in the middle of a text, a command or a recipe."""
+
+COPIED = re.compile(r"^COPY (?:--\S+ )*(.+) \S+$", re.MULTILINE)
+"""The sources of a Dockerfile's COPY."""
+
+MADE = (".venv/", "uv.lock")
+"""What a project's own commands make; its texts may speak of that before it is there."""
+
+PROSE = {".md", ".toml", ".yaml", ".yml", ".ipynb", ".sh", ".html", ""}
+"""Suffixes of the files whose every word counts; in Python only the imports do."""
+
+ONLY_FOR: dict[tuple[str, str], str] = {
+    ("license", "MIT"): r"\bMIT\b",
+    ("license", "Apache-2.0"): r"\bApache\b",
+    ("license", "BSD-3-Clause"): r"\bBSD\b",
+    ("serving", "fastapi"): r"(?i)\b(fastapi|starlette|uvicorn|asgi)\b",
+    ("serving", "flask"): r"(?i)\b(flask|granian|wsgi)\b",
+}
+"""Words that only a project with this answer may contain."""
+
+
+@cache
+def parse(file: str, text: str) -> None:
+    """Parse a file by its suffix; raises that parser's error."""
+    parser = PARSERS.get(PurePosixPath(file).suffix)
+    if parser:
+        parser(text)
+
+
+@cache
+def leftovers(text: str) -> list[str]:
+    """Return what cookiecutter should have rendered."""
+    return LEFTOVER.findall(text)
+
+
+@cache
+def references(file: str, text: str) -> frozenset[str]:
+    """Return the paths of the project, relative to its root, that a file speaks of."""
+    path = PurePosixPath(file)
+    found = set(MENTION.findall(text))
+    if path.suffix == ".md":
+        found.update(resolved(path.parent, target) for target in LINK.findall(text))
+    if path.name.startswith("Dockerfile"):
+        found.update(source for sources in COPIED.findall(text) for source in sources.split())
+    return frozenset(found)
+
+
+def missing(paths: Iterable[str], files: frozenset[str]) -> list[str]:
+    """Return the paths that are neither a file, nor a folder with files, nor made by running."""
+    there = _with_folders(files)
+    return sorted(path for path in paths if path.rstrip("/") not in there and not path.startswith(MADE))
+
+
+@cache
+def foreign_words(file: str, text: str, answers: frozenset[tuple[str, str]]) -> list[str]:
+    """Return words that belong to an answer which was not given."""
+    if PurePosixPath(file).suffix == ".py":
+        text = "\n".join(imported_modules(text))
+    elif PurePosixPath(file).suffix not in PROSE:
+        return []
+    return [
+        match.group()
+        for answer, words in ONLY_FOR.items()
+        if answer not in answers
+        for match in re.finditer(words, text)
+    ]
+
+
+def imported_modules(source: str) -> Iterator[str]:
+    """Yield the name of every module that Python source imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def resolved(folder: PurePosixPath, target: str) -> str:
+    """Return where a link in ``folder`` leads, relative to the project."""
+    parts: list[str] = []
+    for part in (folder / target).parts:
+        if part == "..":
+            assert parts, f"{target} leads out of the project"
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+@cache
+def _with_folders(files: frozenset[str]) -> frozenset[str]:
+    return files.union(parent.as_posix() for file in files for parent in PurePosixPath(file).parents)
+
+
+def _parse_yaml(text: str) -> None:
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for _ in yaml.load_all(text, loader):
+        pass
+
+
+def _parse_notebook(text: str) -> None:
+    for cell in json.loads(text)["cells"]:
+        if cell["cell_type"] == "code":
+            ast.parse("".join(line for line in cell["source"] if not line.startswith("%")))
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    ".ipynb": _parse_notebook,
+    ".json": json.loads,
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".yaml": _parse_yaml,
+    ".yml": _parse_yaml,
+}
