@@ -38,9 +38,7 @@ def prune(project: str, answers: dict[str, str]) -> None:
     paths = {piece: os.path.join(project, piece.format_map(answers)) for piece in PIECES}
     for piece, path in paths.items():
         if not os.path.exists(path):
-            sys.exit(
-                f"PIECES names {piece}, which the template lacks: correct hooks/post_gen_project.py."
-            )
+            sys.exit(f"PIECES names {piece}, which the template lacks: correct hooks/post_gen_project.py.")
     for piece, (option, values) in PIECES.items():
         if answers[option] not in values and os.path.exists(paths[piece]):
             remove(paths[piece])

@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from cookiecutter.main import cookiecutter
+from running import environment
 
 TEMPLATE = Path(__file__).parents[1]
 SKELETON = TEMPLATE / "{{cookiecutter.project_slug}}"
@@ -60,20 +61,22 @@ class BakedProject:
         """What pyproject.toml says."""
         return tomllib.loads(self.texts["pyproject.toml"])
 
-    def run(self, *command: str, **environment: str) -> str:
+    def run(self, *command: str, **variables: str) -> str:
         """Run a command in the project and return what it printed.
 
-        Raises ``AssertionError`` with all of that where the command fails.
+        Raises ``AssertionError`` with all of that where the command fails, and ``TimeoutExpired``
+        after 15 minutes.
         """
         done = subprocess.run(
             command,
             cwd=self.path,
-            env={**plain_environment(), **environment},
+            env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
+            timeout=900,
         )
         assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
         return done.stdout
@@ -134,20 +137,3 @@ def skeleton_files() -> list[str]:
         check=True,
     ).stdout
     return sorted(file for file in set(listed.split("\0")) if file and (SKELETON / file).exists())
-
-
-def plain_environment() -> dict[str, str]:
-    """Return the environment without what this suite's own virtual environment put there."""
-    return {name: value for name, value in os.environ.items() if name not in OURS}
-
-
-OURS = {
-    "VIRTUAL_ENV",
-    "UV",
-    "UV_RUN_RECURSION_DEPTH",
-    "PYTHONPATH",
-    "MAKEFLAGS",
-    "MAKELEVEL",
-    "MFLAGS",
-    "API_KEYS",
-}

@@ -1,0 +1,43 @@
+"""Files without a template tag are copied, which is most of a bake's speed; the others are rendered."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatch
+
+import pytest
+from baking import SKELETON, TEMPLATE, skeleton_files
+
+PATTERNS: list[str] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))[
+    "_copy_without_render"
+]
+
+
+def is_copied(file: str) -> bool:
+    return any(fnmatch(file, pattern) for pattern in PATTERNS)
+
+
+def has_tags(file: str) -> bool:
+    content = (SKELETON / file).read_bytes()
+    return b"{{ cookiecutter." in content or b"# {%" in content
+
+
+def test_no_copied_file_has_a_template_tag() -> None:
+    assert [file for file in skeleton_files() if is_copied(file) and has_tags(file)] == []
+
+
+def test_every_rendered_file_has_a_template_tag() -> None:
+    assert [file for file in skeleton_files() if not is_copied(file) and not has_tags(file)] == []
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_pattern_matches_a_file_and_no_folder(pattern: str) -> None:
+    files = skeleton_files()
+    folders = {parent for file in files for parent in parents(file)}
+    assert [file for file in files if fnmatch(file, pattern)] != []
+    assert [folder for folder in folders if fnmatch(folder, pattern)] == []
+
+
+def parents(file: str) -> list[str]:
+    parts = file.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]

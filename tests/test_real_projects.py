@@ -1,0 +1,102 @@
+"""A covering array of projects is installed and does what its README says, on several Pythons.
+
+Every project is called and described by awkward texts, so these too go through every tool.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from baking import BakedProject
+from combinations import covering_array, every_combination, label, options
+from conftest import Bake
+from interpreters import as_version, installed, interpreter_for, version_of
+from running import predict, served, unseen_penguin
+
+from answers import DEPENDENCIES
+
+AWKWARD = {
+    "project_name": 'Pingüine "№ 1" & Co. <b>',
+    "project_slug": "awkward-penguins",
+    "description": r"How heavy is a penguin? It's 100% \ *more* than `this`: {that} # [and] ${so} on",
+    "author": "Zoë O'Brien & 機械",
+}
+
+ARRAY = covering_array(every_combination())
+KEY = "a-key-for-the-tests"
+
+
+@pytest.fixture(scope="module")
+def trained(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
+    """Set a project up, hold it against its own checks, and train its model."""
+    project = bake(**AWKWARD, **request.param)
+    for target in ("setup", "lint", "test", "pipeline"):
+        project.run("make", target, UV_PYTHON=str(interpreter_for(request.param["python_version"])))
+    return project
+
+
+def combinations_where(serves: bool) -> pytest.MarkDecorator:
+    """Run a test for each combination of the array that has a server, or has none."""
+    some = [combination for combination in ARRAY if (combination["serving"] != "none") is serves]
+    return pytest.mark.parametrize("trained", some, indirect=True, ids=label)
+
+
+@pytest.mark.slow
+@combinations_where(serves=True)
+def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) -> None:
+    row = unseen_penguin(trained.answers["task"])
+    with served(trained.path, KEY) as address:
+        status, answer = predict(address, KEY, row)
+        assert status == 200, answer
+        assert answer["model_version"] == "v1"
+        assert_adelie_of_3750_grams(answer["predictions"])
+        assert predict(address, None, row)[0] == 401
+        assert predict(address, f"{KEY}x", row)[0] == 401
+        assert predict(address, KEY, {**row, "island": "Atlantis"})[0] == 422
+
+
+@pytest.mark.slow
+@combinations_where(serves=False)
+def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject) -> None:
+    before = BakedProject(trained.path, {}).digests
+    trained.run("make", "predict")
+    assert BakedProject(trained.path, {}).digests != before
+
+
+@pytest.mark.slow
+def test_no_project_can_be_called_like_a_module_that_it_installs(bake: Bake) -> None:
+    names = "from importlib.metadata import packages_distributions as all; print(*all())"
+    taken: set[str] = set()
+    for serving in options()["serving"]:
+        project = bake(**AWKWARD, serving=serving)
+        project.run("uv", "sync", "--all-extras", "--all-groups", UV_PYTHON=str(interpreter_for("3.11")))
+        taken.update(project.run("uv", "run", "--no-sync", "python", "-c", names).split())
+    public = {name.lower() for name in taken if name.isidentifier() and not name.startswith("_")}
+    assert public - {"awkward_penguins"} - DEPENDENCIES == set()
+
+
+def test_the_oldest_and_the_newest_python_that_can_be_asked_for_are_really_used() -> None:
+    offered = [as_version(version) for version in options()["python_version"]]
+    here = [version for version in installed() if min(offered) <= version <= max(offered)]
+    used = {version_of(interpreter_for(combination["python_version"])) for combination in ARRAY}
+    assert {min(here), max(here)} <= used
+
+
+def test_a_python_that_is_not_here_is_replaced_by_a_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {(3, 11): installed()[max(installed())], (3, 13): installed()[max(installed())]}
+    monkeypatch.setattr("interpreters.installed", lambda: found)
+    assert interpreter_for("3.12") == found[(3, 13)]
+    with pytest.raises(LookupError, match=r"No Python 3\.14"):
+        interpreter_for("3.14")
+
+
+def assert_adelie_of_3750_grams(predictions: list[dict[str, object]]) -> None:
+    """Hold the prediction for the first penguin of the table against what it was."""
+    assert len(predictions) == 1, json.dumps(predictions)
+    prediction = predictions[0]
+    if "label" in prediction:
+        assert prediction["label"] == "Adelie"
+    else:
+        assert isinstance(prediction["value"], float)
+        assert 3000 < prediction["value"] < 4500
