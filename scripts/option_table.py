@@ -51,8 +51,9 @@ def table() -> str:
 
 
 def choice(value: str, label: str) -> str:
-    """Return one answer with its label, without saying the same twice."""
-    return f"`{value}`" if label == value else f"`{value}` ({label})"
+    """Return one answer and what its label adds to it."""
+    meaning = label.rpartition(": ")[2]
+    return f"`{value}`" if label == value else f"`{value}`: {meaning}"
 
 
 if __name__ == "__main__":
