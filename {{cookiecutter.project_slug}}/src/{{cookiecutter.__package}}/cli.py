@@ -1,0 +1,123 @@
+"""One command a stage; each hands over to the module that does the work."""
+
+import importlib
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .config import Project, find_project
+from .errors import ProjectError
+from .utils.logger import configure_logging
+
+DATA_LOG = "data_processing.log"
+TRAINING_LOG = "training.log"
+INFERENCE_LOG = "inference.log"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+def main() -> None:
+    """Run the command line; a `ProjectError` is printed alone and gives its exit code."""
+    try:
+        app()
+    except ProjectError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def data() -> None:
+    """Load the raw files, check each row against config/schema.yaml, and split them."""
+    from .data_processing.preparation import prepare_data
+
+    prepare_data(_open_project(DATA_LOG))
+
+
+@app.command()
+def explore() -> None:
+    """Describe the raw data in reports/tables and reports/figures/data."""
+    from rich.console import Console
+
+    from .data_processing.exploration import explore_data
+    from .utils.tables import table_from_frame
+
+    project = _open_project(DATA_LOG)
+    Console().print(table_from_frame(explore_data(project).statistics))
+
+
+@app.command()
+def train() -> None:
+    """Train what config/model.yaml says and write models/candidate."""
+    from .modeling.training import train_model
+
+    train_model(_open_project(TRAINING_LOG))
+
+
+@app.command()
+def evaluate() -> None:
+    """Measure the candidate on rows it never saw; write reports/."""
+    from .modeling.evaluation import evaluate_model
+
+    evaluate_model(_open_project(TRAINING_LOG))
+
+
+@app.command()
+def promote(
+    new_schema: Annotated[
+        bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")
+    ] = False,
+) -> None:
+    """Make the candidate a version and move models/latest to it, if the gate lets it."""
+    from .modeling.promotion import promote_model
+
+    version = promote_model(_open_project(TRAINING_LOG), new_schema)
+    typer.echo(f"models/latest is now {version}")
+
+
+@app.command()
+def pipeline() -> None:
+    """Run data, train, evaluate and promote; the same model again counts as success."""
+    from .modeling.pipeline import run_pipeline
+
+    typer.echo(run_pipeline(_open_project(TRAINING_LOG)))
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv or .parquet file.")],
+    output: Annotated[Path, typer.Option(help="Where to write; .csv or .parquet.")],
+) -> None:
+    """Score the rows of a file with models/latest."""
+    from .modeling.prediction import predict_file
+
+    summary = predict_file(_open_project(INFERENCE_LOG), source, output)
+    typer.echo(f"{summary.version}: {summary.scored} rows scored, {summary.refused} refused, written to {output}")
+
+
+@app.command()
+def models() -> None:
+    """List the versions, their metrics, and which is latest."""
+    from rich.console import Console
+
+    from .modeling.listing import list_versions
+
+    Console().print(list_versions(_open_project()))
+
+
+def _open_project(log_name: str | None = None) -> Project:
+    project = find_project()
+    configure_logging(project.logs / log_name if log_name else None)
+    return project
+
+
+def _add_optional_commands() -> None:
+    # The package may have been generated without serving.
+    if find_spec(".serving", __package__) is not None:
+        serve = importlib.import_module(".serving.command", __package__).serve
+        app.command()(serve)
+
+
+_add_optional_commands()

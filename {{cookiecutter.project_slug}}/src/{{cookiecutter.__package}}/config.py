@@ -1,0 +1,254 @@
+"""Typed settings, read from `config/` at the project's root."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ProjectError
+from .schema import Schema
+
+ROOT_VARIABLE = "PROJECT_ROOT"
+_MARKER = Path("config") / "schema.yaml"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of every settings model: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSettings(Settings):
+    """How the raw files are written."""
+
+    files: str = "*"
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Literal["utf8", "utf8-lossy"] = "utf8"
+    decimal_comma: bool = False
+    null_values: tuple[str, ...] = ("", "NA", "NaN", "null")
+
+
+class ValidationSettings(Settings):
+    """What happens to rows that break the schema."""
+
+    maximum_rejected_share: Share = 0.05
+    duplicates: Literal["reject", "keep"] = "reject"
+
+
+class SplitSettings(Settings):
+    """Shares of the rows that are kept from training."""
+
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def leave_rows_for_training(self) -> Self:
+        """Refuse shares that leave nothing to train on."""
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must leave a share for training")
+        return self
+
+
+class PathSettings(Settings):
+    """Artifact folders, relative to the project's root."""
+
+    raw: Path = Path("data/raw")
+    interim: Path = Path("data/interim")
+    processed: Path = Path("data/processed")
+    models: Path = Path("models")
+    reports: Path = Path("reports")
+    logs: Path = Path("logs")
+
+
+class PipelineSettings(Settings):
+    """`config/pipeline.yaml`."""
+
+    source: SourceSettings = SourceSettings()
+    validation: ValidationSettings = ValidationSettings()
+    split: SplitSettings = SplitSettings()
+    paths: PathSettings = PathSettings()
+
+
+class DerivedFeature(Settings):
+    """A numeric feature computed from other numeric columns."""
+
+    name: str
+    operation: Literal["ratio", "product", "difference", "log1p"]
+    columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+
+    @model_validator(mode="after")
+    def match_operands(self) -> Self:
+        """Refuse an operation with the wrong number of columns."""
+        wanted = 1 if self.operation == "log1p" else 2
+        if len(self.columns) != wanted:
+            raise ValueError(f"{self.operation} takes {wanted} column(s), not {len(self.columns)}")
+        return self
+
+
+class SelectionSettings(Settings):
+    """Which engineered features reach the estimator."""
+
+    method: Literal["none", "variance", "k_best"] = "variance"
+    k: Annotated[int, Field(ge=1)] = 10
+
+
+class FeatureSettings(Settings):
+    """How columns become features."""
+
+    derived: tuple[DerivedFeature, ...] = ()
+    selection: SelectionSettings = SelectionSettings()
+
+
+class SearchSettings(Settings):
+    """Random search over hyperparameters; `trials: 0` turns it off."""
+
+    trials: Annotated[int, Field(ge=0)] = 0
+    space: dict[str, dict[str, list[Any]]] = {}
+
+
+class ParitySettings(Settings):
+    """How far the ONNX model may be from the scikit-learn model it was made from.
+
+    `tolerance` is absolute for probabilities and relative to the target's standard deviation for
+    values; at most `maximum_share` of the held-out rows may be further apart.
+    """
+
+    tolerance: Annotated[float, Field(gt=0)] = 1e-4
+    maximum_share: Share = 0.001
+
+
+class GateSettings(Settings):
+    """What a candidate must reach before it becomes `latest`."""
+
+    metric: str
+    minimum: float
+
+
+class ModelSettings(Settings):
+    """`config/model.yaml`."""
+
+    estimator: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    hyperparameters: dict[str, dict[str, Any]] = {}
+    features: FeatureSettings = FeatureSettings()
+    search: SearchSettings = SearchSettings()
+    parity: ParitySettings = ParitySettings()
+    gate: GateSettings
+
+
+_SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project on disk: its root, its settings and where its artifacts live."""
+
+    root: Path
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The columns, from `config/schema.yaml`."""
+        return read_settings(self.root, "schema.yaml", Schema)
+
+    @cached_property
+    def pipeline(self) -> PipelineSettings:
+        """The settings of `config/pipeline.yaml`."""
+        return read_settings(self.root, "pipeline.yaml", PipelineSettings)
+
+    @cached_property
+    def model(self) -> ModelSettings:
+        """The settings of `config/model.yaml`."""
+        return read_settings(self.root, "model.yaml", ModelSettings)
+
+    @property
+    def raw(self) -> Path:
+        """Folder of the raw files."""
+        return self.root / self.pipeline.paths.raw
+
+    @property
+    def rejected(self) -> Path:
+        """Folder of the rows that broke the schema."""
+        return self.root / self.pipeline.paths.interim / "rejected"
+
+    @property
+    def splits(self) -> Path:
+        """Folder of the training, validation and test rows."""
+        return self.root / self.pipeline.paths.processed / "splits"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the candidate and the versions."""
+        return self.root / self.pipeline.paths.models
+
+    @property
+    def candidate(self) -> Path:
+        """Folder of the model that `train` wrote last."""
+        return self.models / "candidate"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of metrics, figures and tables."""
+        return self.root / self.pipeline.paths.reports
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the log files."""
+        return self.root / self.pipeline.paths.logs
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The project that `PROJECT_ROOT`, or else `start` or a folder above it, belongs to.
+
+    Raises:
+        ProjectError: no folder on the way up holds `config/schema.yaml`.
+    """
+    named = os.environ.get(ROOT_VARIABLE)
+    if named:
+        root = Path(named).resolve()
+        if not (root / _MARKER).is_file():
+            raise ProjectError(f"{ROOT_VARIABLE} is {root}, which has no {_MARKER.as_posix()}; set it to the project.")
+        return Project(root)
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / _MARKER).is_file():
+            return Project(folder)
+    raise ProjectError(
+        f"No {_MARKER.as_posix()} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}."
+    )
+
+
+def read_settings(root: Path, name: str, model: type[_SettingsModel]) -> _SettingsModel:
+    """Read and check `config/<name>`.
+
+    Raises:
+        ProjectError: the file is missing, is not YAML, or has a wrong or unknown setting.
+    """
+    path = root / "config" / name
+    shown = f"config/{name}"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ProjectError(f"{shown} is missing; restore it (git checkout {shown}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ProjectError(f"{shown} is not valid YAML: {reason}") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ProjectError(f"{shown} has wrong settings:\n{describe_errors(error)}") from error
+
+
+def describe_errors(error: ValidationError) -> str:
+    """One line for each setting that pydantic refused: where, why, and what was found."""
+    lines = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"]) or "the file"
+        lines.append(f"  {place}: {item['msg']} (found {item['input']!r:.60})")
+    return "\n".join(lines)

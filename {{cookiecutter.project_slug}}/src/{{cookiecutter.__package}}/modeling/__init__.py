@@ -1,0 +1,1 @@
+"""Training, evaluation, export, versions and prediction."""

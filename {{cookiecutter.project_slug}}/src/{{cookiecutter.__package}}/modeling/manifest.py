@@ -1,0 +1,116 @@
+"""What a model says of itself: the file `manifest.json` beside its artifacts."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..config import DerivedFeature, describe_errors
+from ..errors import ProjectError
+from ..schema import Schema
+from ..utils.files import hash_file
+
+MANIFEST_FILE = "manifest.json"
+ONNX_FILE = "model.onnx"
+SKOPS_FILE = "model.skops"
+
+Runtime = Literal["onnx", "sklearn"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ArtifactRecord(_Record):
+    """A file of the version: its hash and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class DataRecord(_Record):
+    """The data that the model was made from: hash of the raw files, rows by split, rows rejected."""
+
+    sha256: str
+    rows: dict[str, int]
+    rejected: int
+
+
+class ParityRecord(_Record):
+    """How far ONNX and scikit-learn were apart on held-out rows.
+
+    `largest_difference` has the unit of `ParitySettings.tolerance`; `label_changes` counts rows.
+    """
+
+    rows: int
+    largest_difference: float
+    share_beyond_tolerance: float
+    label_changes: int
+    passed: bool
+    reason: str = ""
+
+
+class Manifest(_Record):
+    """A candidate or a version.
+
+    `labels` are the classes in the order of the probabilities, empty for a regression. `version`,
+    `created_at` and `metrics` are absent from a candidate.
+    """
+
+    version: str | None = None
+    created_at: str | None = None
+    table: Schema
+    derived: tuple[DerivedFeature, ...]
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    estimator: str
+    hyperparameters: dict[str, Any]
+    seed: int
+    runtime: Runtime
+    parity: ParityRecord
+    data: DataRecord
+    environment: dict[str, str]
+    metrics: dict[str, dict[str, float]] = {}
+    files: dict[str, ArtifactRecord]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a candidate or a version.
+
+    Raises:
+        ProjectError: it is missing or damaged.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ProjectError(f"No model in {folder}: {MANIFEST_FILE} cannot be read.") from error
+    except ValidationError as error:
+        raise ProjectError(f"{path} is damaged:\n{describe_errors(error)}") from error
+
+
+def manifest_json(manifest: Manifest) -> Any:
+    """The manifest as a JSON value."""
+    return json.loads(manifest.model_dump_json())
+
+
+def describe_artifacts(folder: Path, names: list[str]) -> dict[str, ArtifactRecord]:
+    """Hash and size of the files `names` in `folder`."""
+    return {
+        name: ArtifactRecord(sha256=hash_file(folder / name), bytes=(folder / name).stat().st_size) for name in names
+    }
+
+
+def check_artifacts(folder: Path, manifest: Manifest) -> None:
+    """Compare each file with the hash in the manifest.
+
+    Raises:
+        ProjectError: a file is missing or is not the one that was written.
+    """
+    for name, record in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ProjectError(f"{path} is missing; restore the version or roll back to another one.")
+        if hash_file(path) != record.sha256:
+            raise ProjectError(f"{path} is not the file its manifest describes (sha256 differs); it is not loaded.")

@@ -1,0 +1,28 @@
+"""The whole way from raw files to `latest`, in one call."""
+
+from ..config import Project
+from ..data_processing.preparation import prepare_data
+from .evaluation import evaluate_model
+from .promotion import promote_model
+from .registry import Registry
+from .training import train_model
+
+
+def run_pipeline(project: Project) -> str:
+    """Run `data`, `train`, `evaluate` and `promote`; one line that says what became of it.
+
+    A candidate whose files are those of `latest` is not compared with itself: nothing changed, and
+    nothing is promoted.
+
+    Raises:
+        PromotionRefusedError: the candidate differs from `latest` and is not good enough.
+        ProjectError: a stage could not finish.
+    """
+    prepare_data(project)
+    candidate = train_model(project)
+    evaluate_model(project)
+    registry = Registry(project.models)
+    latest = registry.latest()
+    if latest is not None and registry.manifest(latest).files == candidate.files:
+        return f"models/latest stays {latest}: the same data and settings gave the same model"
+    return f"models/latest is now {promote_model(project)}"

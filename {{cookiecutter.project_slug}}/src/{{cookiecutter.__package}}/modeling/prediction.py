@@ -1,0 +1,110 @@
+"""The `predict` stage: a file in, the same rows with predictions out, in batches."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from ..config import Project
+from ..data_processing.cleaning import CheckedRows, check_rows
+from ..data_processing.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from ..errors import ProjectError
+from ..features.columns import columns_from_frame
+from ..utils.files import staged_folder
+from ..utils.logger import get_logger
+from ..utils.progress import track
+from .predictor import Predictor, load_predictor
+from .registry import Registry
+
+_BATCH_ROWS = 50_000
+_ERROR = "error"
+
+_logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What a batch came to: the version that scored, rows scored, rows that broke the schema."""
+
+    version: str
+    scored: int
+    refused: int
+
+
+def load_latest(project: Project) -> Predictor:
+    """The model in `models/latest`.
+
+    Raises:
+        ProjectError: none was promoted, or it is damaged.
+    """
+    registry = Registry(project.models)
+    version = registry.latest()
+    if version is None:
+        raise ProjectError(f"No model was promoted in {project.models} yet; run the `pipeline` command first.")
+    return load_predictor(registry.folder(version), threads=0)
+
+
+def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
+    """Score the rows of a CSV, TSV or Parquet file and write them, in order, to a CSV or Parquet file.
+
+    The output has the input's columns, then `prediction` and, for a classification, one
+    `probability <label>` a label. A row that breaks the schema gets no prediction; `error` says why.
+
+    Raises:
+        ProjectError: there is no model, or a file cannot be used.
+    """
+    if output.suffix.lower() not in (".csv", ".parquet"):
+        raise ProjectError(f"--output {output} must end in .csv or .parquet.")
+    predictor = load_latest(project)
+    table = predictor.manifest.table
+    raw = scan_table(source, project.pipeline.source)
+    with explain_polars_errors(source):
+        found = raw.collect_schema().names()
+    require_columns(source, found, list(table.features))
+    checked = check_rows(raw, table.features, decimal_comma=project.pipeline.source.decimal_comma)
+    kept = [name for name in found if name != ROW_NUMBER]
+    scored = refused = 0
+    with staged_folder(output.with_name(f".{output.name}.parts")) as parts, explain_polars_errors(source):
+        batches = checked.frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
+        for number, batch in enumerate(track(batches, "Predicting")):
+            result = _score_batch(predictor, checked, batch, kept)
+            bad = result[_ERROR].count()
+            scored, refused = scored + result.height - bad, refused + bad
+            result.write_parquet(parts / f"{number:08}.parquet", compression="lz4")
+    _join_parts(parts, output)
+    summary = BatchSummary(str(predictor.manifest.version), scored, refused)
+    _logger.info("%s scored %s rows into %s", summary.version, scored, output)
+    if refused:
+        _logger.warning("%s rows break the schema; see the column %r in %s", refused, _ERROR, output)
+    return summary
+
+
+def _score_batch(predictor: Predictor, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
+    frame = batch.with_columns(is_valid=checked.is_valid, error=checked.describe_broken()).with_row_index("place")
+    good = frame.filter("is_valid")
+    labels = predictor.manifest.labels
+    scores = predictor.predict(columns_from_frame(predictor.manifest.table, good.select(checked.typed())))
+    predictions = {"place": good["place"]}
+    if labels:
+        names = pl.Series(labels, dtype=pl.String)
+        predictions["prediction"] = names.gather(scores.argmax(axis=1)) if good.height else names.clear()
+        for place, label in enumerate(labels):
+            predictions[f"probability {label}"] = pl.Series(scores[:, place], dtype=pl.Float64)
+    else:
+        predictions["prediction"] = pl.Series(scores, dtype=pl.Float64)
+    errors = frame.select(*kept, "place", pl.when(pl.col(_ERROR) != "").then(pl.col(_ERROR)).alias(_ERROR))
+    joined = errors.join(pl.DataFrame(predictions), on="place", how="left", maintain_order="left")
+    return joined.select(*kept, *(name for name in predictions if name != "place"), _ERROR)
+
+
+def _join_parts(parts: Path, output: Path) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    whole = output.with_name(f".{output.name}.whole")
+    frame = pl.scan_parquet(sorted(parts.glob("*.parquet")))
+    if output.suffix.lower() == ".csv":
+        frame.sink_csv(whole)
+    else:
+        frame.sink_parquet(whole)
+    whole.replace(output)
+    shutil.rmtree(parts)

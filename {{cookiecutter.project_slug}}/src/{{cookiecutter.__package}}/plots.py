@@ -1,0 +1,133 @@
+"""Pictures of data and models; each function gives a figure, `save_figure` writes it."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from .utils.files import write_bytes
+
+_Numbers = NDArray[Any]
+
+_ACCENT = "#2a6f97"
+_CONTRAST = "#c8553d"
+_WIDE = 8.0
+_HIGH = 5.0
+_BINS = 10
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+    """Counts, (truth, prediction), as shares of each true label."""
+    size = max(_HIGH, 0.6 * len(labels) + 2)
+    figure, axes = _new_figure(size + 1, size)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for truth, prediction in np.ndindex(counts.shape):
+        color = "white" if shares[truth, prediction] > 0.5 else "black"
+        axes.text(prediction, truth, str(counts[truth, prediction]), ha="center", va="center", color=color)
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="Predicted", ylabel="True", title="Confusion matrix, test rows")
+    figure.colorbar(image, ax=axes, label="Share of the true label")
+    return figure
+
+
+def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
+    """How often a label is true, by the probability that the model gave it."""
+    figure, axes = _new_figure()
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
+    for place, label in enumerate(labels):
+        given = probabilities[:, place].astype(float)
+        bins = np.minimum((given * _BINS).astype(int), _BINS - 1)
+        filled = [number for number in range(_BINS) if np.any(bins == number)]
+        mean_given = [float(given[bins == number].mean()) for number in filled]
+        mean_true = [float((truth[bins == number] == place).mean()) for number in filled]
+        axes.plot(mean_given, mean_true, marker="o", label=label)
+    axes.set(xlabel="Predicted probability", ylabel="Share that is true", title="Calibration, test rows")
+    axes.legend()
+    return figure
+
+
+def plot_residuals(truth: _Numbers, values: _Numbers, target: str) -> Figure:
+    """Truth minus prediction, against the prediction."""
+    figure, axes = _new_figure()
+    axes.axhline(0, color="grey", linestyle="--")
+    axes.scatter(values, truth - values, s=14, alpha=0.6, color=_ACCENT)
+    axes.set(xlabel=f"Predicted {target}", ylabel="Residual", title="Residuals, test rows")
+    return figure
+
+
+def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Figure:
+    """Prediction against truth."""
+    figure, axes = _new_figure()
+    limits = [float(min(truth.min(), values.min())), float(max(truth.max(), values.max()))]
+    axes.plot(limits, limits, color="grey", linestyle="--", label="perfect")
+    axes.scatter(truth, values, s=14, alpha=0.6, color=_ACCENT)
+    axes.set(xlabel=f"True {target}", ylabel=f"Predicted {target}", title="Predictions, test rows")
+    axes.legend()
+    return figure
+
+
+def plot_importance(names: Sequence[str], losses: Sequence[float], metric: str, most: int = 20) -> Figure:
+    """What the metric loses when a column is shuffled, the `most` important columns."""
+    shown = list(zip(names, losses, strict=True))[:most][::-1]
+    figure, axes = _new_figure(high=max(3.0, 0.35 * len(shown) + 1.5))
+    axes.barh([name for name, _ in shown], [loss for _, loss in shown], color=_ACCENT)
+    axes.set(xlabel=f"Loss of {metric} when shuffled", title="Permutation importance, test rows")
+    return figure
+
+
+def plot_histogram(values: _Numbers, name: str) -> Figure:
+    """How a numeric column is distributed."""
+    figure, axes = _new_figure()
+    axes.hist(values, bins=30, color=_ACCENT)
+    axes.set(xlabel=name, ylabel="Rows", title=f"Distribution of {name}")
+    return figure
+
+
+def plot_counts(categories: Sequence[str], counts: Sequence[int], name: str) -> Figure:
+    """How often each category occurs."""
+    figure, axes = _new_figure(high=max(3.0, 0.35 * len(categories) + 1.5))
+    axes.barh(list(categories)[::-1], list(counts)[::-1], color=_ACCENT)
+    axes.set(xlabel="Rows", title=f"Distribution of {name}")
+    return figure
+
+
+def plot_missing(names: Sequence[str], shares: Sequence[float]) -> Figure:
+    """The share of missing values by column."""
+    figure, axes = _new_figure(high=max(3.0, 0.35 * len(names) + 1.5))
+    axes.barh(list(names)[::-1], list(shares)[::-1], color=_CONTRAST)
+    axes.set(xlabel="Share missing", xlim=(0, 1), title="Missing values")
+    return figure
+
+
+def plot_correlation(matrix: _Numbers, names: Sequence[str]) -> Figure:
+    """Pearson's correlation of each pair of numeric columns."""
+    size = max(_HIGH, 0.5 * len(names) + 2)
+    figure, axes = _new_figure(size + 1, size)
+    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+    if len(names) <= 15:
+        for row, column in np.ndindex(matrix.shape):
+            axes.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_title("Correlation")
+    figure.colorbar(image, ax=axes)
+    return figure
+
+
+def _new_figure(wide: float = _WIDE, high: float = _HIGH) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(wide, high), dpi=110, layout="constrained")
+    return figure, figure.add_subplot()

@@ -1,0 +1,92 @@
+"""The columns of the table: one description for validation, features, the API and drift."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["classification", "regression"]
+ColumnType = Literal["number", "integer", "boolean", "category"]
+Role = Literal["feature", "identifier", "ignored"]
+
+
+class Column(BaseModel):
+    """One column: its type, and what its values may be.
+
+    `minimum` and `maximum` are inclusive and belong to numbers and integers; `categories` belong to
+    categories.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ColumnType
+    role: Role = "feature"
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    description: str = ""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are numbers or integers."""
+        return self.type in ("number", "integer")
+
+    @model_validator(mode="after")
+    def check_limits(self) -> Self:
+        """Refuse limits that do not fit the type."""
+        if self.type == "category" and not self.categories:
+            raise ValueError("a category column needs its categories")
+        if self.type != "category" and self.categories:
+            raise ValueError(f"categories belong to type category, not {self.type}")
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("categories must differ from each other")
+        if not self.is_numeric and (self.minimum is not None or self.maximum is not None):
+            raise ValueError(f"minimum and maximum belong to numbers, not to type {self.type}")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError("minimum is above maximum")
+        return self
+
+
+class Schema(BaseModel):
+    """The table: its columns, which of them is predicted, and as what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    target: str
+    columns: Annotated[dict[str, Column], Field(min_length=2)]
+
+    @property
+    def features(self) -> dict[str, Column]:
+        """The columns that the model sees, by name, in the schema's order."""
+        return {
+            name: column
+            for name, column in self.columns.items()
+            if column.role == "feature" and name != self.target
+        }
+
+    @property
+    def identifiers(self) -> list[str]:
+        """The columns that name a row."""
+        return [name for name, column in self.columns.items() if column.role == "identifier"]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes of a classification, in the schema's order; empty for a regression."""
+        return self.columns[self.target].categories
+
+    @model_validator(mode="after")
+    def check_target(self) -> Self:
+        """Refuse a target that is missing or does not fit the task."""
+        target = self.columns.get(self.target)
+        if target is None:
+            raise ValueError(f"target {self.target!r} is not one of the columns")
+        if target.role != "feature":
+            raise ValueError(f"target {self.target!r} cannot be {target.role}; remove its role")
+        if self.task == "classification" and (target.type != "category" or len(target.categories) < 2):
+            raise ValueError(f"classification needs target {self.target!r} of type category with two or more categories")
+        if self.task == "regression" and not target.is_numeric:
+            raise ValueError(f"regression needs target {self.target!r} of type number or integer, not {target.type}")
+        if not self.features:
+            raise ValueError("no column is left as a feature")
+        return self
