@@ -15,7 +15,7 @@ setup: .venv/ready  ## make .venv with all that the other targets use
 .venv/ready: pyproject.toml
 	@command -v uv > /dev/null || test -x .venv/bin/uv || \
 		{ $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --quiet uv; }
-	$(UV) sync --quiet
+	$(UV) sync --quiet --compile-bytecode
 	@touch $@
 
 demo: setup  ## bake the default project, train it and print a prediction that came over HTTP

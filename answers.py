@@ -28,11 +28,18 @@ JINJA_OPENINGS = ("{{", "{%", "{#")
 
 DEPENDENCIES = frozenset(
     """
-    annotated_types anyio click fastapi flask granian joblib numpy onnx onnxruntime polars pydantic
-    pytest scikit_learn scipy skl2onnx sklearn skops starlette uvicorn yaml
+    annotated_doc annotated_types anyio ast_serialize blinker certifi click cloudpickle colorama
+    contourpy cycler dateutil dotenv fastapi flask flatbuffers fonttools google granian h11 httpcore
+    httptools httpx hypothesis idna iniconfig itsdangerous jinja2 joblib kiwisolver librt markdown_it
+    markdown_it_py markupsafe matplotlib mdurl ml_dtypes mpl_toolkits mypy mypy_extensions mypyc
+    narwhals numpy onnx onnxruntime opentelemetry opentelemetry_api packaging pathspec pil pillow pluggy
+    polars polars_runtime_32 prettytable prometheus_client protobuf py pydantic pydantic_core pygments
+    pylab pyparsing pytest python_dateutil python_dotenv pyyaml rich ruff scikit_learn scipy shellingham
+    skl2onnx sklearn skops sortedcontainers starlette threadpoolctl typer types_pyyaml typing_extensions
+    typing_inspection tzdata uvicorn uvloop watchfiles wcwidth websockets werkzeug yaml yaml_stubs
     """.split()
 )
-"""Distributions and top-level modules that a generated project installs; ``-`` is written ``_``."""
+"""Every distribution and module in a generated project's environment; ``-`` is written ``_``."""
 
 FOLDERS = frozenset(
     """

@@ -16,6 +16,7 @@ from combinations import (
     every_combination,
     label,
     neighbours,
+    options,
     pairs,
 )
 from conftest import Bake
@@ -72,18 +73,20 @@ def test_nothing_is_left_of_answers_that_were_not_given(project: BakedProject) -
     } == {}
 
 
-def test_ruff_has_nothing_to_say_of_any_file_of_any_combination(bake: Bake, tmp_path: Path) -> None:
-    versions: dict[str, list[str]] = {}
+@pytest.mark.parametrize("version", options()["python_version"])
+def test_ruff_has_nothing_to_say_of_any_file(version: str, bake: Bake, tmp_path: Path) -> None:
+    """Lay the distinct contents of each file into as many trees as it has contents, and check them all."""
+    contents: dict[str, list[str]] = {}
     for combination in every_combination():
         project = bake(**combination)
         for file, digest in project.digests.items():
-            if file.endswith(".py") and digest not in versions.setdefault(file, []):
-                versions[file].append(digest)
-                copy = tmp_path / str(len(versions[file])) / file
+            if file.endswith(".py") and digest not in contents.setdefault(file, []):
+                contents[file].append(digest)
+                copy = tmp_path / str(len(contents[file])) / file
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(project.path / file, copy)
     for tree in tmp_path.iterdir():
-        shutil.copyfile(project.path / "pyproject.toml", tree / "pyproject.toml")
+        shutil.copyfile(bake(python_version=version).path / "pyproject.toml", tree / "pyproject.toml")
     for command in (["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"]):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -25,7 +25,14 @@ ANSWERS = {
 def repository(tmp_path: Path) -> Path:
     """Return the template as a git repository, with what is not committed yet."""
     folder = tmp_path / "cookiecutter-mlops"
-    for name in ("cookiecutter.json", "answers.py", "hooks", "templates", SKELETON.name):
+    for name in (
+        "cookiecutter.json",
+        "answers.py",
+        "plain_templates.py",
+        "hooks",
+        "templates",
+        SKELETON.name,
+    ):
         copy = shutil.copytree if (TEMPLATE / name).is_dir() else shutil.copyfile
         (folder / name).parent.mkdir(exist_ok=True)
         copy(TEMPLATE / name, folder / name)
