@@ -1,0 +1,72 @@
+"""The command that serves the API."""
+
+import importlib
+import ipaddress
+import os
+import tempfile
+from typing import Annotated, Protocol, cast
+
+import typer
+
+from ..config import find_project, read_settings
+from ..errors import ProjectError
+from .keys import KEYS_VARIABLE, make_key, read_keys
+from .settings import SETTINGS_FILE, ServingSettings
+
+_ADAPTERS = {"fastapi": "asgi", "flask": "wsgi"}
+_MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class _Adapter(Protocol):
+    def run(self, host: str, port: int, workers: int) -> None: ...
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer.")] = None,
+) -> None:
+    """Serve predictions over HTTP until interrupted; options not given come from config/serving.yaml."""
+    project = find_project()
+    settings = read_settings(project.root, SETTINGS_FILE, ServingSettings)
+    host, port, workers = host or settings.host, port or settings.port, workers or settings.workers
+    _provide_keys(host)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    typer.echo(f"Documentation: {url}/docs")
+    if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
+        with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
+            os.environ[_MULTIPROCESS_VARIABLE] = folder
+            _adapter(settings.framework).run(host, port, workers)
+    else:
+        _adapter(settings.framework).run(host, port, workers)
+
+
+def _provide_keys(host: str) -> None:
+    """Make a key where only this machine can ask and none was given.
+
+    Raises:
+        ProjectError: none was given, and other machines can ask.
+    """
+    if read_keys(os.environ):
+        return
+    if not _is_loopback(host):
+        raise ProjectError(
+            f"{KEYS_VARIABLE} is empty, and other machines reach {host}: set {KEYS_VARIABLE} to one or more keys, "
+            "separated by commas, or serve on 127.0.0.1."
+        )
+    key = make_key()
+    # Workers are other processes, which read the keys from the environment.
+    os.environ[KEYS_VARIABLE] = key
+    typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _adapter(framework: str) -> _Adapter:
+    # By name, since a project has only one of the two modules.
+    return cast(_Adapter, importlib.import_module(f".{_ADAPTERS[framework]}", __package__))
