@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from baking import BakedProject, Oven
+from combinations import options
+from interpreters import interpreter_for
 
 Bake = Callable[..., BakedProject]
 
@@ -16,6 +18,12 @@ Bake = Callable[..., BakedProject]
 def pytest_configure() -> None:
     """Let the tests find uv, ruff and the rest, also where the suite was not started by ``uv run``."""
     os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], str(Path(sys.executable).parent)])
+
+
+def pytest_report_header() -> list[str]:
+    """Say which Pythons the real projects run on, since one that is not here is replaced by a newer one."""
+    versions = options()["python_version"]
+    return [f"projects for Python {version} run on {interpreter_for(version)}" for version in versions]
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,13 @@ def trained(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
     """Set a project up, hold it against its own checks, and train its model."""
     project = bake(**AWKWARD, **request.param)
     for target in ("setup", "lint", "test", "pipeline"):
-        project.run("make", target, UV_PYTHON=str(interpreter_for(request.param["python_version"])))
+        project.run("make", target, UV_PYTHON=python_of(project))
     return project
+
+
+def python_of(project: BakedProject) -> str:
+    """Return the Python that a project is run with."""
+    return str(interpreter_for(project.answers["python_version"]))
 
 
 def combinations_where(serves: bool) -> pytest.MarkDecorator:
@@ -47,7 +52,7 @@ def combinations_where(serves: bool) -> pytest.MarkDecorator:
 @combinations_where(serves=True)
 def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) -> None:
     row = unseen_penguin(trained.answers["task"])
-    with served(trained.path, KEY) as address:
+    with served(trained.path, KEY, UV_PYTHON=python_of(trained)) as address:
         status, answer = predict(address, KEY, row)
         assert status == 200, answer
         assert answer["model_version"] == "v1"
@@ -60,24 +65,23 @@ def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) 
 @pytest.mark.slow
 @combinations_where(serves=False)
 def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject) -> None:
-    before = BakedProject(trained.path, {}).digests
-    trained.run("make", "predict")
-    assert BakedProject(trained.path, {}).digests != before
+    trained.run("make", "predict", "OUTPUT=predictions.csv", UV_PYTHON=python_of(trained))
+    given = trained.path / "data" / "raw" / "penguins.csv"
+    predicted = trained.path / "predictions.csv"
+    assert predicted.read_bytes().count(b"\n") == given.read_bytes().count(b"\n")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("serving", options()["serving"])
 def test_no_project_can_be_called_like_something_that_it_installs(serving: str, bake: Bake) -> None:
-    project = bake(**AWKWARD, serving=serving)
-    project.run("uv", "sync", "--all-extras", "--all-groups", UV_PYTHON=str(interpreter_for("3.11")))
+    project = bake(**AWKWARD, serving=serving, python_version=options()["python_version"][0])
+    project.run("uv", "sync", "--all-extras", "--all-groups", UV_PYTHON=python_of(project))
     script = "from importlib.metadata import packages_distributions as all; print(all())"
-    modules: dict[str, list[str]] = ast.literal_eval(
-        project.run("uv", "run", "--no-sync", "python", "-c", script)
-    )
-    names = {
-        name.lower().replace("-", "_") for module, owners in modules.items() for name in (module, *owners)
-    }
-    public = {name for name in names if name.isidentifier() and not name.startswith("_")}
+    printed = project.run("uv", "run", "--no-sync", "python", "-c", script, UV_PYTHON=python_of(project))
+    owners: dict[str, list[str]] = ast.literal_eval(printed)
+    names = {*owners, *(distribution for each in owners.values() for distribution in each)}
+    normal = {name.lower().replace("-", "_") for name in names}
+    public = {name for name in normal if name.isidentifier() and not name.startswith("_")}
     assert public - {project.package} - DEPENDENCIES == set()
 
 
