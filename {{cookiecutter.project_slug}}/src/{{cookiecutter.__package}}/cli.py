@@ -39,13 +39,10 @@ def data() -> None:
 @app.command()
 def explore() -> None:
     """Describe the raw data in reports/tables and reports/figures/data."""
-    from rich.console import Console
-
     from .data_processing.exploration import explore_data
-    from .utils.tables import table_from_frame
+    from .utils.tables import print_table, table_from_frame
 
-    project = _open_project(DATA_LOG)
-    Console().print(table_from_frame(explore_data(project).statistics))
+    print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).statistics))
 
 
 @app.command()
@@ -100,11 +97,10 @@ def predict(
 @app.command()
 def models() -> None:
     """List the versions, their metrics, and which is latest."""
-    from rich.console import Console
-
     from .modeling.listing import list_versions
+    from .utils.tables import print_table
 
-    Console().print(list_versions(_open_project()))
+    print_table(list_versions(_open_project()))
 
 
 def _open_project(log_name: str | None = None) -> Project:

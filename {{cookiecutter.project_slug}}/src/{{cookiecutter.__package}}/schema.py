@@ -60,9 +60,7 @@ class Schema(BaseModel):
     def features(self) -> dict[str, Column]:
         """The columns that the model sees, by name, in the schema's order."""
         return {
-            name: column
-            for name, column in self.columns.items()
-            if column.role == "feature" and name != self.target
+            name: column for name, column in self.columns.items() if column.role == "feature" and name != self.target
         }
 
     @property
@@ -84,7 +82,9 @@ class Schema(BaseModel):
         if target.role != "feature":
             raise ValueError(f"target {self.target!r} cannot be {target.role}; remove its role")
         if self.task == "classification" and (target.type != "category" or len(target.categories) < 2):
-            raise ValueError(f"classification needs target {self.target!r} of type category with two or more categories")
+            raise ValueError(
+                f"classification needs target {self.target!r} of type category, with two or more categories"
+            )
         if self.task == "regression" and not target.is_numeric:
             raise ValueError(f"regression needs target {self.target!r} of type number or integer, not {target.type}")
         if not self.features:

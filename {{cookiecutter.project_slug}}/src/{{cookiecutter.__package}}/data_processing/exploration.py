@@ -41,7 +41,7 @@ def explore_data(project: Project) -> Profile:
     statistics = _describe_columns(schema, frame)
     write_bytes(project.reports / "tables" / "data_profile.csv", statistics.write_csv().encode())
     folder = project.reports / "figures" / "data"
-    figures = []
+    figures: list[Path] = []
     for name in track(frame.columns, "Drawing columns"):
         figures.append(folder / f"column_{len(figures):03}.png")
         values = frame[name].drop_nulls()

@@ -4,7 +4,7 @@ A split that follows from it never changes when rows are added, on any machine a
 of the engine; an engine's own `hash()` promises none of that.
 """
 
-import random
+import hashlib
 from collections.abc import Mapping
 
 import polars as pl
@@ -17,6 +17,7 @@ _TEXT_WORDS = 2
 _LOWER_BITS = 1 << 32
 _FRACTION_BITS = 53
 _MISSING = 0x9E3779B9
+_WORD_SEED = -1
 
 
 def identify_values(columns: Mapping[str, Column]) -> pl.Expr:
@@ -31,10 +32,9 @@ def identify_texts(names: list[str]) -> pl.Expr:
 
 def scramble(number: pl.Expr, seed: int) -> pl.Expr:
     """Another 64-bit number, in which each bit depends on many bits of the first."""
-    constants = random.Random(seed)
-    for _ in range(2):
+    for place in range(2):
         number = number ^ (number // pl.lit(_LOWER_BITS, dtype=pl.UInt64))
-        number = number * pl.lit(_odd_number(constants), dtype=pl.UInt64)
+        number = number * pl.lit(_odd_number(seed, place), dtype=pl.UInt64)
     return number
 
 
@@ -46,11 +46,10 @@ def fraction(number: pl.Expr) -> pl.Expr:
 def _combine(words: list[pl.Expr]) -> pl.Expr:
     # Multilinear hashing (Carter and Wegman, 1981): each value's word times an odd constant of its
     # place, summed modulo 2^64.
-    constants = random.Random(0)
-    total = pl.lit(_odd_number(constants), dtype=pl.UInt64)
-    for word in words:
-        total = total + word.fill_null(_MISSING) * pl.lit(_odd_number(constants), dtype=pl.UInt64)
-    return scramble(total, 0)
+    total = pl.lit(0, dtype=pl.UInt64)
+    for place, word in enumerate(words):
+        total = total + word.fill_null(_MISSING) * pl.lit(_odd_number(_WORD_SEED, place), dtype=pl.UInt64)
+    return scramble(total, _WORD_SEED)
 
 
 def _value_word(name: str, column: Column) -> pl.Expr:
@@ -76,5 +75,6 @@ def _text_words(name: str) -> list[pl.Expr]:
     return [*words, data.bin.size().cast(pl.UInt64)]
 
 
-def _odd_number(constants: random.Random) -> int:
-    return constants.getrandbits(64) | 1
+def _odd_number(seed: int, place: int) -> int:
+    digest = hashlib.sha256(f"{seed} {place}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") | 1

@@ -51,9 +51,9 @@ def prepare_data(project: Project) -> DataSummary:
                 for split in track(SPLITS, "Looking for duplicates"):
                     by_rule[DUPLICATE_RULE] += reject_duplicates(split, schema, splits, rejected)
                 rejected_rows += by_rule[DUPLICATE_RULE]
-        rows = {split: count_split(splits, split) for split in SPLITS}
+        rows: dict[str, int] = {split: count_split(splits, split) for split in SPLITS}
         counts = {rule: count for rule, count in by_rule.most_common() if count}
-        summary = DataSummary(_hash_input(project, files), dict(rows), rejected_rows, counts)
+        summary = DataSummary(_hash_input(project, files), rows, rejected_rows, counts)
         _report_rejected(project, summary)
         _check_share(project, summary)
         write_json(splits / SUMMARY_FILE, vars(summary))

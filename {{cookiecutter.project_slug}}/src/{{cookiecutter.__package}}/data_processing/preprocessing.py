@@ -131,9 +131,13 @@ def count_split(splits: Path, split: Split) -> int:
 def _split_of(settings: SplitSettings) -> pl.Expr:
     place = fraction(scramble(pl.col(IDENTITY), settings.seed))
     held_out = settings.test + settings.validation
-    return pl.when(place < settings.test).then(pl.lit("test")).when(place < held_out).then(
-        pl.lit("validation")
-    ).otherwise(pl.lit("train"))
+    return (
+        pl.when(place < settings.test)
+        .then(pl.lit("test"))
+        .when(place < held_out)
+        .then(pl.lit("validation"))
+        .otherwise(pl.lit("train"))
+    )
 
 
 def _find_duplicates(files: list[Path], columns: list[str], in_bucket: pl.Expr) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from ..config import Project
+from ..utils.tables import make_table
 from .registry import Registry
 
 
@@ -12,7 +13,7 @@ def list_versions(project: Project) -> Table:
     latest = registry.latest()
     manifests = [registry.manifest(version) for version in registry.versions()]
     names = list(dict.fromkeys(name for manifest in manifests for name in manifest.metrics["test"]))
-    table = Table("version", "created", "estimator", "runtime", "training rows", *names)
+    table = make_table("version", "created", "estimator", "runtime", "rows", *names)
     for manifest in manifests:
         marker = " (latest)" if manifest.version == latest else ""
         test = manifest.metrics["test"]

@@ -1,6 +1,6 @@
 """The `predict` stage: a file in, the same rows with predictions out, in batches."""
 
-import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from ..data_processing.cleaning import CheckedRows, check_rows
 from ..data_processing.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
 from ..errors import ProjectError
 from ..features.columns import columns_from_frame
-from ..utils.files import staged_folder
 from ..utils.logger import get_logger
 from ..utils.progress import track
 from .predictor import Predictor, load_predictor
@@ -65,14 +64,19 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     checked = check_rows(raw, table.features, decimal_comma=project.pipeline.source.decimal_comma)
     kept = [name for name in found if name != ROW_NUMBER]
     scored = refused = 0
-    with staged_folder(output.with_name(f".{output.name}.parts")) as parts, explain_polars_errors(source):
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary,
+        explain_polars_errors(source),
+    ):
+        parts = Path(temporary)
         batches = checked.frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
         for number, batch in enumerate(track(batches, "Predicting")):
             result = _score_batch(predictor, checked, batch, kept)
             bad = result[_ERROR].count()
             scored, refused = scored + result.height - bad, refused + bad
             result.write_parquet(parts / f"{number:08}.parquet", compression="lz4")
-    _join_parts(parts, output)
+        _join_parts(parts, output)
     summary = BatchSummary(str(predictor.manifest.version), scored, refused)
     _logger.info("%s scored %s rows into %s", summary.version, scored, output)
     if refused:
@@ -99,12 +103,10 @@ def _score_batch(predictor: Predictor, checked: CheckedRows, batch: pl.DataFrame
 
 
 def _join_parts(parts: Path, output: Path) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    whole = output.with_name(f".{output.name}.whole")
+    whole = parts / "whole"
     frame = pl.scan_parquet(sorted(parts.glob("*.parquet")))
     if output.suffix.lower() == ".csv":
-        frame.sink_csv(whole)
+        frame.sink_csv(whole, check_extension=False)
     else:
         frame.sink_parquet(whole)
     whole.replace(output)
-    shutil.rmtree(parts)

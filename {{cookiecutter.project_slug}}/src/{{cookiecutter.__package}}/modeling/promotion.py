@@ -80,4 +80,6 @@ def _compare_with_latest(
     value = evaluation.metrics["test"][gate.metric]
     if metric.is_better(value, held):
         return []
-    return [f"test {gate.metric} {value:.4f} is not better than the {held:.4f} of {latest} on the same {len(test)} rows"]
+    return [
+        f"test {gate.metric} {value:.4f} is not better than the {held:.4f} of {latest} on the same rows ({len(test)})"
+    ]

@@ -1,0 +1,69 @@
+"""Fixtures: this project's own table, trained once, and toy projects for the machinery."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from {{ cookiecutter.__package }}.config import Project, find_project
+from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
+from {{ cookiecutter.__package }}.modeling.metrics import find_metric
+from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
+from {{ cookiecutter.__package }}.utils.logger import configure_logging
+
+from .toys import change_config, make_toy
+
+
+@pytest.fixture(autouse=True)
+def quiet_logging() -> Iterator[None]:
+    yield
+    configure_logging()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of this project in a temporary folder, taken from raw data to `latest`."""
+    here = find_project(Path(__file__).parent)
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(here.root / "config", root / "config")
+    shutil.copytree(here.raw, root / here.pipeline.paths.raw)
+    gate = here.model.gate.model_dump()
+    # These tests are about the machinery; whether the model is good enough is for the gate to say.
+    gate["minimum"] = -1e9 if find_metric(here.schema.task, gate["metric"]).greater_is_better else 1e9
+    project = change_config(Project(root), "model", gate=gate)
+    run_pipeline(project)
+    return project
+
+
+@pytest.fixture(scope="session")
+def sample_rows(trained: Project) -> list[dict[str, Any]]:
+    """Rows of the test split as JSON objects: the features alone."""
+    frame = read_split(trained.splits, "test").head(50)
+    rows: list[dict[str, Any]] = frame.select(list(trained.schema.features)).to_dicts()
+    for row in rows:
+        for name, value in row.items():
+            if trained.schema.columns[name].type == "integer" and value is not None:
+                row[name] = int(value)
+    return rows
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Project:
+    """A toy project with raw rows and nothing else."""
+    return make_toy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A toy project that was taken to its first version, for copies alone."""
+    project = make_toy(tmp_path_factory.mktemp("toy"))
+    run_pipeline(project)
+    return project
+
+
+@pytest.fixture
+def trained_toy(finished_toy: Project, tmp_path: Path) -> Project:
+    """A toy project with a first version."""
+    shutil.copytree(finished_toy.root, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path)

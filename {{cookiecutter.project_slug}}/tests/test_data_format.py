@@ -1,0 +1,209 @@
+"""What `data` accepts, what it rejects, and what it leaves behind."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from {{ cookiecutter.__package }}.config import Project, SourceSettings
+from {{ cookiecutter.__package }}.data_processing.cleaning import check_rows
+from {{ cookiecutter.__package }}.data_processing.loading import scan_table
+from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
+from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
+from {{ cookiecutter.__package }}.errors import DataRejectedError, ProjectError
+from {{ cookiecutter.__package }}.schema import Column
+
+from .toys import TOY_HEADER, change_config, read_files, toy_rows, write_raw
+
+GOOD = "big,60.5,30,red,true,x"
+
+
+def test_the_projects_own_rows_keep_to_the_schema(trained: Project) -> None:
+    summary = read_summary(trained)
+    assert sum(summary.rows.values()) > 0
+    for split in SPLITS:
+        frame = read_split(trained.splits, split)
+        assert frame.height == summary.rows[split]
+        for name, column in trained.schema.features.items():
+            assert column.nullable or frame[name].null_count() == 0
+            if column.minimum is not None:
+                assert frame[name].drop_nulls().ge(column.minimum).all()
+            if column.maximum is not None:
+                assert frame[name].drop_nulls().le(column.maximum).all()
+        assert frame[trained.schema.target].null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("big,much,30,red,true,x", "size: type"),
+        ("big,inf,30,red,true,x", "size: type"),
+        ("big,-1,30,red,true,x", "size: minimum"),
+        ("big,101,30,red,true,x", "size: maximum"),
+        ("big,,30,red,true,x", "size: missing"),
+        ("big,60.5,30.5,red,true,x", "age: type"),
+        ("big,60.5,30,pink,true,x", "colour: category"),
+        ("big,60.5,30,red,maybe,x", "striped: type"),
+        ("huge,60.5,30,red,true,x", "kind: category"),
+        (",60.5,30,red,true,x", "kind: missing"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_rejected_and_kept_aside(toy: Project, line: str, rule: str) -> None:
+    write_raw(toy.root, [*toy_rows(100), line])
+    summary = prepare_data(toy)
+    assert summary.by_rule == {rule: 1}
+    assert sum(summary.rows.values()) == 100
+    rejected = pl.read_csv(toy.rejected / "rows.csv.csv", infer_schema=False)
+    assert rejected["rules"].to_list() == [rule]
+    assert rejected["_row"].to_list() == ["101"]
+    assert [value or "" for value in rejected.row(0)[1:-1]] == line.split(",")
+
+
+def test_a_row_that_breaks_two_rules_is_rejected_once(toy: Project) -> None:
+    write_raw(toy.root, [*toy_rows(100), "big,-1,200,red,true,x"])
+    summary = prepare_data(toy)
+    assert summary.rejected == 1
+    assert summary.by_rule == {"size: minimum": 1, "age: maximum": 1}
+
+
+def test_missing_values_are_accepted_where_the_schema_says_so(toy: Project) -> None:
+    write_raw(toy.root, [*toy_rows(100), "big,60.5,NA,,true,x"])
+    assert prepare_data(toy).rejected == 0
+
+
+def test_a_repeated_row_is_rejected(toy: Project) -> None:
+    write_raw(toy.root, [*toy_rows(100), GOOD, GOOD, GOOD])
+    summary = prepare_data(toy)
+    assert summary.by_rule == {"row: duplicate": 2}
+    assert sum(summary.rows.values()) == 101
+
+
+def test_repeated_rows_stay_where_the_settings_keep_them(toy: Project) -> None:
+    write_raw(toy.root, [*toy_rows(100), GOOD, GOOD, GOOD])
+    kept = change_config(toy, "pipeline", validation={"duplicates": "keep"})
+    assert sum(prepare_data(kept).rows.values()) == 103
+
+
+def test_rows_with_the_same_features_share_a_split(toy: Project) -> None:
+    twins = [f"big,{60 + number / 100},30,red,true,x" for number in range(60)]
+    write_raw(toy.root, [*twins, *(line.replace("big", "small") for line in twins)])
+    prepare_data(toy)
+    for split in SPLITS:
+        kinds = read_split(toy.splits, split)["kind"].cast(pl.String)
+        assert (kinds == "big").sum() == (kinds == "small").sum()
+
+
+def test_too_many_bad_rows_stop_the_run_and_leave_the_former_data(toy: Project) -> None:
+    prepare_data(toy)
+    before = read_files(toy.splits)
+    write_raw(toy.root, [*toy_rows(90), *(["big,-1,30,red,true,x"] * 10)])
+    with pytest.raises(DataRejectedError, match=r"10 of 100 rows \(10\.0%\).*maximum_rejected_share.*size: minimum"):
+        prepare_data(toy)
+    assert read_files(toy.splits) == before
+    assert DataRejectedError.exit_code == 2
+
+
+def test_a_damaged_file_leaves_the_former_data(toy: Project) -> None:
+    prepare_data(toy)
+    before = read_files(toy.splits)
+    (toy.raw / "z.csv").write_bytes(f"{TOY_HEADER}\n".encode() + b"big,60.5,30,r\xff\xfe,true,x\n" * 1000)
+    with pytest.raises(ProjectError, match=r"z\.csv"):
+        prepare_data(toy)
+    assert read_files(toy.splits) == before
+
+
+def test_a_missing_column_is_named_with_what_the_file_has(toy: Project) -> None:
+    write_raw(toy.root, ["big,1"], header="kind,length")
+    with pytest.raises(ProjectError, match=r"lacks the column\(s\) 'size', 'age'.*it has 'kind', 'length'"):
+        prepare_data(toy)
+
+
+def test_an_empty_folder_is_refused(toy: Project) -> None:
+    (toy.raw / "rows.csv").unlink()
+    with pytest.raises(ProjectError, match=r"put one there, or change source\.files"):
+        prepare_data(toy)
+
+
+def test_the_same_rows_give_the_same_bytes(toy: Project) -> None:
+    prepare_data(toy)
+    before = read_files(toy.splits)
+    prepare_data(toy)
+    assert read_files(toy.splits) == before
+
+
+def test_added_rows_do_not_move_others_between_splits(toy: Project) -> None:
+    lines = toy_rows(200)
+    write_raw(toy.root, lines)
+    prepare_data(toy)
+    before = {split: set(read_split(toy.splits, split)["note"]) for split in SPLITS}
+    write_raw(toy.root, [*toy_rows(300, seed=9), *lines][::-1])
+    prepare_data(toy)
+    for split in SPLITS:
+        assert before[split] <= set(read_split(toy.splits, split)["note"]) | {f"line {n}" for n in range(300)}
+    sizes = {line.split(",")[1] for line in lines}
+    for split in SPLITS:
+        now = {str(size) for size in read_split(toy.splits, split)["size"]}
+        others = [s for s in SPLITS if s != split]
+        assert not any(now & sizes & {str(size) for size in read_split(toy.splits, s)["size"]} for s in others)
+
+
+def test_the_splits_have_the_shares_of_the_settings(toy: Project) -> None:
+    write_raw(toy.root, toy_rows(20_000))
+    rows = prepare_data(toy).rows
+    assert rows["test"] / 20_000 == pytest.approx(0.3, abs=0.015)
+    assert rows["validation"] / 20_000 == pytest.approx(0.2, abs=0.015)
+
+
+def test_many_files_give_the_rows_of_one(toy: Project) -> None:
+    lines = toy_rows(300)
+    write_raw(toy.root, lines)
+    prepare_data(toy)
+    whole = {split: read_split(toy.splits, split).drop("_row").sort("note") for split in SPLITS}
+    (toy.raw / "rows.csv").unlink()
+    for number in range(3):
+        write_raw(toy.root, lines[number::3], name=f"part{number}.csv")
+    prepare_data(toy)
+    for split in SPLITS:
+        assert read_split(toy.splits, split).drop("_row").sort("note").equals(whole[split])
+
+
+def test_parquet_and_tsv_are_read_as_csv_is(toy: Project) -> None:
+    raw = toy.raw / "rows.csv"
+    summary = prepare_data(toy)
+    frame = pl.read_csv(raw)
+    raw.unlink()
+    frame.write_parquet(toy.raw / "rows.parquet")
+    assert prepare_data(toy).rows == summary.rows
+    (toy.raw / "rows.parquet").unlink()
+    frame.write_csv(toy.raw / "rows.tsv", separator="\t")
+    assert prepare_data(toy).rows == summary.rows
+
+
+@given(value=st.text(max_size=20))
+def test_whatever_a_cell_holds_it_is_read_or_rejected_but_not_changed(value: str) -> None:
+    columns = {"size": Column(type="number", minimum=-5, maximum=5)}
+    checked = check_rows(pl.LazyFrame({"size": [value]}), columns)
+    frame = checked.frame.with_columns(checked.is_valid.alias("valid"), checked.describe_broken().alias("rules"))
+    row = frame.with_columns(checked.typed()).collect().row(0, named=True)
+    assert row["valid"] == (row["rules"] == "")
+    if row["valid"]:
+        assert -5 <= row["size"] <= 5
+        assert float(value) == row["size"]
+
+
+def test_a_table_of_many_rules_is_checked_in_full() -> None:
+    columns = {f"c{number}": Column(type="integer", minimum=0, maximum=9) for number in range(60)}
+    good = dict.fromkeys(columns, "5")
+    bad = good | {"c0": "-1", "c59": "x"}
+    checked = check_rows(pl.LazyFrame([good, bad]), columns)
+    rules = checked.frame.select(checked.describe_broken()).collect().to_series().to_list()
+    assert rules == ["", "c0: minimum; c59: type"]
+
+
+def test_decimal_commas_are_read_where_declared(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("size;x\n1,5;a\n", encoding="utf-8")
+    raw = scan_table(path, SourceSettings(separator=";"))
+    checked = check_rows(raw, {"size": Column(type="number")}, decimal_comma=True)
+    assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [1.5]

@@ -1,0 +1,115 @@
+"""The exported model against the one it was made from."""
+
+import numpy as np
+import pytest
+import skops.io
+from {{ cookiecutter.__package }}.config import ParitySettings, Project
+from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.features.engineering import engineer_features, plan_features
+from {{ cookiecutter.__package }}.modeling.dataset import read_dataset
+from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS
+from {{ cookiecutter.__package }}.modeling.export import compare_scores, load_skops, write_onnx
+from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
+from {{ cookiecutter.__package }}.modeling.predictor import load_onnx, load_predictor, score_with_pipeline
+from {{ cookiecutter.__package }}.modeling.training import train_model
+from {{ cookiecutter.__package }}.schema import Task
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from .toys import TOY_SCHEMA, change_config
+
+SETTINGS = ParitySettings()
+CASES = [(task, name) for task, kinds in ESTIMATORS.items() for name in kinds]
+
+
+@pytest.mark.parametrize(("task", "estimator"), CASES)
+@pytest.mark.parametrize("selection", ["none", "variance", "k_best"])
+def test_each_estimator_exports_to_a_model_that_agrees(
+    toy: Project, task: Task, estimator: str, selection: str
+) -> None:
+    target = "kind" if task == "classification" else "size"
+    metric = "log_loss" if task == "classification" else "rmse"
+    change_config(toy, "schema", **TOY_SCHEMA | {"task": task, "target": target})
+    project = change_config(
+        toy,
+        "model",
+        estimator=estimator,
+        features={"selection": {"method": selection, "k": 3}},
+        gate={"metric": metric, "minimum": 1e9},
+    )
+    prepare_data(project)
+    manifest = train_model(project)
+    assert manifest.runtime == "onnx", manifest.parity.reason
+    pipeline = load_skops(project.candidate / SKOPS_FILE)
+    dataset = read_dataset(project.splits, "test", project.schema)
+    matrix = engineer_features(dataset.columns, plan_features(project.schema))
+    expected = score_with_pipeline(pipeline, task == "classification")(matrix)
+    served = load_predictor(project.candidate).predict(dataset.columns)
+    np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_differs_is_refused() -> None:
+    sklearn = np.array([[0.6, 0.4]] * 100)
+    onnx = sklearn + np.array([0.01, -0.01])
+    record = compare_scores(onnx, sklearn, np.zeros(100), SETTINGS)
+    assert not record.passed
+    assert "further apart than parity.tolerance" in record.reason
+
+
+def test_one_changed_label_is_refused_however_small_the_difference() -> None:
+    sklearn = np.array([[0.5, 0.5 - 1e-9]] * 10_000)
+    onnx = sklearn.copy()
+    onnx[0] = onnx[0][::-1]
+    record = compare_scores(onnx, sklearn, np.zeros(10_000), SETTINGS)
+    assert not record.passed
+    assert record.label_changes == 1
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    sklearn = np.ones(100)
+    onnx = sklearn.copy()
+    onnx[3] = np.nan
+    assert not compare_scores(onnx, sklearn, np.arange(100.0), SETTINGS).passed
+
+
+def test_a_rare_difference_within_the_share_is_accepted() -> None:
+    sklearn = np.array([[0.9, 0.1]] * 10_000)
+    onnx = sklearn.copy()
+    onnx[0] = [0.89, 0.11]
+    assert compare_scores(onnx, sklearn, np.zeros(10_000), SETTINGS).passed
+
+
+def test_a_forest_without_an_imputer_would_be_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # Missing numbers take the other branch in ONNX, without an error: the reason why each pipeline
+    # imputes, and what the parity check is for.
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(600, 4)).astype(np.float32)
+    target = (matrix[:, 0] > 0).astype(int)
+    matrix[generator.random(matrix.shape) < 0.2] = np.nan
+    forest = Pipeline([("estimate", RandomForestClassifier(20, random_state=0))]).fit(matrix, target)
+    path = tmp_path_factory.mktemp("forest") / "model.onnx"
+    write_onnx(forest, 4, path)
+    record = compare_scores(load_onnx(path, True)(matrix), forest.predict_proba(matrix), target, SETTINGS)
+    assert not record.passed
+    assert record.label_changes > 0
+
+
+def test_a_refused_export_is_served_by_scikit_learn_and_says_so(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "{{ cookiecutter.__package }}.modeling.training.load_onnx"
+    monkeypatch.setattr(module, lambda *_: lambda matrix: np.tile([0.0, 1.0], (len(matrix), 1)))
+    prepare_data(toy)
+    manifest = train_model(toy)
+    assert manifest.runtime == "sklearn"
+    assert "changes the label" in manifest.parity.reason
+    assert list(manifest.files) == ["model.skops"]
+    dataset = read_dataset(toy.splits, "test", toy.schema)
+    assert load_predictor(toy.candidate).predict(dataset.columns).shape == (len(dataset), 2)
+
+
+def test_a_file_with_types_of_its_own_is_not_loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("skops") / "model.skops"
+    skops.io.dump(FunctionTransformer(np.load), path)
+    with pytest.raises(ProjectError, match=r"types that are not trusted"):
+        load_skops(path)

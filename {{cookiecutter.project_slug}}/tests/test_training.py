@@ -1,0 +1,73 @@
+"""What `train` refuses, and what the search sees."""
+
+from typing import Any
+
+import pytest
+from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
+from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.training import train_model
+
+from .toys import change_config, read_files, toy_rows, write_raw
+
+
+@pytest.fixture
+def prepared(toy: Project) -> Project:
+    prepare_data(toy)
+    return toy
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"estimator": "ridge"}, r"estimator 'ridge' is none of logistic_regression, random_forest"),
+        ({"hyperparameters": {"logistic_regression": {"depth": 3}}}, r"'depth' is no hyperparameter of"),
+        ({"hyperparameters": {"logistic_regression": {"C": -1}}}, r"cannot be trained with"),
+        ({"gate": {"metric": "rmse", "minimum": 1}}, r"gate.metric 'rmse' is none of accuracy"),
+        ({"search": {"trials": 3}}, r"search.space has no logistic_regression"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_nothing_is_written(
+    prepared: Project, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ProjectError, match=message):
+        train_model(change_config(prepared, "model", **changes))
+    assert not prepared.candidate.exists()
+
+
+def test_a_failed_training_leaves_the_former_candidate(prepared: Project) -> None:
+    train_model(prepared)
+    before = read_files(prepared.candidate)
+    with pytest.raises(ProjectError):
+        train_model(change_config(prepared, "model", estimator="nothing"))
+    assert read_files(prepared.candidate) == before
+
+
+def test_training_without_data_says_what_to_run(toy: Project) -> None:
+    with pytest.raises(ProjectError, match="run the `data` stage first"):
+        train_model(toy)
+
+
+def test_one_class_alone_is_refused(toy: Project) -> None:
+    write_raw(toy.root, [line.replace("small", "big") for line in toy_rows(100)])
+    prepare_data(toy)
+    with pytest.raises(ProjectError, match="All training rows have the same kind: 'big'"):
+        train_model(toy)
+
+
+def test_the_search_takes_what_is_best_on_the_validation_rows(prepared: Project) -> None:
+    space = {"logistic_regression": {"C": [1e-9, 1.0]}}
+    searched = change_config(prepared, "model", search={"trials": 2, "space": space})
+    assert train_model(searched).hyperparameters["C"] == 1.0
+
+
+def test_neither_training_nor_search_reads_the_test_rows(prepared: Project) -> None:
+    space = {"logistic_regression": {"C": [0.1, 1.0, 10.0]}}
+    searched = change_config(prepared, "model", search={"trials": 3, "space": space})
+    train_model(searched)
+    before = read_files(prepared.candidate)
+    for path in (prepared.splits / "test").iterdir():
+        read_split(prepared.splits, "test").head(0).write_parquet(path)
+    train_model(searched)
+    assert read_files(prepared.candidate) == before

@@ -1,0 +1,78 @@
+"""A small project of two known classes, made in a temporary folder, for tests of the machinery."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import yaml
+from {{ cookiecutter.__package }}.config import Project
+
+TOY_SCHEMA: dict[str, Any] = {
+    "task": "classification",
+    "target": "kind",
+    "columns": {
+        "kind": {"type": "category", "categories": ["big", "small"]},
+        "size": {"type": "number", "minimum": 0, "maximum": 100},
+        "age": {"type": "integer", "minimum": 0, "maximum": 120, "nullable": True},
+        "colour": {"type": "category", "categories": ["red", "green", "blue"], "nullable": True},
+        "striped": {"type": "boolean"},
+        "note": {"type": "category", "categories": ["none"], "role": "ignored"},
+    },
+}
+TOY_PIPELINE: dict[str, Any] = {"split": {"validation": 0.2, "test": 0.3, "seed": 1}}
+TOY_MODEL: dict[str, Any] = {
+    "estimator": "logistic_regression",
+    "gate": {"metric": "log_loss", "minimum": 1.0},
+}
+TOY_HEADER = "kind,size,age,colour,striped,note"
+
+
+def make_toy(root: Path, rows: int = 400) -> Project:
+    """A project whose rows are mostly told apart by their size."""
+    write_config(root, "schema", TOY_SCHEMA)
+    write_config(root, "pipeline", TOY_PIPELINE)
+    write_config(root, "model", TOY_MODEL)
+    write_raw(root, toy_rows(rows))
+    return Project(root)
+
+
+def toy_rows(rows: int, seed: int = 0) -> list[str]:
+    """Lines of CSV under `TOY_HEADER`, all good and all different."""
+    generator = random.Random(seed)
+    lines = []
+    for number in range(rows):
+        size = round(generator.uniform(0, 90) + number / (1000 * rows), 6)
+        kind = "big" if size + generator.gauss(0, 12) > 45 else "small"
+        age = "" if generator.random() < 0.1 else str(generator.randint(0, 100))
+        colour = generator.choice(["red", "green", "blue", ""])
+        lines.append(f"{kind},{size},{age},{colour},{generator.choice(['true', 'false'])},line {number}")
+    return lines
+
+
+def write_raw(root: Path, lines: list[str], name: str = "rows.csv", header: str = TOY_HEADER) -> Path:
+    """Write lines as a raw file."""
+    path = root / "data" / "raw" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def write_config(root: Path, name: str, content: dict[str, Any]) -> None:
+    """Write `config/<name>.yaml`."""
+    path = root / "config" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def change_config(project: Project, name: str, **changes: Any) -> Project:
+    """The project with top-level settings of one file replaced."""
+    path = project.root / "config" / f"{name}.yaml"
+    write_config(project.root, name, yaml.safe_load(path.read_text(encoding="utf-8")) | changes)
+    return Project(project.root)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Each file below a folder, by its path in it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
