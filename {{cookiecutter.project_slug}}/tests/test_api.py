@@ -1,0 +1,526 @@
+"""The API: asked over HTTP as its users do, and each guard by itself."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.schema import Column, Schema
+from {{ cookiecutter.__package }}.serving.command import serve
+from {{ cookiecutter.__package }}.serving.keys import KeyRing, read_keys
+from {{ cookiecutter.__package }}.serving.loading import LatestModel
+from {{ cookiecutter.__package }}.serving.metrics import Metrics
+from {{ cookiecutter.__package }}.serving.model import load_served_model
+from {{ cookiecutter.__package }}.serving.requests import RequestReader, RequestRefusedError
+from {{ cookiecutter.__package }}.serving.service import Response, Service, open_service
+
+PACKAGE = "{{ cookiecutter.__package }}"
+KEY = "first-key"
+OTHER_KEY = "other-key"
+MAXIMUM_ROWS = 20
+MAXIMUM_BODY_BYTES = 100_000
+ANYONE = httpx.Client(headers={"Connection": "close"})
+"""Has no key, and comes with a new connection each time, so that any worker may answer."""
+
+NOT_FOR_SERVING = ("joblib", "matplotlib", "onnx", "pandas", "polars", "scipy", "skl2onnx", "sklearn", "skops")
+
+Row = dict[str, Any]
+
+TABLE = Schema(
+    task="regression",
+    target="target",
+    columns={
+        "target": Column(type="number"),
+        "size": Column(type="number", minimum=0, maximum=10),
+        "count": Column(type="integer"),
+        "sold": Column(type="boolean"),
+        "kind": Column(type="category", categories=("one", "two")),
+        "note": Column(type="number", nullable=True),
+        "name": Column(type="category", categories=("a",), role="identifier"),
+    },
+)
+GOOD_ROW: Row = {"size": 1.5, "count": 2, "sold": True, "kind": "one", "note": None}
+WRONG_VALUES: dict[str, list[object]] = {
+    "size": ["1", True, -0.1, 10.1, float("nan"), float("inf"), 10**400, [], {}],
+    "count": ["2", True, 2.5, float("nan"), 10**30, [], {}],
+    "sold": [1, 0, "true", [], {}],
+    "kind": ["three", "One", 1, True, [], {}],
+    "note": ["", "NA", False, float("nan"), [], {}],
+}
+
+
+@pytest.fixture(scope="module")
+def project(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the trained project, whose pointer the tests may move, with small limits."""
+    root = tmp_path_factory.mktemp("served") / "project"
+    shutil.copytree(trained.root, root)
+    path = root / "config" / "serving.yaml"
+    limits = {
+        "maximum_rows": MAXIMUM_ROWS,
+        "maximum_body_bytes": MAXIMUM_BODY_BYTES,
+        "reload_seconds": 0.1,
+    }
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8")) | limits), encoding="utf-8")
+    return Project(root)
+
+
+@pytest.fixture(scope="module")
+def client(project: Project) -> Iterator[httpx.Client]:
+    """A client with a good key, of a server with one worker and two keys."""
+    with (
+        start_server(project, API_KEYS=f" {KEY} ,,{OTHER_KEY}") as url,
+        httpx.Client(base_url=url, headers={"X-API-Key": KEY}) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def service(project: Project) -> Iterator[Service]:
+    """The service without a server."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("API_KEYS", KEY)
+        yield open_service(project)
+
+
+@contextmanager
+def start_server(project: Project, *options: str, **environment: str) -> Iterator[str]:
+    """Run the `serve` command until the block ends; gives the server's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", PACKAGE, "serve", "--host", "127.0.0.1", "--port", str(port), *options]
+    variables = {name: value for name, value in os.environ.items() if name != "API_KEYS"}
+    with (
+        (project.root / "server.txt").open("wb") as output,
+        subprocess.Popen(
+            command,
+            cwd=project.root,
+            env=variables | {"PROJECT_ROOT": str(project.root), "PYTHONUNBUFFERED": "1"} | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: process.poll() is not None or is_live(url), "the server answers")
+            assert process.poll() is None, server_output(project)
+            yield url
+        finally:
+            process.terminate()
+
+
+def server_output(project: Project) -> str:
+    return (project.root / "server.txt").read_text(encoding="utf-8")
+
+
+def is_live(url: str) -> bool:
+    try:
+        return ANYONE.get(f"{url}/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(condition: Any, what: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s until {what}"
+        time.sleep(0.02)
+
+
+def body_of(rows: list[Row]) -> bytes:
+    return json.dumps({"rows": rows}).encode()
+
+
+def predict(service: Service, body: bytes, key: str | None = KEY) -> Response:
+    return service.handle("POST", "/predict", None if key is None else key.encode(), body)
+
+
+def errors_of(reader: RequestReader, body: bytes) -> list[tuple[int | None, str | None]]:
+    with pytest.raises(RequestRefusedError) as refusal:
+        reader.read(body)
+    assert all(error.message for error in refusal.value.errors)
+    return [(error.row, error.column) for error in refusal.value.errors]
+
+
+def numbers_of(prediction: dict[str, Any]) -> list[float]:
+    return list(prediction["probabilities"].values()) if "label" in prediction else [prediction["value"]]
+
+
+def is_error(content: bytes) -> bool:
+    answer = json.loads(content)
+    return {name: type(value) for name, value in answer.items()} == {"detail": str, "errors": list}
+
+
+def add_version(project: Project) -> str:
+    registry = Registry(project.models)
+    return registry.add(registry.folder(registry.versions()[0]), {})
+
+
+def sample(metrics: str, name: str, *labels: str) -> float:
+    """The sum of a metric's samples that have all of `labels`."""
+    lines = (line for line in metrics.splitlines() if re.match(rf"{name}\W", line))
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in labels))
+
+
+def test_each_row_gets_the_prediction_that_it_gets_alone(client: httpx.Client, sample_rows: list[Row]) -> None:
+    rows = sample_rows[:5]
+    together = client.post("/predict", json={"rows": rows})
+    assert together.status_code == 200
+    assert together.headers["content-type"] == "application/json"
+    alone = [client.post("/predict", json={"rows": [row]}).json()["predictions"][0] for row in rows]
+    for prediction, expected in zip(together.json()["predictions"], alone, strict=True):
+        assert prediction.get("label") == expected.get("label")
+        assert numbers_of(prediction) == pytest.approx(numbers_of(expected), rel=1e-4, abs=1e-6)
+
+
+def test_a_prediction_has_the_form_of_its_task(client: httpx.Client, project: Project, sample_rows: list[Row]) -> None:
+    answer = client.post("/predict", json={"rows": sample_rows[:1]}).json()
+    assert set(answer) == {"model_version", "predictions"}
+    labels = project.schema.labels
+    for prediction in answer["predictions"]:
+        if labels:
+            assert set(prediction["probabilities"]) == set(labels)
+            assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+            assert prediction["label"] == max(labels, key=prediction["probabilities"].__getitem__)
+        else:
+            assert set(prediction) == {"value"}
+            assert isinstance(prediction["value"], float)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/model"])
+@pytest.mark.parametrize("keys", [[], [""], ["wrong"], [f"{KEY},{OTHER_KEY}"], [KEY, OTHER_KEY]])
+def test_without_one_good_key_the_answer_is_401(client: httpx.Client, path: str, keys: list[str]) -> None:
+    method = "POST" if path == "/predict" else "GET"
+    headers = [("X-API-Key", key) for key in keys]
+    answer = ANYONE.request(method, client.base_url.join(path), headers=headers, content=b"{")
+    assert answer.status_code == 401
+    assert is_error(answer.content)
+
+
+def test_every_key_of_the_environment_is_good(client: httpx.Client) -> None:
+    for key in (KEY, OTHER_KEY):
+        assert client.get("/model", headers={"X-API-Key": key}).status_code == 200
+
+
+def test_without_keys_no_key_is_good() -> None:
+    assert read_keys({"API_KEYS": " , "}) == []
+    assert not KeyRing([]).accepts(b"")
+    assert not KeyRing([]).accepts(None)
+
+
+def test_serve_refuses_other_addresses_without_keys(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROJECT_ROOT", str(project.root))
+    monkeypatch.delenv("API_KEYS", raising=False)
+    with pytest.raises(ProjectError, match="API_KEYS"):
+        serve(host="0.0.0.0")
+
+
+def test_health_metrics_and_documentation_need_no_key(client: httpx.Client) -> None:
+    for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"):
+        assert ANYONE.get(client.base_url.join(path)).status_code == 200
+
+
+def test_a_good_row_is_taken_as_it_is() -> None:
+    assert RequestReader(TABLE, 1).read(body_of([GOOD_ROW])) == [GOOD_ROW]
+
+
+def test_a_whole_number_written_as_a_fraction_is_an_integer() -> None:
+    assert RequestReader(TABLE, 1).read(body_of([GOOD_ROW | {"count": 2.0}])) == [GOOD_ROW]
+
+
+def test_a_column_that_may_be_missing_can_be_left_out() -> None:
+    row = {name: value for name, value in GOOD_ROW.items() if name != "note"}
+    assert RequestReader(TABLE, 1).read(body_of([row])) == [row]
+
+
+@pytest.mark.parametrize("column", ["size", "count", "sold", "kind"])
+def test_a_column_that_is_required_cannot_be_left_out_or_null(column: str) -> None:
+    reader = RequestReader(TABLE, 1)
+    row = {name: value for name, value in GOOD_ROW.items() if name != column}
+    assert errors_of(reader, body_of([row])) == [(0, column)]
+    assert errors_of(reader, body_of([row | {column: None}])) == [(0, column)]
+
+
+@pytest.mark.parametrize("column", ["target", "name", "unheard of"])
+def test_a_column_that_is_no_feature_is_refused(column: str) -> None:
+    assert errors_of(RequestReader(TABLE, 1), body_of([GOOD_ROW | {column: "a"}])) == [(0, column)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(column, value) for column, values in WRONG_VALUES.items() for value in values]
+)
+def test_a_wrong_value_is_refused_by_row_and_column(column: str, value: object) -> None:
+    rows = [GOOD_ROW, GOOD_ROW | {column: value}]
+    assert errors_of(RequestReader(TABLE, 2), body_of(rows)) == [(1, column)]
+
+
+def test_every_wrong_column_is_named_at_once(service: Service, project: Project, sample_rows: list[Row]) -> None:
+    features = list(project.schema.features)
+    answer = predict(service, body_of([sample_rows[0], {name: {} for name in features}]))
+    assert answer.status == 422
+    errors = json.loads(answer.body)["errors"]
+    assert {(error["row"], error["column"]) for error in errors} == {(1, name) for name in features}
+
+
+def test_a_long_list_of_errors_is_cut(service: Service) -> None:
+    unknown = {f"unknown {number}": number for number in range(1000)}
+    errors = json.loads(predict(service, body_of([unknown])).body)["errors"]
+    assert len(errors) == 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"rows", b"[]", b"null", b"{}", b'{"rows": {}}', b'{"rows": []}', b'{"rows": [1]}', b'{"rows": [], "x": 1}'],
+)
+def test_a_body_of_another_form_is_refused(client: httpx.Client, body: bytes) -> None:
+    answer = client.post("/predict", content=body)
+    assert answer.status_code == 422
+    assert is_error(answer.content)
+
+
+def test_too_many_rows_are_refused_with_the_limit(service: Service, sample_rows: list[Row]) -> None:
+    answer = predict(service, body_of(sample_rows[:1] * (MAXIMUM_ROWS + 1)))
+    assert answer.status == 422
+    assert str(MAXIMUM_ROWS) in json.loads(answer.body)["errors"][0]["message"]
+
+
+def test_a_body_over_the_limit_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/predict", content=b" " * (MAXIMUM_BODY_BYTES + 1))
+    assert answer.status_code == 413
+    assert is_error(answer.content)
+
+
+def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(client: httpx.Client) -> None:
+    address = (client.base_url.host, client.base_url.port or 80)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(
+            f"POST /predict HTTP/1.1\r\nHost: api\r\nX-API-Key: {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        size = MAXIMUM_BODY_BYTES + 1
+        connection.sendall(f"{size:x}\r\n".encode() + b" " * size + b"\r\n")
+        # The last chunk is never sent: an answer means that the server did not wait for it.
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_connection_goes_on_after_errors(client: httpx.Client, sample_rows: list[Row]) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=10) as connection:
+        for key, path, body, status in (
+            ("wrong", "/predict", body_of(sample_rows), 401),
+            (KEY, "/nowhere", body_of(sample_rows), 404),
+            (KEY, "/predict", b"{", 422),
+            (KEY, "/predict", body_of(sample_rows[:1]), 200),
+        ):
+            head = f"POST {path} HTTP/1.1\r\nHost: api\r\nX-API-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            response = HTTPResponse(connection)
+            response.begin()
+            response.read()
+            assert response.status == status
+
+
+def test_an_unknown_path_is_404(client: httpx.Client) -> None:
+    answer = client.get("/nowhere")
+    assert answer.status_code == 404
+    assert is_error(answer.content)
+
+
+def test_a_wrong_method_is_405_and_says_the_right_one(client: httpx.Client) -> None:
+    answer = client.get("/predict")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert is_error(answer.content)
+
+
+def test_head_answers_as_get_without_the_body(client: httpx.Client) -> None:
+    answer = client.head("/health/live")
+    assert answer.status_code == 200
+    assert answer.headers["content-length"] == client.get("/health/live").headers["content-length"]
+    assert answer.content == b""
+
+
+def test_a_slash_at_the_end_does_not_matter(client: httpx.Client, sample_rows: list[Row]) -> None:
+    assert client.post("/predict/", json={"rows": sample_rows[:1]}).status_code == 200
+
+
+def test_without_a_model_it_is_live_but_not_ready(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_rows: list[Row]
+) -> None:
+    shutil.copytree(project.root / "config", tmp_path / "config")
+    monkeypatch.setenv("API_KEYS", KEY)
+    service = open_service(Project(tmp_path))
+    assert service.handle("GET", "/health/live", None, b"").status == 200
+    assert service.handle("GET", "/health/ready", None, b"").status == 503
+    assert service.handle("GET", "/openapi.json", None, b"").status == 200
+    assert service.handle("GET", "/model", KEY.encode(), b"").status == 503
+    assert predict(service, body_of(sample_rows[:1])).status == 503
+
+
+def test_model_is_the_manifest_of_the_version(client: httpx.Client, project: Project) -> None:
+    manifest = client.get("/model").json()
+    stored = Registry(project.models).folder(manifest["version"]) / "manifest.json"
+    assert manifest == json.loads(stored.read_text(encoding="utf-8"))
+
+
+def test_the_documented_example_is_a_request_and_its_answer(client: httpx.Client) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+    request = operation["requestBody"]["content"]["application/json"]["example"]
+    answer = operation["responses"]["200"]["content"]["application/json"]["example"]
+    assert client.post("/predict", json=request).json() == answer
+
+
+def test_the_documented_row_has_the_features_of_the_schema(client: httpx.Client, project: Project) -> None:
+    row = client.get("/openapi.json").json()["components"]["schemas"]["Row"]
+    features = project.schema.features
+    assert list(row["properties"]) == list(features)
+    assert row["required"] == [name for name, column in features.items() if not column.nullable]
+
+
+def test_the_documentation_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    assert page.startswith("<!doctype html>")
+    assert not re.search(r"https?://|@import", page)
+
+
+def test_the_first_page_leads_to_the_documentation(client: httpx.Client) -> None:
+    assert client.get("/", follow_redirects=True).url.path == "/docs"
+
+
+def test_the_key_is_in_no_log(client: httpx.Client, project: Project) -> None:
+    client.post("/predict", content=b"{")
+    log = (project.logs / "inference.log").read_text(encoding="utf-8")
+    assert "Serving v" in log
+    assert KEY not in log
+    assert KEY not in server_output(project)
+
+
+def test_a_row_without_a_finite_answer_is_refused(project: Project, sample_rows: list[Row]) -> None:
+    registry = Registry(project.models)
+    model = load_served_model(registry.folder(registry.versions()[0]), MAXIMUM_ROWS)
+    scores = np.array([[0.5, 0.5], [np.nan, 0.5]]) if project.schema.labels else np.array([1.0, np.inf])
+    broken = replace(model, predictor=replace(model.predictor, score=lambda _matrix: scores))
+    with pytest.raises(RequestRefusedError) as refusal:
+        broken.predict(sample_rows[:2])
+    assert [error.row for error in refusal.value.errors] == [1]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_body_makes_the_server_fail(service: Service, sample_rows: list[Row], data: st.DataObject) -> None:
+    row = sample_rows[0]
+    odd_row = st.fixed_dictionaries({}, optional={name: JSON | st.just(value) for name, value in row.items()})
+    rows = st.fixed_dictionaries({"rows": st.lists(odd_row, max_size=3)})
+    body = data.draw(st.binary() | (JSON | rows).map(lambda value: json.dumps(value).encode()))
+    assert predict(service, body).status in (200, 422)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"rows": [{"\\ud800": 1}]}',
+        b'{"rows": "\xff\xfe"}',
+        b'{"rows": ' * 5000,
+        b"[" * 50_000,
+        b'{"rows": [' + b"9" * 50_000 + b"]}",
+        b'{"rows": [{"' + b"x" * 50_000 + b'": NaN}]}',
+        b'\xef\xbb\xbf{"rows": []}',
+    ],
+)
+def test_hostile_bodies_are_refused_briefly(service: Service, body: bytes) -> None:
+    answer = predict(service, body)
+    assert answer.status == 422
+    assert len(answer.body) < 2000
+
+
+def test_a_promoted_model_is_served_without_a_failed_request(
+    client: httpx.Client, project: Project, sample_rows: list[Row]
+) -> None:
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            statuses.append(client.post("/predict", json={"rows": sample_rows[:1]}).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        wait_until(lambda: statuses, "the first answer")
+        version = add_version(project)
+        Registry(project.models).move_latest(version, "test")
+        wait_until(lambda: client.get("/health/ready").json()["model_version"] == version, f"{version} is served")
+    finally:
+        stop.set()
+        asking.join()
+    assert set(statuses) == {200}
+    assert sample(client.get("/metrics").text, "model_info", f'version="{version}"') == 1
+
+
+def test_a_damaged_version_leaves_the_former_one_served(project: Project, tmp_path: Path) -> None:
+    copy = Project(tmp_path)
+    shutil.copytree(project.root / "config", copy.root / "config")
+    shutil.copytree(project.models, copy.models)
+    registry = Registry(copy.models)
+    latest = LatestModel(registry, Metrics(), MAXIMUM_ROWS)
+    latest.refresh()
+    served = latest.served
+    assert served is not None
+    damaged = add_version(copy)
+    model_file = next(iter(served.manifest.files))
+    (registry.folder(damaged) / model_file).write_bytes(b"damaged")
+    registry.move_latest(damaged, "test")
+    latest.refresh()
+    assert latest.served is served
+    repaired = add_version(copy)
+    registry.move_latest(repaired, "test")
+    latest.refresh()
+    assert latest.served is not None
+    assert latest.served.version == repaired
+
+
+def test_workers_share_a_printed_key_and_their_counts(project: Project, sample_rows: list[Row]) -> None:
+    with start_server(project, "--workers", "2") as url:
+        found = re.search(r"until the server stops: (\S+)", server_output(project))
+        assert found
+        for _ in range(20):
+            answer = ANYONE.post(f"{url}/predict", json={"rows": sample_rows[:2]}, headers={"X-API-Key": found[1]})
+            assert answer.status_code == 200
+        metrics = ANYONE.get(f"{url}/metrics").text
+    assert sample(metrics, "http_requests_total", 'route="/predict"', 'status="200"') == 20
+    assert sample(metrics, "predictions_total" if project.schema.labels else "prediction_value_count") == 40
+
+
+def test_serving_needs_nothing_that_trains(project: Project, tmp_path: Path, sample_rows: list[Row]) -> None:
+    for name in NOT_FOR_SERVING:
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not for serving')\n", encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with start_server(project, PYTHONPATH=paths, API_KEYS=KEY) as url:
+        answer = ANYONE.post(f"{url}/predict", json={"rows": sample_rows[:1]}, headers={"X-API-Key": KEY})
+    assert answer.status_code == 200
