@@ -18,7 +18,8 @@ from cookiecutter.exceptions import FailedHookException
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-LONGEST = {"project_name": 80, "project_slug": 50, "description": 200, "author": 100}
+# A slug stands in import lines of the project, which must not grow too long for its linter.
+LONGEST = {"project_name": 80, "project_slug": 40, "description": 200, "author": 100}
 """The most characters that each open question takes."""
 
 SLUG = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")

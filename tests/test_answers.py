@@ -76,9 +76,16 @@ def test_a_slug_that_cannot_be_a_package_is_refused(slug: str) -> None:
     assert all(problem.startswith("project_slug ") and ": " in problem for problem in problems)
 
 
-@pytest.mark.parametrize("slug", ["a", "penguins", "penguin-weights", "penguin_weights-2", "x" * 50])
+@pytest.mark.parametrize("slug", ["a", "penguins", "penguin-weights", "penguin_weights-2", "x" * 40])
 def test_a_slug_that_can_be_a_package_is_taken(slug: str) -> None:
     assert list(wrong_answers({**GOOD, "project_slug": slug})) == []
+
+
+def test_a_long_name_gives_a_slug_that_is_taken(oven: Oven) -> None:
+    assert (
+        oven.bake_typed({"project_name": "How heavy is " * 6}).slug
+        == "how-heavy-is-how-heavy-is-how-heavy-is"
+    )
 
 
 @pytest.mark.parametrize("word", sorted({*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names}))

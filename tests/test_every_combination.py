@@ -22,6 +22,7 @@ from combinations import (
 from conftest import Bake
 from inspecting import foreign_words, leftovers, missing, parse, references
 
+from answers import LONGEST
 from hooks.post_gen_project import PIECES
 
 
@@ -75,20 +76,29 @@ def test_nothing_is_left_of_answers_that_were_not_given(project: BakedProject) -
 
 @pytest.mark.parametrize("version", options()["python_version"])
 def test_ruff_has_nothing_to_say_of_any_file(version: str, bake: Bake, tmp_path: Path) -> None:
-    """Lay the distinct contents of each file into as many trees as it has contents, and check them all."""
+    """Lay the distinct contents of each file over as many projects as it has contents, and check all."""
     contents: dict[str, list[str]] = {}
     for combination in every_combination():
         project = bake(**combination)
         for file, digest in project.digests.items():
             if file.endswith(".py") and digest not in contents.setdefault(file, []):
                 contents[file].append(digest)
-                copy = tmp_path / str(len(contents[file])) / file
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(project.path / file, copy)
-    for tree in tmp_path.iterdir():
-        shutil.copyfile(bake(python_version=version).path / "pyproject.toml", tree / "pyproject.toml")
+                tree = tmp_path / str(len(contents[file]))
+                if not tree.exists():
+                    shutil.copytree(bake(python_version=version).path, tree)
+                (tree / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(project.path / file, tree / file)
+    assert_ruff_is_silent(tmp_path)
+
+
+@pytest.mark.parametrize("slug", ["a", "p" * LONGEST["project_slug"]])
+def test_ruff_has_nothing_to_say_whatever_the_length_of_the_name(slug: str, bake: Bake) -> None:
+    assert_ruff_is_silent(bake(project_slug=slug).path)
+
+
+def assert_ruff_is_silent(folder: Path) -> None:
     for command in (["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"]):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout + done.stderr
 
 
