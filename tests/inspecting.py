@@ -62,9 +62,12 @@ def leftovers(text: str) -> list[str]:
 
 @cache
 def references(file: str, text: str) -> frozenset[str]:
-    """Return the paths of the project, relative to its root, that a file speaks of."""
+    """Return the paths of the project, relative to its root, that a file speaks of.
+
+    Tests speak of files that they make, so theirs do not count.
+    """
     path = PurePosixPath(file)
-    found = set(MENTION.findall(text))
+    found = set() if file.startswith("tests/") else set(MENTION.findall(text))
     if path.suffix == ".md":
         found.update(resolved(path.parent, target) for target in LINK.findall(text))
     if path.name.startswith("Dockerfile"):
