@@ -236,6 +236,15 @@ def test_serve_refuses_other_addresses_without_keys(project: Project, monkeypatc
         serve(host="0.0.0.0")
 
 
+def test_serve_refuses_a_port_that_is_taken(
+    client: httpx.Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECT_ROOT", str(project.root))
+    monkeypatch.setenv("API_KEYS", KEY)
+    with pytest.raises(ProjectError, match="--port"):
+        serve(host="127.0.0.1", port=client.base_url.port)
+
+
 def test_health_metrics_and_documentation_need_no_key(client: httpx.Client) -> None:
     for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"):
         assert ANYONE.get(client.base_url.join(path)).status_code == 200

@@ -3,6 +3,7 @@
 import importlib
 import ipaddress
 import os
+import socket
 import tempfile
 from typing import Annotated, Protocol, cast
 
@@ -31,6 +32,7 @@ def serve(
     settings = read_settings(project.root, SETTINGS_FILE, ServingSettings)
     host, port, workers = host or settings.host, port or settings.port, workers or settings.workers
     _provide_keys(host)
+    _check_port(host, port)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"Documentation: {url}/docs")
     if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
@@ -39,6 +41,18 @@ def serve(
             _adapter(settings.framework).run(host, port, workers)
     else:
         _adapter(settings.framework).run(host, port, workers)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before a server says so in its own way."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ProjectError(
+            f"Cannot listen on {host}, port {port} ({reason}): choose others by --host and --port."
+        ) from error
 
 
 def _provide_keys(host: str) -> None:
