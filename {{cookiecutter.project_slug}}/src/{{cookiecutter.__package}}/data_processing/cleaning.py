@@ -1,6 +1,6 @@
 """Strings become typed values, and each row learns which rules of the schema it breaks."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,9 +10,8 @@ from ..schema import Column
 
 RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
 
-_BITS = 63
 _TYPED = "typed "
-_MASK = "_mask"
+_VALID = "_valid"
 
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
@@ -33,30 +32,23 @@ class Rule:
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """Raw and typed values side by side, with the rules that each row breaks in bitmasks."""
+    """Raw and typed values side by side, and what tells whether a row breaks a rule.
+
+    The rules themselves are looked at only where they matter, in the few rows that are not valid.
+    """
 
     frame: pl.LazyFrame
     columns: Mapping[str, Column]
-    rules: tuple[Rule, ...]
-
-    @property
-    def masks(self) -> list[str]:
-        """Names of the bitmask columns; all zero for a row that breaks nothing."""
-        return [f"{_MASK}{word}" for word in range(_count_words(self.rules))]
+    broken: Mapping[Rule, pl.Expr]
 
     @property
     def is_valid(self) -> pl.Expr:
         """Whether a row breaks no rule."""
-        return pl.all_horizontal(pl.col(mask) == 0 for mask in self.masks)
-
-    def broken(self, rule: Rule) -> pl.Expr:
-        """Whether a row breaks `rule`."""
-        word, bit = divmod(self.rules.index(rule), _BITS)
-        return (pl.col(f"{_MASK}{word}") & (1 << bit)) != 0
+        return pl.col(_VALID)
 
     def describe_broken(self) -> pl.Expr:
         """The names of the rules that a row breaks, separated by semicolons; empty if none."""
-        names = [pl.when(self.broken(rule)).then(pl.lit(rule.name)) for rule in self.rules]
+        names = [pl.when(broken).then(pl.lit(rule.name)) for rule, broken in self.broken.items()]
         return pl.concat_str(names, separator="; ", ignore_nulls=True)
 
     def typed(self) -> list[pl.Expr]:
@@ -83,16 +75,13 @@ def check_rows(
     parsed = raw.with_columns(
         _parse(name, column, decimal_comma).alias(_TYPED + name) for name, column in columns.items()
     )
-    checks: list[tuple[Rule, pl.Expr]] = []
-    for name, column in columns.items():
-        checks.extend(_check_column(name, column, name in required))
-    rules = tuple(rule for rule, _ in checks)
-    violations = [violation for _, violation in checks]
-    masks = [
-        _pack_bits(violations[word * _BITS : (word + 1) * _BITS]).alias(f"{_MASK}{word}")
-        for word in range(_count_words(rules))
-    ]
-    return CheckedRows(parsed.with_columns(masks), columns, rules)
+    broken = {
+        rule: violation
+        for name, column in columns.items()
+        for rule, violation in _check_column(name, column, name in required)
+    }
+    is_valid = ~pl.any_horizontal(violation.fill_null(False) for violation in broken.values())
+    return CheckedRows(parsed.with_columns(is_valid.alias(_VALID)), columns, broken)
 
 
 def _parse(name: str, column: Column, decimal_comma: bool) -> pl.Expr:
@@ -122,14 +111,3 @@ def _check_column(name: str, column: Column, required: bool) -> list[tuple[Rule,
     if column.maximum is not None:
         checks.append((Rule(name, "maximum"), value > column.maximum))
     return checks
-
-
-def _pack_bits(violations: Sequence[pl.Expr]) -> pl.Expr:
-    mask = pl.lit(0, dtype=pl.UInt64)
-    for bit, violation in enumerate(violations):
-        mask = mask + violation.fill_null(False).cast(pl.UInt64) * pl.lit(1 << bit, dtype=pl.UInt64)
-    return mask
-
-
-def _count_words(rules: Sequence[Rule]) -> int:
-    return max(1, -(-len(rules) // _BITS))

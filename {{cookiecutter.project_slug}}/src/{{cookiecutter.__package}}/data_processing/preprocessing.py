@@ -58,7 +58,7 @@ def split_file(
     good = checked.frame.filter(checked.is_valid).select(
         *checked.typed(), *(name for name in schema.columns if name not in parsed), ROW_NUMBER, identity.alias(IDENTITY)
     )
-    bad = checked.frame.filter(~checked.is_valid).select(ROW_NUMBER, *schema.columns, *checked.masks)
+    bad = checked.frame.filter(~checked.is_valid)
     bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
         splits,
@@ -163,7 +163,7 @@ def _count_rows(files: list[Path]) -> int:
 
 
 def _count_rules(bad_file: Path, checked: CheckedRows) -> dict[str, int]:
-    counts = pl.scan_parquet(bad_file).select(checked.broken(rule).sum().alias(rule.name) for rule in checked.rules)
+    counts = pl.scan_parquet(bad_file).select(broken.sum().alias(rule.name) for rule, broken in checked.broken.items())
     return {name: count for name, count in counts.collect(engine="streaming").row(0, named=True).items() if count}
 
 
