@@ -27,6 +27,9 @@ MENTION = re.compile(
 )
 """A path of the project in the middle of a text, a command or a recipe."""
 
+OTHER_LAYOUTS = "## Coming from another layout\n"
+"""The heading of a table whose first column has the paths of other projects."""
+
 COPIED = re.compile(r"^COPY (?:--\S+ )*(.+) \S+$", re.MULTILINE)
 """The sources of a Dockerfile's COPY."""
 
@@ -67,6 +70,8 @@ def references(file: str, text: str) -> frozenset[str]:
     Tests speak of files that they make, so theirs do not count.
     """
     path = PurePosixPath(file)
+    here, _, elsewhere = text.partition(OTHER_LAYOUTS)
+    text = here + re.sub(r"^\|[^|]*\|", "|", elsewhere, flags=re.MULTILINE)
     found = set() if file.startswith("tests/") else set(MENTION.findall(text))
     if path.suffix == ".md":
         found.update(resolved(path.parent, target) for target in LINK.findall(text))

@@ -45,6 +45,7 @@ def test_what_only_looks_like_a_tag_is_no_leftover() -> None:
         ("Makefile", "check:\n\tpython scripts/check.py"),
         ("Dockerfile", "COPY --chown=app pyproject.toml uv.toml /app/"),
         (".github/workflows/ci.yml", "run: bash scripts/check.sh"),
+        ("docs/layout.md", "## Coming from another layout\n\n| `src/a.py` | `src/b.py` |\n"),
     ],
 )
 def test_a_path_that_is_not_there_is_missing(file: str, text: str) -> None:
@@ -59,6 +60,7 @@ def test_a_path_that_is_not_there_is_missing(file: str, text: str) -> None:
             "[a guide](docs/guides/serving.md#keys), [home](https://example.org/docs/a.md), [up](#top)",
         ),
         ("docs/guides/serving.md", "[the schema](../../config/schema.yaml) of [all](../../README.md)"),
+        ("docs/layout.md", "## Coming from another layout\n\n| `src/a.py` | `config/schema.yaml` |\n"),
         ("README.md", "Everything in docs/guides, and ${HOME}/config/other.yaml and `.venv/bin/python`."),
     ],
 )
