@@ -15,7 +15,7 @@ SHARED = {"pyproject.toml", "README.md", "Makefile"}
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
     "python_version": {".python-version"},
-    "task": {"config/schema.yaml", "config/model.yaml"},
+    "task": {"config/schema.yaml", "config/model.yaml", "docs/guides/models.md", "docs/guides/serving.md"},
     "serving": {"docs/layout.md"},
 }
 """Files that are always there and whose content follows one option."""
