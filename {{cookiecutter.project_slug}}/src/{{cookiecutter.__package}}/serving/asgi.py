@@ -12,6 +12,9 @@ from starlette.types import Receive, Scope, Send
 from .keys import KEY_HEADER
 from .service import Response, Service, open_service
 
+# How long requests under way may take once the server is told to stop.
+_SHUTDOWN_SECONDS = 30
+
 _KEY_HEADER = KEY_HEADER.lower().encode()
 
 
@@ -69,6 +72,7 @@ def run(host: str, port: int, workers: int) -> None:
         log_level="warning",
         server_header=False,
         proxy_headers=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
 
 

@@ -54,7 +54,10 @@ class LatestModel:
             return
         self._stamp = stamp
         version = self._registry.latest()
-        if version is None or (self.served is not None and version == self.served.version):
+        if version is None:
+            return
+        if self.served is not None and version == self.served.version:
+            self._last_problem = ""
             return
         model = load_served_model(self._registry.folder(version), self._maximum_rows)
         self._metrics.serve(model.manifest, version)

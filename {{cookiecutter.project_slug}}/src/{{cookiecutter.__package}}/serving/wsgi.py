@@ -40,7 +40,7 @@ class ServiceApp(Flask):
         method = environ["REQUEST_METHOD"]
         key = environ.get(_KEY_VARIABLE)
         length = environ.get("CONTENT_LENGTH") or "0"
-        known = int(length) if length.isdigit() else 0
+        known = int(length) if length.isdecimal() else 0
         response = self.service.admit(method, path, None if key is None else key.encode("latin-1"), known)
         if response is None:
             # One byte over the limit is enough for the service to refuse the body.
