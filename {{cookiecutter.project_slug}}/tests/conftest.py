@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project, find_project
 from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
 from {{ cookiecutter.__package }}.modeling.metrics import find_metric

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project
 
 from .toys import toy_rows, write_raw

@@ -1,6 +1,7 @@
 """Settings that are wrong are named, with the file and the place."""
 
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project, find_project
 from {{ cookiecutter.__package }}.errors import ProjectError
 

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+
 from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings
 from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from {{ cookiecutter.__package }}.config import Project, SourceSettings
 from {{ cookiecutter.__package }}.data_processing.cleaning import check_rows
 from {{ cookiecutter.__package }}.data_processing.loading import scan_table

@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import skops.io
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
 from {{ cookiecutter.__package }}.config import ParitySettings, Project
 from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
@@ -14,9 +18,6 @@ from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
 from {{ cookiecutter.__package }}.modeling.predictor import load_onnx, load_predictor, score_with_pipeline
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Task
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from .toys import TOY_SCHEMA, change_config
 

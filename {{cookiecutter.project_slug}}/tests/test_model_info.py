@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.manifest import ONNX_FILE

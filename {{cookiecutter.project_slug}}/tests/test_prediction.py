@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file

@@ -1,6 +1,7 @@
 """The gate, and that it refuses."""
 
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError

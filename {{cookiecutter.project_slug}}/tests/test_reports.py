@@ -3,6 +3,7 @@
 import json
 
 import polars as pl
+
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data_processing.exploration import explore_data
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
 from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from {{ cookiecutter.__package }}.config import Project
 
 TOY_SCHEMA: dict[str, Any] = {
