@@ -29,8 +29,17 @@ PENGUIN: dict[str, object] = {
 TARGETS = {"classification": "species", "regression": "body_mass_g"}
 """The column that the sample model of each task predicts."""
 
-OWN = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "UV", "UV_RUN_RECURSION_DEPTH", "VIRTUAL_ENV"}
-"""Variables through which the template's own tools would reach into a project."""
+OWN = {
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "MFLAGS",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPATH",
+    "UV",
+    "UV_RUN_RECURSION_DEPTH",
+    "VIRTUAL_ENV",
+}
+"""Variables through which the template's own tools would reach into a project, or slow each start of it."""
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -66,7 +66,7 @@ def test_a_derived_feature_that_makes_no_sense_is_refused(name: str, column: str
 
 def test_selection_keeps_no_more_than_there_is() -> None:
     selector = make_selector(SelectionSettings(method="k_best", k=99), "classification", features=2)
-    matrix, target = np.array([[0.0, 5], [1, 3], [0, 1], [1, 8]]), np.array([0, 1, 0, 1])
+    matrix, target = np.array([[0.1, 5], [1, 3], [0, 1], [0.9, 8]]), np.array([0, 1, 0, 1])
     assert selector is not None
     assert selector.fit_transform(matrix, target).shape == (4, 2)
 
