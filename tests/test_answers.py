@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 from baking import TEMPLATE, BakedProject, Oven, skeleton_files
-from combinations import default_combination
+from combinations import default_combination, options
+from conftest import Bake
 from cookiecutter.exceptions import FailedHookException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -242,9 +243,12 @@ def test_plain_text_stays_readable_as_markdown() -> None:
     )
 
 
-def test_every_dependency_of_the_skeleton_is_a_name_that_cannot_be_taken() -> None:
-    text = (TEMPLATE / "{{cookiecutter.project_slug}}" / "pyproject.toml").read_text(encoding="utf-8")
-    required = re.findall(r'^\s*"([A-Za-z][\w.-]*)(?:\[[\w,]+\])?(?:[<>=~!; ].*)?",?$', text, re.MULTILINE)
+@pytest.mark.parametrize("serving", options()["serving"])
+def test_every_dependency_of_a_project_is_a_name_that_cannot_be_taken(serving: str, bake: Bake) -> None:
+    project = tomllib.loads((bake(serving=serving).path / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"].values()
+    lists = [project["project"]["dependencies"], *extras, *project["dependency-groups"].values()]
+    required = {re.split(r"[^\w.-]", requirement)[0] for each in lists for requirement in each}
     assert {name.lower().replace("-", "_") for name in required} <= DEPENDENCIES
 
 
