@@ -30,7 +30,7 @@ JINJA_OPENINGS = ("{{", "{%", "{#")
 DEPENDENCIES = frozenset(
     """
     annotated_doc annotated_types anyio ast_serialize blinker certifi click cloudpickle colorama
-    contourpy cycler dateutil dotenv fastapi flask flatbuffers fonttools google granian h11 httpcore
+    contourpy cycler dateutil dotenv fastapi filelock flask flatbuffers fonttools google granian h11 httpcore
     httptools httpx hypothesis idna iniconfig itsdangerous jinja2 joblib kiwisolver librt markdown_it
     markdown_it_py markupsafe matplotlib mdurl ml_dtypes mpl_toolkits mypy mypy_extensions mypyc
     narwhals numpy onnx onnxruntime opentelemetry opentelemetry_api packaging pathspec pil pillow pluggy

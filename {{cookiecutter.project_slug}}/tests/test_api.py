@@ -35,6 +35,8 @@ from {{ cookiecutter.__package }}.serving.model import load_served_model
 from {{ cookiecutter.__package }}.serving.requests import RequestReader, RequestRefusedError
 from {{ cookiecutter.__package }}.serving.service import Response, Service, open_service
 
+from .toys import copy_version
+
 PACKAGE = "{{ cookiecutter.__package }}"
 KEY = "first-key"
 OTHER_KEY = "other-key"
@@ -170,11 +172,6 @@ def numbers_of(prediction: dict[str, Any]) -> list[float]:
 def is_error(content: bytes) -> bool:
     answer = json.loads(content)
     return {name: type(value) for name, value in answer.items()} == {"detail": str, "errors": list}
-
-
-def add_version(project: Project) -> str:
-    registry = Registry(project.models)
-    return registry.add(registry.folder(registry.versions()[0]), {})
 
 
 def sample(metrics: str, name: str, *labels: str) -> float:
@@ -482,7 +479,7 @@ def test_a_promoted_model_is_served_without_a_failed_request(
     asking.start()
     try:
         wait_until(lambda: statuses, "the first answer")
-        version = add_version(project)
+        version = copy_version(project)
         Registry(project.models).move_latest(version, "test")
         wait_until(lambda: client.get("/health/ready").json()["model_version"] == version, f"{version} is served")
     finally:
@@ -501,13 +498,13 @@ def test_a_damaged_version_leaves_the_former_one_served(project: Project, tmp_pa
     latest.refresh()
     served = latest.served
     assert served is not None
-    damaged = add_version(copy)
+    damaged = copy_version(copy)
     model_file = next(iter(served.manifest.files))
     (registry.folder(damaged) / model_file).write_bytes(b"damaged")
     registry.move_latest(damaged, "test")
     latest.refresh()
     assert latest.served is served
-    repaired = add_version(copy)
+    repaired = copy_version(copy)
     registry.move_latest(repaired, "test")
     latest.refresh()
     assert latest.served is not None

@@ -28,7 +28,7 @@ def test_the_first_model_needs_only_the_minimum(trained_toy: Project) -> None:
 
 
 def test_a_model_beyond_the_minimum_is_refused_with_the_number_and_the_setting(toy: Project) -> None:
-    strict = change_config(toy, "model", gate={"metric": "log_loss", "minimum": 0.01})
+    strict = change_config(toy, "model", gate={"metric": "log_loss", "minimum": 0.01, "resamples": 100})
     with pytest.raises(PromotionRefusedError, match=r"test log_loss 0\.\d+ is above gate.minimum 0.01"):
         run_pipeline(strict)
     assert Registry(toy.models).versions() == []
@@ -43,7 +43,7 @@ def test_a_better_model_becomes_latest(toy: Project) -> None:
 def test_a_worse_model_is_refused_and_latest_stays(toy: Project) -> None:
     run_pipeline(change_config(toy, "model", hyperparameters=STRONG))
     before = read_files(toy.models / "latest")
-    with pytest.raises(PromotionRefusedError, match=r"is not better than the 0\.\d+ of v1"):
+    with pytest.raises(PromotionRefusedError, match=r"is not better than that of latest: 0\.\d+ against 0\.\d+"):
         _challenge(change_config(toy, "model", hyperparameters=WEAK))
     assert read_files(toy.models / "latest") == before
     assert Registry(toy.models).versions() == ["v1"]
@@ -94,3 +94,51 @@ def test_another_table_than_that_of_latest_needs_a_word(trained_toy: Project) ->
     with pytest.raises(PromotionRefusedError, match="run `promote --new-schema`"):
         run_pipeline(changed)
     assert promote_model(changed, new_schema=True) == "v2"
+
+
+def test_the_version_keeps_its_card_its_pictures_and_the_verdict(toy: Project) -> None:
+    run_pipeline(change_config(toy, "model", hyperparameters=WEAK))
+    _challenge(change_config(toy, "model", hyperparameters=STRONG))
+    registry = Registry(toy.models)
+    manifest = registry.manifest("v2")
+    assert manifest.gate is not None
+    assert manifest.gate.against == "v1"
+    assert manifest.gate.confidence is not None
+    assert manifest.gate.confidence >= 0.95
+    card = (registry.folder("v2") / "model_card.md").read_text(encoding="utf-8")
+    assert "Against v1 on the same" in card
+    for name in ("confusion_matrix", "calibration", "permutation_importance"):
+        assert f"(figures/{name}.png)" in card
+        assert f"figures/{name}.png" in manifest.files
+
+
+def test_a_forced_promotion_keeps_the_reasons_against_it(trained_toy: Project) -> None:
+    train_model(change_config(trained_toy, "model", hyperparameters=WEAK))
+    evaluate_model(trained_toy)
+    assert promote_model(trained_toy, force_reason="the customer asked") == "v2"
+    registry = Registry(trained_toy.models)
+    gate = registry.manifest("v2").gate
+    assert gate is not None
+    assert gate.forced == "the customer asked"
+    assert "is not better than that of latest" in gate.reasons[0]
+    assert "the customer asked" in (registry.folder("v2") / "model_card.md").read_text(encoding="utf-8")
+
+
+def test_not_even_force_promotes_a_damaged_candidate(trained_toy: Project) -> None:
+    (trained_toy.candidate / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(ProjectError, match="is not the file its manifest describes"):
+        promote_model(trained_toy, force_reason="the customer asked")
+
+
+def test_a_slice_column_that_is_none_is_named(trained_toy: Project) -> None:
+    gate = {"metric": "log_loss", "minimum": 1.0, "slices": {"columns": ["size"]}, "resamples": 100}
+    with pytest.raises(ProjectError, match=r"gate.slices.columns has 'size'.*there are 'kind', 'colour'"):
+        evaluate_model(change_config(trained_toy, "model", gate=gate))
+
+
+def test_a_model_that_only_scikit_learn_serves_is_refused_unless_that_is_wanted(trained_toy: Project) -> None:
+    strict = {"tolerance": 1e-12, "maximum_share": 0}
+    train_model(change_config(trained_toy, "model", hyperparameters=STRONG, parity=strict))
+    evaluate_model(trained_toy)
+    with pytest.raises(PromotionRefusedError, match=r"cannot be served by ONNX: .*parity.required"):
+        promote_model(Project(trained_toy.root))

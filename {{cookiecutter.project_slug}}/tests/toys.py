@@ -1,12 +1,16 @@
 """A small project of two known classes, made in a temporary folder, for tests of the machinery."""
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, manifest_json
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.utils.files import write_json
 
 TOY_SCHEMA: dict[str, Any] = {
     "task": "classification",
@@ -23,7 +27,7 @@ TOY_SCHEMA: dict[str, Any] = {
 TOY_PIPELINE: dict[str, Any] = {"split": {"validation": 0.2, "test": 0.3, "seed": 1}}
 TOY_MODEL: dict[str, Any] = {
     "estimator": "logistic_regression",
-    "gate": {"metric": "log_loss", "minimum": 1.0},
+    "gate": {"metric": "log_loss", "minimum": 1.0, "resamples": 200},
 }
 TOY_HEADER = "kind,size,age,colour,striped,note"
 
@@ -70,6 +74,16 @@ def change_config(project: Project, name: str, **changes: Any) -> Project:
     path = project.root / "config" / f"{name}.yaml"
     write_config(project.root, name, yaml.safe_load(path.read_text(encoding="utf-8")) | changes)
     return Project(project.root)
+
+
+def copy_version(project: Project) -> str:
+    """Make the first version once more, under the next number."""
+    registry = Registry(project.models)
+    with registry.locked(), registry.new_version() as version:
+        shutil.copytree(registry.folder("v1"), version.folder, dirs_exist_ok=True)
+        manifest = registry.manifest("v1").model_copy(update={"version": version.name})
+        write_json(version.folder / MANIFEST_FILE, manifest_json(manifest))
+    return version.name
 
 
 def read_files(folder: Path) -> dict[str, bytes]:

@@ -66,12 +66,26 @@ def promote(
     new_schema: Annotated[
         bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
     from .modeling.promotion import promote_model
 
-    version = promote_model(_open_project(TRAINING_LOG), new_schema)
+    if force != bool(reason.strip()):
+        raise ProjectError('--force and --reason "…" belong together: give both, or none.')
+    version = promote_model(_open_project(TRAINING_LOG), new_schema, reason.strip())
     typer.echo(f"models/latest is now {version}")
+
+
+@app.command()
+def rollback(
+    version: Annotated[str | None, typer.Argument(help="Such as v1; if not given, the one before latest.")] = None,
+) -> None:
+    """Check an older version, then move models/latest back to it."""
+    from .modeling.promotion import roll_back
+
+    typer.echo(f"models/latest is now {roll_back(_open_project(TRAINING_LOG), version)}")
 
 
 @app.command()
@@ -94,13 +108,39 @@ def predict(
     typer.echo(f"{summary.version}: {summary.scored} rows scored, {summary.refused} refused, written to {output}")
 
 
-@app.command()
-def models() -> None:
+models = typer.Typer(help="List the versions, compare two, remove old ones.", invoke_without_command=True)
+app.add_typer(models, name="models")
+
+
+@models.callback()
+def list_models(context: typer.Context) -> None:
     """List the versions, their metrics, and which is latest."""
+    if context.invoked_subcommand is not None:
+        return
     from .modeling.listing import list_versions
     from .utils.tables import print_table
 
     print_table(list_versions(_open_project()))
+
+
+@models.command("diff")
+def compare_models(left: str, right: str) -> None:
+    """Show metrics and settings of two versions side by side."""
+    from .modeling.listing import compare_versions
+    from .utils.tables import print_table
+
+    print_table(compare_versions(_open_project(), left, right))
+
+
+@models.command("prune")
+def prune_models(keep: Annotated[int, typer.Option(min=1, help="How many versions to keep.")]) -> None:
+    """Remove the oldest versions; never latest or the one before it."""
+    from .modeling.registry import Registry
+
+    registry = Registry(_open_project().models)
+    with registry.locked():
+        removed = registry.prune(keep)
+    typer.echo(f"Removed {', '.join(removed)}" if removed else "Nothing to remove")
 
 
 def _open_project(log_name: str | None = None) -> Project:

@@ -117,11 +117,25 @@ class ParitySettings(Settings):
     """How far the ONNX model may be from the scikit-learn model it was made from.
 
     `tolerance` is absolute for probabilities and relative to the target's standard deviation for
-    values; at most `maximum_share` of the held-out rows may be further apart.
+    values; at most `maximum_share` of the held-out rows may be further apart. Where that fails,
+    scikit-learn serves the model, which the gate refuses if `required`.
     """
+
+    required: bool = True
 
     tolerance: Annotated[float, Field(gt=0)] = 1e-4
     maximum_share: Share = 0.001
+
+
+class SliceSettings(Settings):
+    """Groups of rows on which a candidate may not lose more than `tolerance`, in the metric's unit.
+
+    Each value of each of the `columns` is a group, if it has `minimum_rows` among the test rows.
+    """
+
+    columns: tuple[str, ...] = ()
+    minimum_rows: Annotated[int, Field(ge=1)] = 30
+    tolerance: Annotated[float, Field(ge=0)] = 0.05
 
 
 class GateSettings(Settings):
@@ -129,6 +143,19 @@ class GateSettings(Settings):
 
     metric: str
     minimum: float
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100)] = 1000
+    minimum_rows: Annotated[int, Field(ge=1)] = 30
+    slices: SliceSettings = SliceSettings()
+    maximum_latency_ms: Annotated[float, Field(gt=0)] = 50
+    maximum_size_mb: Annotated[float, Field(gt=0)] = 200
+
+
+class CardSettings(Settings):
+    """What only people know of a model, for its card."""
+
+    intended_use: str = "Not stated: say it in card.intended_use of config/model.yaml."
+    limits: str = ""
 
 
 class ModelSettings(Settings):
@@ -141,6 +168,7 @@ class ModelSettings(Settings):
     search: SearchSettings = SearchSettings()
     parity: ParitySettings = ParitySettings()
     gate: GateSettings
+    card: CardSettings = CardSettings()
 
 
 _SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)

@@ -9,13 +9,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..data_processing.preprocessing import Split, read_split
+from ..errors import ProjectError
 from ..features.columns import Columns, columns_from_frame
 from ..schema import Schema
+from .predictor import Scores
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of a split; `target` holds label names for a classification, numbers for a regression."""
+    """Rows of a split; `target` holds places in the schema's labels, or a regression's numbers."""
 
     columns: Columns
     target: NDArray[Any]
@@ -36,15 +38,31 @@ def read_dataset(splits: Path, split: Split, schema: Schema) -> Dataset:
 def make_dataset(frame: pl.DataFrame, schema: Schema) -> Dataset:
     """Features and target of typed rows."""
     target = frame[schema.target]
-    values = (
-        np.array(target.cast(pl.String).to_list(), dtype=np.str_)
-        if schema.task == "classification"
-        else target.cast(pl.Float64).to_numpy()
-    )
-    return Dataset(columns_from_frame(schema, frame), values)
+    values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
+    return Dataset(columns_from_frame(schema, frame), values.to_numpy())
 
 
-def encode_labels(target: NDArray[Any], labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """The place of each value in `labels`, -1 for one that is not there."""
-    places = {label: place for place, label in enumerate(labels)}
-    return np.array([places.get(value, -1) for value in target.tolist()], dtype=np.int64)
+def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Schema) -> dict[str, NDArray[Any]]:
+    """Each row's value of `columns` as text, by column; a missing one is called so.
+
+    Raises:
+        ProjectError: a column is not one to tell groups of rows by.
+    """
+    for name in columns:
+        if name not in schema.columns or schema.columns[name].is_numeric:
+            known = [name for name, column in schema.columns.items() if not column.is_numeric]
+            raise ProjectError(
+                f"config/model.yaml: gate.slices.columns has {name!r}, which is no category or boolean of "
+                f"config/schema.yaml; there are {', '.join(map(repr, known)) or 'none'}."
+            )
+    frame = read_split(splits, split)
+    return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
+
+
+def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
+    """Scores with a probability for each label of the schema, 0 for those the model never saw."""
+    if not schema.labels or labels == schema.labels:
+        return scores
+    aligned = np.zeros((len(scores), len(schema.labels)), dtype=scores.dtype)
+    aligned[:, [schema.labels.index(label) for label in labels]] = scores
+    return aligned

@@ -1,7 +1,7 @@
 """The `evaluate` stage: the candidate's metrics, tables and pictures on rows it never saw."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,19 @@ from ..plots import (
     plot_residuals,
     save_figure,
 )
+from ..schema import Schema
 from ..utils.files import hash_file, write_bytes, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
-from .dataset import Dataset, encode_labels, read_dataset
-from .manifest import MANIFEST_FILE, Manifest
-from .metrics import Metric, compute_metrics, find_metric
+from .bootstrap import measure_interval
+from .dataset import Dataset, align_scores, read_dataset, read_slices
+from .manifest import MANIFEST_FILE
+from .metrics import METRICS, Metric, compute_metrics, find_metric
 from .predictor import Predictor, Scores, load_predictor
 
 METRICS_FILE = "metrics.json"
+SLICES_TABLE = "slices.csv"
+IMPORTANCE_TABLE = "permutation_importance.csv"
 
 _REPEATS = 5
 
@@ -36,12 +40,16 @@ _logger = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one candidate by split: `candidate` is the hash of its manifest."""
+    """Metrics of one candidate by split: `candidate` is the hash of its manifest.
+
+    `intervals` holds the middle 95% of the bootstrap's values of each test metric.
+    """
 
     candidate: str
     data: str
     rows: dict[str, int]
     metrics: dict[str, dict[str, float]]
+    intervals: dict[str, tuple[float, float]]
 
 
 def evaluate_model(project: Project) -> Evaluation:
@@ -54,16 +62,26 @@ def evaluate_model(project: Project) -> Evaluation:
     summary = read_summary(project)
     if predictor.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
-    metrics, rows = {}, {}
-    for split in ("validation", "test"):
-        dataset = read_dataset(project.splits, split, project.schema)
-        metrics[split] = score_predictor(predictor, dataset)
-        rows[split] = len(dataset)
-    evaluation = Evaluation(hash_file(project.candidate / MANIFEST_FILE), summary.sha256, rows, metrics)
-    write_json(project.reports / METRICS_FILE, vars(evaluation))
-    _write_report(project, predictor, read_dataset(project.splits, "test", project.schema))
+    task = project.schema.task
+    validation = read_dataset(project.splits, "validation", project.schema)
+    test = read_dataset(project.splits, "test", project.schema)
+    scores = score_dataset(predictor, test, project.schema)
+    metrics = {
+        "validation": compute_metrics(task, validation.target, score_dataset(predictor, validation, project.schema)),
+        "test": compute_metrics(task, test.target, scores),
+    }
+    evaluation = Evaluation(
+        candidate=hash_file(project.candidate / MANIFEST_FILE),
+        data=summary.sha256,
+        rows={"validation": len(validation), "test": len(test)},
+        metrics=metrics,
+        intervals=_measure_intervals(project, test, scores),
+    )
+    _write_report(project, predictor, test, scores)
+    write_json(project.reports / METRICS_FILE, asdict(evaluation))
     for name, value in metrics["test"].items():
-        _logger.info("Test %s: %.4f", name, value)
+        low, high = evaluation.intervals.get(name, (float("nan"), float("nan")))
+        _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, low, high)
     return evaluation
 
 
@@ -75,78 +93,97 @@ def read_evaluation(project: Project) -> Evaluation:
     """
     try:
         content = json.loads((project.reports / METRICS_FILE).read_text(encoding="utf-8"))
+        content["intervals"] = {name: (low, high) for name, (low, high) in content["intervals"].items()}
         evaluation = Evaluation(**content)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
     if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
         raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
     return evaluation
 
 
-def score_predictor(predictor: Predictor, dataset: Dataset) -> dict[str, float]:
-    """Each metric of a model on a dataset."""
-    truth = _truth(predictor.manifest, dataset)
-    return compute_metrics(predictor.manifest.table.task, truth, predictor.predict(dataset.columns))
+def score_dataset(predictor: Predictor, dataset: Dataset, schema: Schema) -> Scores:
+    """A model's scores of a dataset, with a probability for each label of the schema."""
+    return align_scores(predictor.predict(dataset.columns), predictor.manifest.labels, schema)
 
 
-def _truth(manifest: Manifest, dataset: Dataset) -> NDArray[Any]:
-    return encode_labels(dataset.target, manifest.labels) if manifest.labels else dataset.target
+def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[str, tuple[float, float]]:
+    intervals = {}
+    for name, metric in track(list(METRICS[project.schema.task].items()), "Measuring intervals"):
+        interval = measure_interval(metric, test.target, scores, project.model.seed)
+        if interval is not None:
+            intervals[name] = (interval.low, interval.high)
+    return intervals
 
 
-def _write_report(project: Project, predictor: Predictor, dataset: Dataset) -> None:
-    manifest = predictor.manifest
+def _write_report(project: Project, predictor: Predictor, test: Dataset, scores: Scores) -> None:
+    schema, gate = project.schema, project.model.gate
     figures, tables = project.reports / "figures", project.reports / "tables"
-    scores = predictor.predict(dataset.columns)
-    truth = _truth(manifest, dataset)
-    predictions = _describe_predictions(manifest, dataset, scores)
+    truth = test.target
+    metric = find_metric(schema.task, gate.metric)
+    predictions = _describe_predictions(schema, truth, scores)
     write_bytes(tables / "test_predictions.csv", predictions.write_csv().encode())
-    if manifest.labels:
-        confusion = _count_confusion(truth, scores, len(manifest.labels))
-        save_figure(plot_confusion_matrix(confusion, manifest.labels), figures / "confusion_matrix.png")
-        save_figure(plot_calibration(truth, scores, manifest.labels), figures / "calibration.png")
+    slices = _describe_slices(project, metric, truth, scores)
+    write_bytes(tables / SLICES_TABLE, slices.write_csv().encode())
+    if schema.labels:
+        confusion = _count_confusion(truth, scores, len(schema.labels))
+        save_figure(plot_confusion_matrix(confusion, schema.labels), figures / "confusion_matrix.png")
+        save_figure(plot_calibration(truth, scores, schema.labels), figures / "calibration.png")
     else:
-        save_figure(plot_residuals(truth, scores, project.schema.target), figures / "residuals.png")
-        save_figure(plot_predicted_values(truth, scores, project.schema.target), figures / "predicted_values.png")
-    metric = find_metric(manifest.table.task, project.model.gate.metric)
-    importance = _measure_importance(predictor, dataset, truth, metric, project.model.seed)
-    write_bytes(tables / "permutation_importance.csv", importance.write_csv().encode())
+        save_figure(plot_residuals(truth, scores, schema.target), figures / "residuals.png")
+        save_figure(plot_predicted_values(truth, scores, schema.target), figures / "predicted_values.png")
+    importance = _measure_importance(project, predictor, test, metric)
+    write_bytes(tables / IMPORTANCE_TABLE, importance.write_csv().encode())
     save_figure(
-        plot_importance(importance["column"].to_list(), importance["loss"].to_list(), project.model.gate.metric),
+        plot_importance(importance["column"].to_list(), importance["loss"].to_list(), gate.metric),
         figures / "permutation_importance.png",
     )
 
 
-def _describe_predictions(manifest: Manifest, dataset: Dataset, scores: Scores) -> pl.DataFrame:
-    if not manifest.labels:
-        return pl.DataFrame({"truth": dataset.target, "prediction": scores})
-    chosen = [manifest.labels[place] for place in scores.argmax(axis=1)]
+def _describe_predictions(schema: Schema, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:
+    if not schema.labels:
+        return pl.DataFrame({"truth": truth, "prediction": scores})
+    labels = pl.Series(schema.labels, dtype=pl.String)
     return pl.DataFrame(
-        {"truth": dataset.target.tolist(), "prediction": chosen, "probability": scores.max(axis=1).astype(np.float64)}
+        {
+            "truth": labels.gather(truth),
+            "prediction": labels.gather(scores.argmax(axis=1)),
+            "probability": scores.max(axis=1).astype(np.float64),
+        }
     )
+
+
+def _describe_slices(project: Project, metric: Metric, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:
+    gate = project.model.gate
+    slices = read_slices(project.splits, "test", gate.slices.columns, project.schema)
+    rows = [
+        (column, str(value), int(np.count_nonzero(inside)), metric.compute(truth[inside], scores[inside]))
+        for column, values in slices.items()
+        for value in np.unique(values)
+        if np.count_nonzero(inside := values == value) >= gate.slices.minimum_rows
+    ]
+    types = {"column": pl.String, "value": pl.String, "rows": pl.Int64, gate.metric: pl.Float64}
+    return pl.DataFrame(rows, schema=types, orient="row")
 
 
 def _count_confusion(truth: NDArray[Any], scores: Scores, labels: int) -> NDArray[np.int64]:
     counts = np.zeros((labels, labels), dtype=np.int64)
-    known = truth >= 0
-    np.add.at(counts, (truth[known], scores.argmax(axis=1)[known]), 1)
+    np.add.at(counts, (truth, scores.argmax(axis=1)), 1)
     return counts
 
 
-def _measure_importance(
-    predictor: Predictor, dataset: Dataset, truth: NDArray[Any], metric: Metric, seed: int
-) -> pl.DataFrame:
+def _measure_importance(project: Project, predictor: Predictor, test: Dataset, metric: Metric) -> pl.DataFrame:
     # How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as
     # it is served.
-    generator = np.random.default_rng(seed)
-    base = metric.compute(truth, predictor.predict(dataset.columns))
+    generator = np.random.default_rng(project.model.seed)
+    base = metric.compute(test.target, score_dataset(predictor, test, project.schema))
     sign = 1 if metric.greater_is_better else -1
     losses = {}
-    for name in track(list(dataset.columns), "Measuring importance"):
-        shuffled = [
-            metric.compute(
-                truth, predictor.predict({**dataset.columns, name: generator.permutation(dataset.columns[name])})
-            )
-            for _ in range(_REPEATS)
-        ]
+    for name in track(list(test.columns), "Measuring importance"):
+        shuffled = []
+        for _ in range(_REPEATS):
+            columns = {**test.columns, name: generator.permutation(test.columns[name])}
+            scores = score_dataset(predictor, Dataset(columns, test.target), project.schema)
+            shuffled.append(metric.compute(test.target, scores))
         losses[name] = sign * (base - float(np.mean(shuffled)))
     return pl.DataFrame({"column": list(losses), "loss": list(losses.values())}).sort("loss", descending=True)

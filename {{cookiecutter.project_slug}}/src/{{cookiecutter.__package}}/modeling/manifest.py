@@ -51,11 +51,27 @@ class ParityRecord(_Record):
     reason: str = ""
 
 
+class GateRecord(_Record):
+    """What the gate said of a version, and against which other it was measured.
+
+    `gain`, in the metric's unit, and `confidence`, a share of draws, are absent where there was no
+    other. `reasons` is empty unless the version was `forced`, which says why.
+    """
+
+    metric: str
+    against: str | None = None
+    gain: float | None = None
+    confidence: float | None = None
+    reasons: tuple[str, ...] = ()
+    forced: str = ""
+
+
 class Manifest(_Record):
     """A candidate or a version.
 
     `labels` are the classes in the order of the probabilities, empty for a regression. `version`,
-    `created_at` and `metrics` are absent from a candidate.
+    `created_at`, `metrics`, `intervals` (the middle 95% of each test metric) and `gate` are absent
+    from a candidate.
     """
 
     version: str | None = None
@@ -72,6 +88,8 @@ class Manifest(_Record):
     data: DataRecord
     environment: dict[str, str]
     metrics: dict[str, dict[str, float]] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    gate: GateRecord | None = None
     files: dict[str, ArtifactRecord]
 
 

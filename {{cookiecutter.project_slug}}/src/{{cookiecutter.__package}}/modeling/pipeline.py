@@ -23,6 +23,6 @@ def run_pipeline(project: Project) -> str:
     evaluate_model(project)
     registry = Registry(project.models)
     latest = registry.latest()
-    if latest is not None and registry.manifest(latest).files == candidate.files:
+    if latest is not None and candidate.files.items() <= registry.manifest(latest).files.items():
         return f"models/latest stays {latest}: the same data and settings gave the same model"
     return f"models/latest is now {promote_model(project)}"

@@ -2,10 +2,11 @@
 
 import getpass
 import json
-import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,24 +14,48 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import ProjectError
-from ..utils.files import hash_file, sync_folder, sync_tree, write_bytes, write_json
-from .manifest import MANIFEST_FILE, Manifest, manifest_json, read_manifest
+from ..utils.files import hash_file, sync_folder, sync_tree, write_bytes
+from .manifest import MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
+_STAGING = ".staging."
+_LOCK_SECONDS = 600
+
+
+class Move(BaseModel):
+    """A move of `latest`: when, by whom, from and to which version, why, and whether the gate was overruled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: str
+    by: str
+    from_version: str | None
+    to_version: str
+    why: str
+    forced: bool = False
 
 
 class Pointer(BaseModel):
-    """The content of `models/latest/pointer.json`: a version and the hash of its manifest."""
+    """The content of `models/latest/pointer.json`: a version, the hash of its manifest, how it came there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str
     manifest_sha256: str
+    move: Move
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A version in the making: its name, and the folder to fill."""
+
+    name: str
+    folder: Path
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The versions under a models folder."""
+    """The versions under a models folder. What changes them happens within `locked`."""
 
     models: Path
 
@@ -54,7 +79,13 @@ class Registry:
         return self.versioned / version
 
     def manifest(self, version: str) -> Manifest:
-        """What a version says of itself."""
+        """What a version says of itself.
+
+        Raises:
+            ProjectError: there is no such version, or its manifest is damaged.
+        """
+        if version not in self.versions():
+            raise ProjectError(f"There is no version {version}; there are {', '.join(self.versions()) or 'none'}.")
         return read_manifest(self.folder(version))
 
     def versions(self) -> list[str]:
@@ -70,12 +101,9 @@ class Registry:
         Raises:
             ProjectError: the pointer is damaged, or names a version that is missing or was changed.
         """
-        try:
-            pointer = Pointer.model_validate_json(self.pointer.read_bytes())
-        except FileNotFoundError:
+        pointer = self._read_pointer()
+        if pointer is None:
             return None
-        except (OSError, ValidationError) as error:
-            raise ProjectError(f"{self.pointer} is damaged; restore it or promote a model again.") from error
         manifest = self.folder(pointer.version) / MANIFEST_FILE
         if not manifest.is_file():
             raise ProjectError(f"{self.pointer} names {pointer.version}, which is not in {self.versioned}.")
@@ -83,50 +111,107 @@ class Registry:
             raise ProjectError(f"{manifest} was changed after {pointer.version} was promoted; it is not loaded.")
         return pointer.version
 
-    def add(self, candidate: Path, metrics: dict[str, dict[str, float]]) -> str:
-        """Copy a candidate to the next free version; nothing of it shows until all of it is there."""
-        manifest = read_manifest(candidate)
+    def moves(self) -> list[Move]:
+        """Every move of `latest`, oldest first."""
+        lines = self.history.read_text(encoding="utf-8").splitlines() if self.history.is_file() else []
+        moves = [Move.model_validate_json(line) for line in lines if line]
+        pointer = self._read_pointer()
+        # The pointer moves first; a process killed right after it has not written the history yet.
+        if pointer is not None and (not moves or moves[-1] != pointer.move):
+            moves.append(pointer.move)
+        return moves
+
+    def predecessor(self) -> str | None:
+        """The version that was in production before this one."""
+        moves = self.moves()
+        return moves[-1].from_version if moves else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold off every other process that changes the registry.
+
+        Raises:
+            ProjectError: another process holds it for more than ten minutes.
+        """
+        from filelock import FileLock, Timeout
+
+        self.models.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.models / ".lock", timeout=_LOCK_SECONDS)
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise ProjectError(f"Another process holds {lock.lock_file}; wait for it, or end it.") from error
+
+    @contextmanager
+    def new_version(self) -> Iterator[NewVersion]:
+        """The next version: a folder to fill, which shows under its name once the block ends well.
+
+        Raises:
+            ProjectError: a version of that name appeared meanwhile, made outside `locked`.
+        """
         self.versioned.mkdir(parents=True, exist_ok=True)
-        staging = self.versioned / f".staging.{uuid.uuid4().hex}"
+        self._remove_leftovers()
+        versions = self.versions()
+        name = f"v{int(versions[-1][1:]) + 1}" if versions else "v1"
+        staging = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
         staging.mkdir()
         try:
-            for name in manifest.files:
-                shutil.copyfile(candidate / name, staging / name)
-            while True:
-                version = self._next_version()
-                self._write_manifest(staging, manifest, version, metrics)
-                sync_tree(staging)
-                try:
-                    staging.rename(self.folder(version))
-                except OSError:
-                    if not self.folder(version).exists():
-                        raise
-                    continue  # another process took the number
-                sync_folder(self.versioned)
-                return version
+            yield NewVersion(name, staging)
+            sync_tree(staging)
+            try:
+                staging.rename(self.folder(name))
+            except OSError as error:
+                raise ProjectError(f"{self.folder(name)} exists; a version is never written again.") from error
+            sync_folder(self.versioned)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def move_latest(self, version: str, reason: str) -> None:
-        """Point `latest` at a version and record the move."""
-        previous = self.latest()
-        pointer = Pointer(version=version, manifest_sha256=hash_file(self.folder(version) / MANIFEST_FILE))
+    def move_latest(self, version: str, why: str, forced: bool = False) -> None:
+        """Point `latest` at a version, in one step, and record the move."""
+        moves = self.moves()
+        move = Move(
+            at=now(),
+            by=_user(),
+            from_version=moves[-1].to_version if moves else None,
+            to_version=version,
+            why=why,
+            forced=forced,
+        )
+        digest = hash_file(self.folder(version) / MANIFEST_FILE)
+        pointer = Pointer(version=version, manifest_sha256=digest, move=move)
         write_bytes(self.pointer, (pointer.model_dump_json(indent=2) + "\n").encode())
-        record = {"at": now(), "by": _user(), "from": previous, "to": version, "why": reason}
-        with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        lines = [json.dumps(each.model_dump(), ensure_ascii=False) + "\n" for each in (*moves, move)]
+        write_bytes(self.history, "".join(lines).encode())
 
-    def _next_version(self) -> str:
+    def prune(self, keep: int) -> list[str]:
+        """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""
         versions = self.versions()
-        return f"v{int(versions[-1][1:]) + 1}" if versions else "v1"
+        needed = {self.latest(), self.predecessor()}
+        removed: list[str] = []
+        for version in versions:
+            if len(versions) - len(removed) <= keep:
+                break
+            if version in needed:
+                continue
+            # Renamed first, so that a version never shows with half of its files.
+            doomed = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
+            self.folder(version).rename(doomed)
+            shutil.rmtree(doomed)
+            removed.append(version)
+        return removed
 
-    def _write_manifest(
-        self, folder: Path, manifest: Manifest, version: str, metrics: dict[str, dict[str, float]]
-    ) -> None:
-        complete = manifest.model_copy(update={"version": version, "created_at": now(), "metrics": metrics})
-        write_json(folder / MANIFEST_FILE, manifest_json(complete))
+    def _read_pointer(self) -> Pointer | None:
+        try:
+            return Pointer.model_validate_json(self.pointer.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise ProjectError(f"{self.pointer} is damaged; restore it, or remove it and promote again.") from error
+
+    def _remove_leftovers(self) -> None:
+        for path in self.versioned.glob(f"{_STAGING}*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def now() -> str:

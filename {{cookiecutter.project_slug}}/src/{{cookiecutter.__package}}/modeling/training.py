@@ -19,7 +19,7 @@ from ..schema import Schema
 from ..utils.files import staged_folder, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
-from .dataset import Dataset, encode_labels, read_dataset
+from .dataset import Dataset, align_scores, read_dataset
 from .estimators import make_pipeline
 from .export import compare_scores, write_onnx, write_skops
 from .manifest import (
@@ -61,10 +61,10 @@ def train_model(project: Project) -> Manifest:
     training = read_dataset(project.splits, "train", schema)
     validation = read_dataset(project.splits, "validation", schema)
     labels = _present_labels(schema, training)
-    train_rows = _make_rows(training, plan, labels)
-    validation_rows = _make_rows(validation, plan, labels)
+    train_rows = _make_rows(training, plan)
+    validation_rows = _make_rows(validation, plan)
     find_metric(schema.task, settings.gate.metric)
-    hyperparameters = _choose_hyperparameters(schema, settings, train_rows, validation_rows)
+    hyperparameters = _choose_hyperparameters(schema, settings, labels, train_rows, validation_rows)
     _logger.info("Training %s on %s rows, %s features", settings.estimator, len(training), len(plan.names))
     pipeline = _fit(schema, settings, train_rows, hyperparameters)
     with staged_folder(project.candidate) as folder:
@@ -102,22 +102,21 @@ def describe_environment() -> dict[str, str]:
 def _present_labels(schema: Schema, training: Dataset) -> tuple[str, ...]:
     if schema.task == "regression":
         return ()
-    present = set(training.target.tolist())
+    present = tuple(schema.labels[place] for place in np.unique(training.target))
     if len(present) < 2:
         raise ProjectError(
             f"All training rows have the same {schema.target}: {', '.join(map(repr, present))}. "
             "Bring rows of another class, or change split.seed in config/pipeline.yaml."
         )
-    return tuple(label for label in schema.labels if label in present)
+    return present
 
 
-def _make_rows(dataset: Dataset, plan: FeaturePlan, labels: tuple[str, ...]) -> _Rows:
-    target = encode_labels(dataset.target, labels) if labels else dataset.target
-    return _Rows(engineer_features(dataset.columns, plan), target)
+def _make_rows(dataset: Dataset, plan: FeaturePlan) -> _Rows:
+    return _Rows(engineer_features(dataset.columns, plan), dataset.target)
 
 
 def _choose_hyperparameters(
-    schema: Schema, settings: ModelSettings, training: _Rows, validation: _Rows
+    schema: Schema, settings: ModelSettings, labels: tuple[str, ...], training: _Rows, validation: _Rows
 ) -> dict[str, Any]:
     fixed = settings.hyperparameters.get(settings.estimator, {})
     space = settings.search.space.get(settings.estimator, {})
@@ -136,8 +135,7 @@ def _choose_hyperparameters(
         hyperparameters = fixed | trial
         pipeline = _fit(schema, settings, training, hyperparameters)
         scores = score_with_pipeline(pipeline, schema.task == "classification")(validation.matrix)
-        known = validation.target >= 0 if schema.task == "classification" else slice(None)
-        value = metric.compute(validation.target[known], scores[known])
+        value = metric.compute(validation.target, align_scores(scores, labels, schema))
         _logger.info("%s with %s: validation %s %.4f", settings.estimator, trial, settings.gate.metric, value)
         if best is None or metric.is_better(value, best[0]):
             best = (value, hyperparameters)

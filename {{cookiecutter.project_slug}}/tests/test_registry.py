@@ -1,0 +1,189 @@
+"""Versions and the pointer: never changed, never lost, never half-written."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.prediction import load_latest
+from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+
+from .toys import copy_version, read_files
+
+# Enough to hit each step of a move; the more, the rarer the moments that are hit too.
+KILLS = int(os.environ.get("REGISTRY_KILLS", "20"))
+
+PROMOTE = """
+import sys
+from pathlib import Path
+from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.modeling.promotion import promote_model
+promote_model(Project(Path(sys.argv[1])), force_reason="a test")
+"""
+
+MOVE_ON_AND_ON = """
+import shutil, sys
+from pathlib import Path
+from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, manifest_json
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.utils.files import write_json
+registry = Registry(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    with registry.locked():
+        latest = registry.latest()
+        with registry.new_version() as version:
+            shutil.copytree(registry.folder(latest), version.folder, dirs_exist_ok=True)
+            manifest = registry.manifest(latest).model_copy(update={"version": version.name})
+            write_json(version.folder / MANIFEST_FILE, manifest_json(manifest))
+        registry.move_latest(version.name, "a test")
+        registry.prune(keep=4)
+"""
+
+
+@contextmanager
+def _running(code: str, folder: Path) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_version_is_never_written_again(trained_toy: Project) -> None:
+    registry = Registry(trained_toy.models)
+    before = read_files(registry.folder("v1"))
+    with pytest.raises(ProjectError, match="a version is never written again"):  # noqa: PT012, SIM117 - the block's end raises
+        with registry.new_version() as version:
+            (version.folder / "model.onnx").write_bytes(b"mine")
+            # Another process, which knows of no lock, takes the number meanwhile.
+            shutil.copytree(registry.folder("v1"), registry.folder(version.name))
+    assert registry.versions() == ["v1", "v2"]
+    assert read_files(registry.folder("v2")) == before
+
+
+def test_versions_are_in_the_order_of_their_numbers(trained_toy: Project) -> None:
+    for _ in range(10):
+        copy_version(trained_toy)
+    assert Registry(trained_toy.models).versions()[-2:] == ["v10", "v11"]
+
+
+def test_a_version_that_fails_half_way_does_not_show(trained_toy: Project) -> None:
+    registry = Registry(trained_toy.models)
+    before = read_files(trained_toy.models)
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012, SIM117 - the block's end raises
+        with registry.new_version() as version:
+            (version.folder / "model.onnx").write_bytes(b"half")
+            raise ZeroDivisionError
+    assert read_files(trained_toy.models) == before
+
+
+def test_the_history_tells_who_moved_latest_when_and_why(trained_toy: Project) -> None:
+    promote_model(trained_toy, force_reason="because")
+    first, second = Registry(trained_toy.models).moves()
+    assert (first.from_version, first.to_version, first.forced) == (None, "v1", False)
+    assert (second.from_version, second.to_version, second.forced) == ("v1", "v2", True)
+    assert second.why == "because"
+    assert second.by
+    assert second.at > "2026"
+
+
+def test_a_history_that_was_cut_off_is_mended_from_the_pointer(trained_toy: Project) -> None:
+    registry = Registry(trained_toy.models)
+    promote_model(trained_toy, force_reason="because")
+    moves = registry.moves()
+    lines = registry.history.read_text().splitlines(keepends=True)
+    registry.history.write_text(lines[0])
+    assert registry.moves() == moves
+    promote_model(trained_toy, force_reason="again")
+    assert [move.to_version for move in registry.moves()] == ["v1", "v2", "v3"]
+
+
+def test_a_rollback_goes_to_the_version_before(trained_toy: Project) -> None:
+    promote_model(trained_toy, force_reason="because")
+    assert roll_back(trained_toy) == "v1"
+    assert load_latest(trained_toy).manifest.version == "v1"
+    move = Registry(trained_toy.models).moves()[-1]
+    assert move.why.startswith("rollback, test log_loss 0.")
+
+
+def test_a_rollback_to_a_damaged_version_is_refused(trained_toy: Project) -> None:
+    promote_model(trained_toy, force_reason="because")
+    registry = Registry(trained_toy.models)
+    (registry.folder("v1") / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(ProjectError, match="is not the file its manifest describes"):
+        roll_back(trained_toy, "v1")
+    assert registry.latest() == "v2"
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("v9", "There is no version v9; there are v1"),
+        ("v1", "latest is v1 already"),
+        (None, "There is no version before latest"),
+        ("../v1", "There is no version"),
+    ],
+)
+def test_a_rollback_to_nowhere_is_refused(trained_toy: Project, version: str | None, message: str) -> None:
+    with pytest.raises(ProjectError, match=message):
+        roll_back(trained_toy, version)
+
+
+def test_pruning_keeps_latest_and_the_one_before(trained_toy: Project) -> None:
+    registry = Registry(trained_toy.models)
+    promote_model(trained_toy, force_reason="because")
+    roll_back(trained_toy)
+    for _ in range(3):
+        copy_version(trained_toy)
+    assert registry.prune(keep=1) == ["v3", "v4", "v5"]
+    assert registry.versions() == ["v1", "v2"]
+    assert load_latest(trained_toy).manifest.version == "v1"
+
+
+def test_two_promotions_at_once_give_two_versions(trained_toy: Project) -> None:
+    with _running(PROMOTE, trained_toy.root) as first, _running(PROMOTE, trained_toy.root) as second:
+        assert (first.wait(timeout=120), second.wait(timeout=120)) == (0, 0)
+    registry = Registry(trained_toy.models)
+    assert registry.versions() == ["v1", "v2", "v3"]
+    assert [move.to_version for move in registry.moves()] == ["v1", "v2", "v3"]
+    assert load_latest(trained_toy).manifest.version == "v3"
+
+
+def test_killed_at_any_moment_latest_names_a_whole_version(trained_toy: Project) -> None:
+    generator = random.Random(0)
+    registry = Registry(trained_toy.models)
+    seen = set()
+    for _ in range(KILLS):
+        with _running(MOVE_ON_AND_ON, registry.models) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.stdin.write("\n")
+            process.stdin.flush()
+            time.sleep(generator.uniform(0, 0.1))
+            process.kill()
+        version = load_latest(trained_toy).manifest.version
+        assert registry.moves()[-1].to_version == version
+        seen.add(version)
+    assert len(seen) > KILLS / 4
+
+
+def test_what_a_kill_left_behind_is_cleared_by_the_next_promotion(trained_toy: Project) -> None:
+    leftover: Path = Registry(trained_toy.models).versioned / ".staging.dead"
+    leftover.mkdir()
+    (leftover / "model.onnx").write_bytes(b"half")
+    promote_model(trained_toy, force_reason="because")
+    assert not leftover.exists()
