@@ -1,20 +1,22 @@
 """A sample of the raw rows: spread over all files, the same each time, and bounded in memory."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from ...config import Project
-from ...schema import Column
 from ...utils.files import hash_file
 from ...utils.progress import track
-from ..cleaning import CheckedRows, check_rows
+from ..cleaning import check_rows
 from ..identity import fraction, identify_texts, identify_values, scramble
 from ..loading import ROW_NUMBER, explain_polars_errors, find_raw_files, require_columns, scan_table
 
 _MOST_ROWS = 200_000
 _MOST_CELLS = 20_000_000
+_CELLS_AT_ONCE = 2_000_000
 # Longer texts of columns that the model does not see are cut, so that a column of documents fits in memory.
 _LONGEST_TEXT = 200
 _IDENTITY = "identity"
@@ -65,11 +67,10 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     files = tuple(_describe_file(project, path) for path in track(paths, "Counting rows"))
     limit = min(most_rows, _MOST_CELLS // len(schema.columns))
     share = min(1.0, limit / max(1, sum(file.rows for file in files)))
-    parts = [_sample_file(project, path, place, share) for place, path in enumerate(track(paths, "Sampling rows"))]
-    broken: dict[tuple[str, str], int] = {}
+    parts = list(track(_sample_files(project, paths, share), "Sampling rows"))
+    broken = Counter[tuple[str, str]]()
     for part in parts:
-        for rule, count in part.broken.items():
-            broken[rule] = broken.get(rule, 0) + count
+        broken.update(part.broken)
     identities = pl.concat([part.identities for part in parts])
     repeated = identities.len() - identities.n_unique()
     return Sample(files, pl.concat([part.frame for part in parts]), broken, repeated / max(1, identities.len()))
@@ -90,33 +91,44 @@ def _describe_file(project: Project, path: Path) -> RawFile:
     return RawFile(path.relative_to(project.raw).as_posix(), rows, path.stat().st_size, hash_file(path))
 
 
-def _sample_file(project: Project, path: Path, place: int, share: float) -> _Part:
+def _sample_files(project: Project, paths: list[Path], share: float) -> Iterator[_Part]:
+    columns = list(project.schema.columns)
+    for place, path in enumerate(paths):
+        raw = scan_table(path, project.pipeline.source).select(ROW_NUMBER, *columns)
+        # An empty first batch gives a file without rows its columns.
+        yield _sample_batch(project, raw.head(0), place, share)
+        # Batches of so many cells: the engine's own are of so many rows, and fill gigabytes where the table is wide.
+        size = max(1, _CELLS_AT_ONCE // len(columns))
+        with explain_polars_errors(path):
+            for batch in raw.collect_batches(chunk_size=size, maintain_order=True, engine="streaming"):
+                yield _sample_batch(project, batch.lazy(), place, share)
+
+
+def _sample_batch(project: Project, raw: pl.LazyFrame, file: int, share: float) -> _Part:
     columns = project.schema.columns
     features = {name: column for name, column in columns.items() if column.role == "feature"}
     others = [name for name in columns if name not in features]
-    raw = scan_table(path, project.pipeline.source)
-
-    def check(rows: pl.LazyFrame) -> CheckedRows:
-        required = [project.schema.target]
-        return check_rows(rows, features, required, decimal_comma=project.pipeline.source.decimal_comma)
-
-    taken = check(raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), place)) < share))
-    broken = {(rule.column, rule.kind): violation for rule, violation in taken.broken.items()}
+    checked = check_rows(
+        raw, features, required=[project.schema.target], decimal_comma=project.pipeline.source.decimal_comma
+    )
+    broken = {(rule.column, rule.kind): violation for rule, violation in checked.broken.items()}
+    taken = checked.frame.filter(_is_taken(pl.col(ROW_NUMBER).cast(pl.UInt64), file, share))
     # Rows that repeat each other have one identity, so that they are taken together or not at all, and
     # their share among those taken estimates the share among all.
-    identities = check(raw).frame.select(_identify(features, others).alias(_IDENTITY))
-    with explain_polars_errors(path):
-        frame, counts, found = pl.collect_all(
-            [
-                taken.frame.select(*taken.typed(), *(pl.col(name).str.head(_LONGEST_TEXT) for name in others)),
-                taken.frame.select(violation.sum().alias(str(key)) for key, violation in broken.items()),
-                identities.filter(fraction(scramble(pl.col(_IDENTITY), _IDENTITY_SEED)) < share),
-            ],
-            engine="streaming",
-        )
-    return _Part(frame.select(list(columns)), dict(zip(broken, counts.row(0), strict=True)), found[_IDENTITY])
+    identity = identify_values(features) ^ identify_texts(others) if others else identify_values(features)
+    identities = checked.frame.select(identity.alias(_IDENTITY)).filter(
+        _is_taken(pl.col(_IDENTITY), _IDENTITY_SEED, share)
+    )
+    texts = [pl.col(name).str.head(_LONGEST_TEXT) for name in others]
+    frame, counts, found = pl.collect_all(
+        [
+            taken.select(*checked.typed(), *texts).select(list(columns)),
+            taken.select(violation.sum().alias(str(rule)) for rule, violation in broken.items()),
+            identities,
+        ]
+    )
+    return _Part(frame, dict(zip(broken, counts.row(0), strict=True)), found[_IDENTITY])
 
 
-def _identify(features: dict[str, Column], others: list[str]) -> pl.Expr:
-    identity = identify_values(features)
-    return identity ^ identify_texts(others) if others else identity
+def _is_taken(number: pl.Expr, seed: int, share: float) -> pl.Expr:
+    return fraction(scramble(number, seed)) < share

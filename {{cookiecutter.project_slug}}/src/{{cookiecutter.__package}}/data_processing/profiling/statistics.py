@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -41,7 +40,10 @@ class NumberSummary:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Rows by equal steps from `low` to `high`; `outside` counts the rows beyond either."""
+    """Rows by equal steps from `low` to `high`, or one step for each whole number from `low` to `high`.
+
+    `outside` counts the rows beyond either.
+    """
 
     low: float
     high: float
@@ -278,11 +280,16 @@ def _quantile_groups(numbers: Numbers, most: int) -> tuple[Codes, list[str]]:
         codes = np.searchsorted(distinct, numbers).astype(np.int64)
         names = [format_number(value) for value in distinct]
     else:
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, most + 1), method="lower"))
-        codes = np.searchsorted(edges[1:-1], numbers, side="right").astype(np.int64)
-        names = [f"{format_number(low)} to {format_number(high)}" for low, high in pairwise(edges.tolist())]
+        starts = np.unique(np.quantile(known, np.linspace(0, 1, most + 1)[:-1], method="lower"))
+        codes = np.searchsorted(starts, numbers, side="right").astype(np.int64) - 1
+        ends = distinct[[*(np.searchsorted(distinct, starts[1:]) - 1), -1]]
+        names = [_name_interval(low, high) for low, high in zip(starts, ends, strict=True)]
     codes[np.isnan(numbers)] = -1
     return codes, names
+
+
+def _name_interval(low: float, high: float) -> str:
+    return format_number(low) if low == high else f"{format_number(low)} to {format_number(high)}"
 
 
 def _most_frequent(codes: Codes, names: list[str], most: int) -> tuple[list[str], Codes]:
@@ -323,14 +330,13 @@ def _make_histogram(values: Numbers) -> Histogram:
     inner_low, inner_high = np.quantile(values, [_TAIL, 1 - _TAIL]).tolist()
     if high - low > _LONG_TAIL * (inner_high - inner_low) > 0:
         low, high = inner_low, inner_high
-    bins = _BINS
-    if np.array_equal(values, np.round(values)) and high - low < _BINS:
-        # Whole numbers: one bar each.
-        low, high = np.floor(low) - 0.5, np.ceil(high) + 0.5
-        bins = int(high - low)
     inside = values[(values >= low) & (values <= high)]
-    counts, _ = np.histogram(inside, bins=bins, range=(low, high))
-    return Histogram(float(low), float(high), tuple(counts.tolist()), len(values) - len(inside))
+    if high - low < _BINS and np.array_equal(inside, np.round(inside)):
+        low, high = float(inside.min()), float(inside.max())
+        counts = np.bincount((inside - low).astype(np.int64))
+    else:
+        counts, _ = np.histogram(inside, bins=_BINS, range=(low, high))
+    return Histogram(low, high, tuple(counts.tolist()), len(values) - len(inside))
 
 
 def _correlate_numbers(frame: pl.DataFrame) -> Correlations:
