@@ -29,15 +29,20 @@ JINJA_OPENINGS = ("{{", "{%", "{#")
 
 DEPENDENCIES = frozenset(
     """
-    annotated_doc annotated_types anyio ast_serialize blinker certifi click cloudpickle colorama
-    contourpy cycler dateutil dotenv fastapi filelock flask flatbuffers fonttools google granian h11 httpcore
-    httptools httpx hypothesis idna iniconfig itsdangerous jinja2 joblib kiwisolver librt markdown_it
-    markdown_it_py markupsafe matplotlib mdurl ml_dtypes mpl_toolkits mypy mypy_extensions mypyc
-    narwhals numpy onnx onnxruntime opentelemetry opentelemetry_api packaging pathspec pil pillow pluggy
-    polars polars_runtime_32 prettytable prometheus_client protobuf py pydantic pydantic_core pygments
-    pylab pyparsing pytest python_dateutil python_dotenv pyyaml rich ruff scikit_learn scipy shellingham
-    skl2onnx sklearn skops sortedcontainers starlette threadpoolctl typer types_pyyaml typing_extensions
-    typing_inspection tzdata uvicorn uvloop watchfiles wcwidth websockets werkzeug yaml yaml_stubs
+    annotated_doc annotated_types anyio appnope ast_serialize asttokens attr attrs blinker certifi
+    click cloudpickle colorama comm contourpy cycler dateutil debugpy dotenv executing fastapi
+    fastjsonschema filelock flask flatbuffers fonttools google granian h11 httpcore httptools httpx
+    hypothesis idna iniconfig ipykernel ipykernel_launcher ipython ipython_pygments_lexers
+    itsdangerous jedi jinja2 joblib jsonschema jsonschema_specifications jupyter jupyter_client
+    jupyter_core kiwisolver librt markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline
+    mdurl ml_dtypes mpl_toolkits mypy mypy_extensions mypyc narwhals nbclient nbformat nest_asyncio2
+    numpy onnx onnxruntime opentelemetry opentelemetry_api packaging parso pathspec pexpect pil pillow
+    platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit protobuf
+    psutil ptyprocess pure_eval py pydantic pydantic_core pygments pylab pyparsing pytest
+    python_dateutil python_dotenv pyyaml pyzmq referencing rich rpds rpds_py ruff scikit_learn scipy
+    shellingham skl2onnx sklearn skops sortedcontainers stack_data starlette threadpoolctl tornado
+    traitlets typer types_pyyaml typing_extensions typing_inspection tzdata uvicorn uvloop watchfiles
+    wcwidth websockets werkzeug yaml yaml_stubs zmq
     """.split()
 )
 """Every distribution and module in a generated project's environment; ``-`` is written ``_``."""

@@ -5,7 +5,6 @@ import json
 import polars as pl
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data_processing.exploration import explore_data
 
 PNG = b"\x89PNG"
 
@@ -24,17 +23,3 @@ def test_the_column_that_makes_the_label_is_the_most_important(trained_toy: Proj
     importance = pl.read_csv(trained_toy.reports / "tables" / "permutation_importance.csv")
     assert importance["column"][0] == "size"
     assert importance["loss"][0] > 0.1
-
-
-def test_explore_describes_each_column(trained: Project) -> None:
-    profile = explore_data(trained)
-    described = set(profile.statistics["column"])
-    assert described == {name for name, column in trained.schema.columns.items() if column.role == "feature"}
-    assert all(path.read_bytes().startswith(PNG) for path in profile.figures)
-
-
-def test_explore_counts_what_is_missing(toy: Project) -> None:
-    statistics = explore_data(toy).statistics
-    shares = dict(zip(statistics["column"], statistics["missing_share"], strict=True))
-    assert shares["size"] == 0
-    assert 0.02 < shares["age"] < 0.2

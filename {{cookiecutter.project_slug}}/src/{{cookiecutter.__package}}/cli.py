@@ -38,11 +38,11 @@ def data() -> None:
 
 @app.command()
 def explore() -> None:
-    """Describe the raw data in reports/tables and reports/figures/data."""
+    """Describe the raw data in reports/data_profile.html and reports/tables."""
     from .data_processing.exploration import explore_data
     from .utils.tables import print_table, table_from_frame
 
-    print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).statistics))
+    print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).profile.statistics()))
 
 
 @app.command()

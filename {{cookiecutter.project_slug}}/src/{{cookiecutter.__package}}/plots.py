@@ -29,7 +29,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], rows: str = "test rows") -> Figure:
     """Counts, (truth, prediction), as shares of each true label."""
     size = max(_HIGH, 0.6 * len(labels) + 2)
     figure, axes = _new_figure(size + 1, size)
@@ -40,7 +40,7 @@ def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str]) -> F
         axes.text(prediction, truth, str(counts[truth, prediction]), ha="center", va="center", color=color)
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="Predicted", ylabel="True", title="Confusion matrix, test rows")
+    axes.set(xlabel="Predicted", ylabel="True", title=f"Confusion matrix, {rows}")
     figure.colorbar(image, ax=axes, label="Share of the true label")
     return figure
 
@@ -61,12 +61,12 @@ def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[
     return figure
 
 
-def plot_residuals(truth: _Numbers, values: _Numbers, target: str) -> Figure:
+def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "test rows") -> Figure:
     """Truth minus prediction, against the prediction."""
     figure, axes = _new_figure()
     axes.axhline(0, color="grey", linestyle="--")
     axes.scatter(values, truth - values, s=14, alpha=0.6, color=_ACCENT)
-    axes.set(xlabel=f"Predicted {target}", ylabel="Residual", title="Residuals, test rows")
+    axes.set(xlabel=f"Predicted {target}", ylabel="Residual", title=f"Residuals, {rows}")
     return figure
 
 
@@ -103,14 +103,6 @@ def plot_counts(categories: Sequence[str], counts: Sequence[int], name: str) -> 
     figure, axes = _new_figure(high=max(3.0, 0.35 * len(categories) + 1.5))
     axes.barh(list(categories)[::-1], list(counts)[::-1], color=_ACCENT)
     axes.set(xlabel="Rows", title=f"Distribution of {name}")
-    return figure
-
-
-def plot_missing(names: Sequence[str], shares: Sequence[float]) -> Figure:
-    """The share of missing values by column."""
-    figure, axes = _new_figure(high=max(3.0, 0.35 * len(names) + 1.5))
-    axes.barh(list(names)[::-1], list(shares)[::-1], color=_CONTRAST)
-    axes.set(xlabel="Share missing", xlim=(0, 1), title="Missing values")
     return figure
 
 
