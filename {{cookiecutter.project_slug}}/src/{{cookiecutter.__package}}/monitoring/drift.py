@@ -125,7 +125,9 @@ def monitor_model(
 
 def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
     """The checks that counted something, at most so many: what drifted first, then by significance."""
-    shown = verdict.checks.filter(pl.col("statistic") > 0).sort("is_drift", "adjusted_p_value", descending=[True, False], maintain_order=True)
+    shown = verdict.checks.filter(pl.col("statistic") > 0).sort(
+        "is_drift", "adjusted_p_value", descending=[True, False], maintain_order=True
+    )
     return shown.select(_SHOWN).head(rows)
 
 
@@ -163,9 +165,11 @@ def _describe(
     if not comparison.findings:
         return [*messages, f"No drift, at a false alarm rate of {settings.false_alarm_rate:g}"]
     messages += [f"Drift: {check.finding} ({check.detail})" for check in comparison.findings]
-    for finding, until in quiet.items():
-        moment = until.isoformat(timespec="minutes")
-        messages.append(f"Known: {finding}; cooling down until {moment}, see cooldown_hours in config/monitoring.yaml")
+    if quiet:
+        until = max(quiet.values()).isoformat(timespec="minutes")
+        messages.append(
+            f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {', '.join(quiet)}"
+        )
     return messages
 
 

@@ -23,20 +23,15 @@ from ..modeling.predictor import Scores
 from ..schema import Column
 from ..utils.files import write_bytes
 from ..utils.logger import get_logger
+from .log_format import ABANDONED_SECONDS, CLOSED, OPEN, PACKED
 from .window import Window, find_truth, join_labels
 
 ROW_ID = "row_id"
-
-CLOSED = ".jsonl"
-OPEN = ".open"
-PACKED = ".parquet"
 
 _ID = "_row_id"
 _AT = "_at"
 _PREDICTION = "_prediction"
 _PROBABILITY = "_probability "
-# A worker closes its segment after five minutes; one this old belongs to a worker that is gone.
-_ABANDONED_SECONDS = 3600
 
 _logger = get_logger(__name__)
 
@@ -114,7 +109,7 @@ def read_request_window(
 
 def _is_abandoned(path: Path) -> bool:
     try:
-        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
     except OSError:
         return False
 
