@@ -94,7 +94,7 @@ def logged_lines(project: Project) -> list[dict[str, Any]]:
 
 def count_rows(service: Service, outcome: str) -> int:
     text = service.handle("GET", "/metrics", None, b"").body.decode()
-    lines = [line for line in text.splitlines() if line.startswith(f'request_log_rows_total{{outcome="{outcome}"}}')]
+    lines = [line for line in text.splitlines() if line.startswith("request_log_rows_total") and outcome in line]
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines)
 
 
@@ -135,12 +135,13 @@ def test_an_open_segment_is_read_and_left_alone(served: Project) -> None:
 
 
 def test_labels_are_joined_by_the_identifier_of_the_request(served: Project) -> None:
+    other = {"big": "small", "small": "big"}
     lines = ["row_id,kind"]
     with serving(served) as service:
         for row in request_rows(80):
             response = ask(service, [row])
             label = json.loads(response.body)["predictions"][0]["label"]
-            lines.append(f"{dict(response.headers)[REQUEST_ID_HEADER]}-0,{ {'big': 'small', 'small': 'big'}[label] }")
+            lines.append(f"{dict(response.headers)[REQUEST_ID_HEADER]}-0,{other[label]}")
     labels = served.root / "labels.csv"
     labels.write_text("\n".join(lines), encoding="utf-8")
     assert "performance: more errors" in monitor_model(served, labels=labels).findings
@@ -253,7 +254,7 @@ def test_damaged_lines_and_files_are_left_out_and_counted(served: Project) -> No
         ask(service, request_rows(60))
     [segment] = served.requests.glob("*.jsonl")
     whole = segment.read_bytes()
-    damage = [b'{"id": "half', b"null", b'{"id": 1, "at": "x", "version": "v1", "row": {}}', b"\xff\xfe", b"[]"]
+    damage = [b'{"id": "half', b"null", b'{"id": 1, "at": "x", "version": "v1"}', b"\xff\xfe", b"[]"]
     segment.write_bytes(b"\n".join(damage) + b"\n" + whole + b'{"id":"cut off')
     (served.requests / "v1-damaged.parquet").write_bytes(b"PAR1 no")
     messages = monitor_model(served).messages
@@ -315,7 +316,8 @@ def test_a_full_disk_loses_rows_and_no_request(served: Project, limit: int, outc
     written = len(logged_lines(served))
     assert bool(written) == bool(outcome)
     lost = 200 - written
-    assert (f'request_log_rows_total{{outcome="lost"}} {lost}.0' in done.stdout) == bool(lost)
+    counted = [line for line in done.stdout.splitlines() if line.startswith("request_log_rows_total")]
+    assert any("lost" in line and line.endswith(f" {lost}.0") for line in counted) == bool(lost)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes on the disk")
