@@ -1,6 +1,9 @@
 """Drift is found where it was put, and only there."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -297,6 +300,27 @@ def test_mistakes_are_named(watched: Project) -> None:
     (watched.models / "drift_alarms.json").write_text("[1]")
     with pytest.raises(ProjectError, match=r"drift_alarms\.json is damaged"):
         monitor(watched)
+
+
+def test_the_command_exits_with_3_on_drift_and_with_1_on_a_mistake(watched: Project) -> None:
+    table = write_rows(watched, move_size(0.6, 36))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "{{ cookiecutter.__package }}", "monitor", *arguments],
+            env={**os.environ, "PROJECT_ROOT": str(watched.root)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    code, output = run("--table", str(table))
+    assert code == 3
+    assert "Drift: size: distribution" in output
+    assert run("--table", str(table))[0] == 0
+    assert run()[0] == 1
 
 
 def test_without_a_model_the_message_says_what_to_run(toy: Project) -> None:

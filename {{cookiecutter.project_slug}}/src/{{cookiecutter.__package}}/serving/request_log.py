@@ -4,13 +4,13 @@ A request only puts lines into a buffer in memory; a thread writes them. What do
 disk is slow, full or gone, is dropped and counted.
 """
 
-import atexit
 import itertools
 import random
 import secrets
 import threading
 import time
 from collections.abc import Collection, Sequence
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -53,11 +53,11 @@ class RequestLog:
     def start(self) -> None:
         """Begin to write, until the process ends or `close` is called."""
         self._thread.start()
-        atexit.register(self.close)
+        # What `atexit` registers is not run in a worker that another process started.
+        Finalize(None, self.close, exitpriority=0)
 
     def close(self) -> None:
         """Write what is left; gives up after two seconds if the disk does not answer."""
-        atexit.unregister(self.close)
         self._stopping.set()
         self._thread.join(_CLOSING_SECONDS)
 
