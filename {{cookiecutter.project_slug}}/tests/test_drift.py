@@ -82,7 +82,7 @@ def draw_toys(rows: int, generator: np.random.Generator) -> tuple[Columns, np.nd
     return columns, np.stack([big, 1 - big], axis=1), truth
 
 
-@pytest.mark.parametrize(("rate", "runs", "training", "window"), [(0.2, 300, 300, 100), (0.05, 400, 80, 900)])
+@pytest.mark.parametrize(("rate", "runs", "training", "window"), [(0.2, 200, 300, 100), (0.05, 200, 80, 900)])
 def test_fresh_rows_alarm_no_more_often_than_stated(
     watched: Project, rate: float, runs: int, training: int, window: int
 ) -> None:
@@ -104,7 +104,7 @@ def test_fresh_rows_alarm_no_more_often_than_stated(
 def test_without_the_correction_the_rate_would_not_hold(monkeypatch: pytest.MonkeyPatch, watched: Project) -> None:
     monkeypatch.setattr(statistics, "adjust", list)
     with pytest.raises(AssertionError):
-        test_fresh_rows_alarm_no_more_often_than_stated(watched, 0.2, 300, 300, 100)
+        test_fresh_rows_alarm_no_more_often_than_stated(watched, 0.2, 60, 300, 100)
 
 
 def test_fresh_rows_do_not_alarm(watched: Project) -> None:
