@@ -17,8 +17,10 @@ PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
     "src/{package}/serving/asgi.py": ("serving", ("fastapi",)),
     "src/{package}/serving/wsgi.py": ("serving", ("flask",)),
     "config/serving.yaml": ("serving", ("fastapi", "flask")),
+    "data/requests": ("serving", ("fastapi", "flask")),
     "docs/guides/serving.md": ("serving", ("fastapi", "flask")),
     "tests/test_api.py": ("serving", ("fastapi", "flask")),
+    "tests/test_request_log.py": ("serving", ("fastapi", "flask")),
 }
 """Each file or folder that depends on an answer: the question, and the answers that keep it."""
 

@@ -16,7 +16,7 @@ OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
     "python_version": {".python-version"},
     "task": {"config/schema.yaml", "config/model.yaml", "docs/guides/models.md", "docs/guides/serving.md"},
-    "serving": {"docs/layout.md"},
+    "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
 }
 """Files that are always there and whose content follows one option."""
 

@@ -104,7 +104,7 @@ def test_a_refused_export_is_served_by_scikit_learn_and_says_so(toy: Project, mo
     manifest = train_model(toy)
     assert manifest.runtime == "sklearn"
     assert "changes the label" in manifest.parity.reason
-    assert list(manifest.files) == ["model.skops"]
+    assert list(manifest.files) == ["model.skops", "reference.json"]
     dataset = read_dataset(toy.splits, "test", toy.schema)
     assert load_predictor(toy.candidate).predict(dataset.columns).shape == (len(dataset), 2)
 

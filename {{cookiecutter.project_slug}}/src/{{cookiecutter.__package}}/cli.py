@@ -108,6 +108,22 @@ def predict(
     typer.echo(f"{summary.version}: {summary.scored} rows scored, {summary.refused} refused, written to {output}")
 
 
+@app.command()
+def monitor(
+    table: Annotated[Path | None, typer.Option(help="Rows to judge (CSV, TSV, Parquet) in place of requests.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="What was right: row_id or identifiers, and the target.")] = None,
+    since: Annotated[str | None, typer.Option(help="Requests since then: 2026-01-31 or 2026-01-31T12:00, UTC.")] = None,
+    window: Annotated[str | None, typer.Option(help="Requests of the last 12h or 7d.")] = None,
+) -> None:
+    """Compare recent rows with those that models/latest was trained on; exit code 3 means drift."""
+    from .monitoring.drift import Period, monitor_model, summarize
+    from .utils.tables import print_table, table_from_frame
+
+    verdict = monitor_model(_open_project(INFERENCE_LOG), table, labels, Period(since, window))
+    print_table(table_from_frame(summarize(verdict)))
+    raise typer.Exit(verdict.exit_code)
+
+
 models = typer.Typer(help="List the versions, compare two, remove old ones.", invoke_without_command=True)
 app.add_typer(models, name="models")
 

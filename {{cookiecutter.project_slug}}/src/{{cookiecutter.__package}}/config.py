@@ -62,6 +62,7 @@ class PathSettings(Settings):
     raw: Path = Path("data/raw")
     interim: Path = Path("data/interim")
     processed: Path = Path("data/processed")
+    requests: Path = Path("data/requests")
     models: Path = Path("models")
     reports: Path = Path("reports")
     logs: Path = Path("logs")
@@ -209,6 +210,11 @@ class Project:
     def splits(self) -> Path:
         """Folder of the training, validation and test rows."""
         return self.root / self.pipeline.paths.processed / "splits"
+
+    @property
+    def requests(self) -> Path:
+        """Folder of the requests that the API answered."""
+        return self.root / self.pipeline.paths.requests
 
     @property
     def models(self) -> Path:

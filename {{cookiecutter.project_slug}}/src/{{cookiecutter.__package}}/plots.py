@@ -121,6 +121,41 @@ def plot_correlation(matrix: _Numbers, names: Sequence[str]) -> Figure:
     return figure
 
 
+def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequence[bool], most: int = 30) -> Figure:
+    """The population stability index by column, the `most` changed ones; those that drifted stand out."""
+    shown = list(zip(names, indices, drifted, strict=True))[:most][::-1]
+    figure, axes = _new_figure(high=max(3.0, 0.35 * len(shown) + 1.5))
+    colors = [_CONTRAST if drift else _ACCENT for *_, drift in shown]
+    axes.barh([name for name, *_ in shown], [index for _, index, _ in shown], color=colors)
+    axes.set(xlabel="Population stability index", title="Change since training; red drifted")
+    return figure
+
+
+def plot_compared_numbers(edges: Sequence[float], reference: _Numbers, window: _Numbers, name: str) -> Figure:
+    """Two samples' cumulative distributions, from their counts between `edges`."""
+    figure, axes = _new_figure()
+    for counts, label, color in ((reference, "training", _ACCENT), (window, "window", _CONTRAST)):
+        # The first count is below the first edge and the second at it; the last is above the last edge.
+        shares = np.cumsum(counts)[1:-1] / max(counts.sum(), 1)
+        axes.step(edges, shares, where="post", label=label, color=color)
+    axes.set(xlabel=name, ylabel="Share of rows at or below", ylim=(0, 1.02), title=f"{name}, training and window")
+    axes.legend()
+    return figure
+
+
+def plot_compared_counts(categories: Sequence[str], reference: _Numbers, window: _Numbers, name: str) -> Figure:
+    """Two samples' shares of each category, the 30 most frequent ones."""
+    order = np.argsort(-(reference + window), kind="stable")[:30][::-1]
+    figure, axes = _new_figure(high=max(3.0, 0.5 * len(order) + 1.5))
+    places = np.arange(len(order))
+    for counts, label, color, shift in ((reference, "training", _ACCENT, 0.2), (window, "window", _CONTRAST, -0.2)):
+        axes.barh(places + shift, counts[order] / max(counts.sum(), 1), height=0.4, color=color, label=label)
+    axes.set_yticks(places, [categories[place] for place in order])
+    axes.set(xlabel="Share of rows", title=f"{name}, training and window")
+    axes.legend()
+    return figure
+
+
 def _new_figure(wide: float = _WIDE, high: float = _HIGH) -> tuple[Figure, Any]:
     figure = Figure(figsize=(wide, high), dpi=110, layout="constrained")
     return figure, figure.add_subplot()

@@ -13,7 +13,7 @@ class Column(BaseModel):
     """One column: its type, and what its values may be.
 
     `minimum` and `maximum` are inclusive and belong to numbers and integers; `categories` belong to
-    categories.
+    categories. The values of a `sensitive` column are neither logged nor summed up for `monitor`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +21,7 @@ class Column(BaseModel):
     type: ColumnType
     role: Role = "feature"
     nullable: bool = False
+    sensitive: bool = False
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] = ()
@@ -62,6 +63,11 @@ class Schema(BaseModel):
         return {
             name: column for name, column in self.columns.items() if column.role == "feature" and name != self.target
         }
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The columns whose values are not kept beside the data itself."""
+        return frozenset(name for name, column in self.columns.items() if column.sensitive)
 
     @property
     def identifiers(self) -> list[str]:

@@ -59,6 +59,11 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
     return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
 
 
+def choose_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> NDArray[np.int64]:
+    """The likeliest label of each row, as its place in the schema's labels."""
+    return align_scores(scores, labels, schema).argmax(axis=1)
+
+
 def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
     """Scores with a probability for each label of the schema, 0 for those the model never saw."""
     if not schema.labels or labels == schema.labels:

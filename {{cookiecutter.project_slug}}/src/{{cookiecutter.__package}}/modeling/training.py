@@ -35,6 +35,7 @@ from .manifest import (
 )
 from .metrics import find_metric
 from .predictor import load_onnx, score_with_pipeline
+from .reference import REFERENCE_FILE, describe_reference, write_reference
 
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
 
@@ -72,6 +73,16 @@ def train_model(project: Project) -> Manifest:
         parity = _export_onnx(pipeline, project, labels, validation_rows, folder / ONNX_FILE)
         runtime: Runtime = "onnx" if parity.passed else "sklearn"
         files = [ONNX_FILE, SKOPS_FILE] if parity.passed else [SKOPS_FILE]
+        score = (
+            load_onnx(folder / ONNX_FILE, bool(labels))
+            if parity.passed
+            else score_with_pipeline(pipeline, bool(labels))
+        )
+        reference = describe_reference(
+            schema, labels, training.columns, score(validation_rows.matrix), validation_rows.target
+        )
+        write_reference(reference, folder)
+        files.append(REFERENCE_FILE)
         manifest = Manifest(
             table=schema,
             derived=settings.features.derived,

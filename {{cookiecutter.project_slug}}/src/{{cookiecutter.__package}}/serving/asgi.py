@@ -1,6 +1,7 @@
 """The service on FastAPI, run by uvicorn."""
 
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import uvicorn
@@ -25,7 +26,7 @@ class ServiceApp(FastAPI):
     """
 
     def __init__(self, service: Service) -> None:
-        super().__init__(docs_url=None, redoc_url=None, openapi_url=None)
+        super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._live)
         self.service = service
         self.add_exception_handler(HTTPException, self._refuse)
 
@@ -44,6 +45,11 @@ class ServiceApp(FastAPI):
             response = self.service.answer(method, path, body)
         await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+
+    @asynccontextmanager
+    async def _live(self, _app: FastAPI) -> AsyncIterator[None]:
+        yield
+        self.service.close()
 
     async def _refuse(self, _request: Request, error: Exception) -> HttpResponse:
         refusal = cast(HTTPException, error)

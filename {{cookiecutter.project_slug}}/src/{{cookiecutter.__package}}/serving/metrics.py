@@ -6,6 +6,7 @@ has to be set before this module is imported.
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -60,6 +61,12 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._logged = Counter(
+            "request_log_rows",
+            "Rows written to the request log, and lost because they could not be",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._served: tuple[str, str] | None = None
         # Looking up a child by its labels costs more than counting.
         self._request_counters: dict[tuple[str, int], Counter] = {}
@@ -108,6 +115,10 @@ class Metrics:
     def count_refused_model(self) -> None:
         """Count a version that was not loaded."""
         self._loads.labels("refused").inc()
+
+    def count_logged_rows(self, outcome: Literal["written", "lost"], rows: int) -> None:
+        """Count rows that the request log took, or had to drop."""
+        self._logged.labels(outcome).inc(rows)
 
     def render(self) -> bytes:
         """All workers' counts, in Prometheus's text format."""

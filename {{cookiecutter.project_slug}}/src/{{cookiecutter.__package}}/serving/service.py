@@ -16,6 +16,7 @@ from .loading import LatestModel
 from .metrics import METRICS_TYPE, Metrics
 from .model import ServedModel
 from .openapi import describe_api
+from .request_log import RequestLog
 from .requests import RequestError, RequestRefusedError
 from .settings import SETTINGS_FILE, ServingSettings
 
@@ -25,6 +26,7 @@ _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
 _DOCS_PAGE = Path(__file__).with_name("docs.html")
 _UNKNOWN_ROUTE = "other"
+REQUEST_ID_HEADER = "X-Request-Id"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -64,7 +66,13 @@ class Service:
     """
 
     def __init__(
-        self, settings: ServingSettings, keys: KeyRing, latest: LatestModel, metrics: Metrics, project: Project
+        self,
+        settings: ServingSettings,
+        keys: KeyRing,
+        latest: LatestModel,
+        metrics: Metrics,
+        project: Project,
+        log: RequestLog | None = None,
     ) -> None:
         self.maximum_body_bytes = settings.maximum_body_bytes
         self._settings = settings
@@ -72,6 +80,7 @@ class Service:
         self._latest = latest
         self._metrics = metrics
         self._project = project
+        self._log = log
         self._routes = {
             "/predict": _Route("POST", True, self._predict),
             "/model": _Route("GET", True, self._describe_model),
@@ -82,6 +91,11 @@ class Service:
             "/docs": _Route("GET", False, self._show_docs),
             "/": _Route("GET", False, self._show_way_to_docs),
         }
+
+    def close(self) -> None:
+        """Write what the request log still holds; call it when the server stops."""
+        if self._log is not None:
+            self._log.close()
 
     def owns(self, path: str) -> bool:
         """Whether the path is one of the service's own; a slash at its end does not matter."""
@@ -150,11 +164,15 @@ class Service:
         if model is None:
             return _no_model()
         try:
-            predictions = model.predict(model.requests.read(body))
+            rows = model.requests.read(body)
+            predictions = model.predict(rows)
         except RequestRefusedError as refusal:
             return _error(422, refusal.detail, refusal.errors)
         self._metrics.count_predictions(predictions)
-        return Response(200, to_json({"model_version": model.version, "predictions": predictions}))
+        headers: Headers = ()
+        if self._log is not None:
+            headers = ((REQUEST_ID_HEADER, self._log.record(model, rows, predictions)),)
+        return Response(200, to_json({"model_version": model.version, "predictions": predictions}), headers=headers)
 
     def _describe_model(self, _body: bytes) -> Response:
         model = self._latest.served
@@ -199,7 +217,17 @@ def open_service(project: Project | None = None) -> Service:
     if latest.served is None:
         _logger.warning("No model is served yet; /predict answers 503 until one is promoted")
     latest.follow(settings.reload_seconds)
-    return Service(settings, KeyRing(read_keys(os.environ)), latest, metrics, project)
+    return Service(
+        settings, KeyRing(read_keys(os.environ)), latest, metrics, project, _open_log(project, settings, metrics)
+    )
+
+
+def _open_log(project: Project, settings: ServingSettings, metrics: Metrics) -> RequestLog | None:
+    if not settings.request_log.share:
+        return None
+    log = RequestLog(settings.request_log, project.requests, project.schema.sensitive, metrics)
+    log.start()
+    return log
 
 
 def _error(status: int, detail: str, errors: list[RequestError] | None = None, headers: Headers = ()) -> Response:
