@@ -74,7 +74,10 @@ def _read_sample(project: Project) -> pl.DataFrame:
         raw = scan_table(path, project.pipeline.source)
         with explain_polars_errors(path):
             require_columns(path, raw.collect_schema().names(), list(columns))
-            checked = check_rows(raw.head(wanted), columns, decimal_comma=project.pipeline.source.decimal_comma)
+            source = project.pipeline.source
+            checked = check_rows(
+                raw.head(wanted), columns, decimal_comma=source.decimal_comma, thousands=source.thousands
+            )
             frames.append(checked.frame.select(checked.typed()).collect(engine="streaming"))
     return pl.concat(frames)
 
