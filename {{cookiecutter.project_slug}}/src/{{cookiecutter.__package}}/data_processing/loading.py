@@ -94,6 +94,11 @@ def is_own_name(name: str) -> bool:
     return is_pattern or name in OWN_NAMES or name.startswith(OWN_PREFIXES)
 
 
+def is_nested(dtype: pl.DataType) -> bool:
+    """Whether a Parquet column holds what is no string, number or time; it is read as missing."""
+    return isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object)
+
+
 def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     """New names for those that a report needs for columns of its own."""
     return {name: f"{name} (input)" for name in names if name in set(taken)}
@@ -129,7 +134,7 @@ def explain_polars_errors(path: Path) -> Iterator[None]:
 
 
 def _as_string(name: str, dtype: pl.DataType, source: SourceSettings) -> pl.Expr:
-    if isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object):
+    if is_nested(dtype):
         # Only a schema that names such a column ever looks at it.
         return pl.lit(None, dtype=pl.String)
     text = pl.col(name).cast(pl.String)

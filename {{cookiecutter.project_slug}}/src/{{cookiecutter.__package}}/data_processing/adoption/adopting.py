@@ -16,7 +16,7 @@ from ...errors import ProjectError
 from ...schema import Column, Schema
 from ...utils.files import hash_file, staged_folder, sync_folder
 from ..cleaning import check_rows
-from ..loading import ROW_NUMBER, explain_polars_errors, scan_table
+from ..loading import ROW_NUMBER, explain_polars_errors, is_nested, scan_table
 from .configuration import suggest_model, write_model, write_pipeline, write_schema
 from .dialect import Dialect, DialectOptions, detect_dialect
 from .inference import Decision, Wishes, check_wishes, decide_columns, decide_target, find_missing_words
@@ -113,7 +113,10 @@ def _read_dialect(path: Path, options: DialectOptions) -> Dialect:
     if path.suffix.lower() != ".parquet":
         return detect_dialect(path, options)
     with explain_polars_errors(path):
-        return Dialect(options.read(), pl.scan_parquet(path).collect_schema().names())
+        found = pl.scan_parquet(path).collect_schema()
+    nested = [name for name, dtype in found.items() if is_nested(dtype)]
+    notes = [f"Lists, structures and bytes are not read: {', '.join(map(repr, nested))}."] if nested else []
+    return Dialect(options.read(), found.names(), notes)
 
 
 def _require_features(decisions: list[Decision]) -> None:

@@ -101,8 +101,11 @@ def _comment(lines: list[str]) -> str:
     return "".join(f"# {' '.join(line.splitlines()) if line.strip() else ''}".rstrip() + "\n" for line in lines)
 
 
-def _dump(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+def _dump(value: dict[str, Any]) -> str:
+    # Short lists and settings on one line each, but never the whole document.
+    is_nested = any(isinstance(item, dict | list) for item in value.values())
+    style = None if is_nested else False
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110, default_flow_style=style)
 
 
 def _plain(value: Any) -> Any:

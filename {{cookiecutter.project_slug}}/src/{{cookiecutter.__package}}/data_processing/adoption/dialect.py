@@ -57,7 +57,7 @@ class DialectOptions:
             return SourceSettings(
                 separator=separator.replace("\\t", "\t"),
                 encoding=self.encoding or "utf8",  # type: ignore[arg-type]
-                decimal_comma=bool(self.decimal_comma),
+                decimal_comma=self.thousands == "." if self.decimal_comma is None else self.decimal_comma,
                 thousands=self.thousands,
                 null_values=(*SourceSettings().null_values, *self.null_values),
             )
@@ -110,7 +110,7 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
     trim = any(cell != cell.strip() and cell.strip() for cell in cells) or any(name != name.strip() for name in header)
     decimal_comma = options.decimal_comma
     if decimal_comma is None:
-        decimal_comma = _uses_decimal_commas(cells) and options.thousands != ","
+        decimal_comma = given.decimal_comma or (_uses_decimal_commas(cells) and options.thousands != ",")
         if decimal_comma:
             notes.append("Numbers have decimal commas.")
     found = {"separator": separator, "encoding": encoding, "trim": trim, "decimal_comma": decimal_comma}
