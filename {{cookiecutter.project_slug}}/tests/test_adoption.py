@@ -1,8 +1,10 @@
 """`adopt`: any table that can be used becomes the project's own, and others are refused with a reason."""
 
+import csv
 import random
 import shutil
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +13,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from {{ cookiecutter.__package }}.config import PipelineSettings, Project, SplitSettings
+from {{ cookiecutter.__package }}.config import (
+    PipelineSettings,
+    Project,
+    SplitSettings,
+    find_project,
+)
 from {{ cookiecutter.__package }}.data_processing.adoption.adopting import (
     Adoption,
     adopt_table,
@@ -27,8 +34,8 @@ from {{ cookiecutter.__package }}.data_processing.adoption.inference import Wish
 from {{ cookiecutter.__package }}.data_processing.adoption.reporting import print_adoption
 from {{ cookiecutter.__package }}.data_processing.adoption.times import cut_by_time
 from {{ cookiecutter.__package }}.data_processing.cleaning import check_rows
-from {{ cookiecutter.__package }}.data_processing.loading import scan_table
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
+from {{ cookiecutter.__package }}.data_processing.loading import BLANKS, scan_table
+from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
@@ -155,8 +162,6 @@ def test_a_failure_on_the_way_changes_nothing(toy: Project, monkeypatch: pytest.
 
 
 def test_settings_that_a_killed_exchange_left_aside_come_back(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from {{ cookiecutter.__package }}.config import find_project
-
     monkeypatch.delenv("PROJECT_ROOT", raising=False)
     (toy.root / "config").rename(toy.root / ".config.previous")
     assert find_project(toy.root).schema == toy.schema
@@ -218,8 +223,6 @@ def test_spaces_around_values_and_names_are_cut_off(toy: Project) -> None:
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cells: list[str], separator: str) -> None:
-    import csv
-
     path = tmp_path / "any.csv"
     record = [cells[place % len(cells)] for place in range(len(names))]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -229,7 +232,7 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cell
     except ProjectError:
         return
     frame = scan_table(path, dialect.source).drop("_row").collect()
-    wanted = [cell.strip() if dialect.source.trim else cell for cell in record]
+    wanted = [cell.strip(BLANKS) if dialect.source.trim else cell for cell in record]
     missing = dialect.source.null_values
     assert frame.height == 2
     assert list(frame.row(0)) == [None if cell in missing else cell for cell in wanted]
@@ -245,10 +248,7 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cell
 def test_the_schema_is_read_back_as_it_was_meant(names: list[str], categories: list[str], low: float) -> None:
     columns = {name: Column(type="category", categories=tuple(categories)) for name in names}
     schema = Schema(task="regression", target="y", columns=columns | {"y": Column(type="number", minimum=low)})
-    try:
-        read = yaml.safe_load(write_schema(schema, [], "x.csv"))
-    except yaml.reader.ReaderError:
-        return
+    read = yaml.safe_load(write_schema(schema, [], "x.csv"))
     assert Schema.model_validate(read) == schema
 
 
@@ -289,33 +289,20 @@ def test_limits_leave_room_on_both_sides(toy: Project) -> None:
     assert (columns["flag"].minimum, columns["flag"].maximum) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "_row",
-        "_identity",
-        "prediction",
-        "error",
-        "rules",
-        "file",
-        "place",
-        "class",
-        "^a$",
-        "*",
-        "Größe in m²",
-        "_typed length",
-        "typed length",
-    ],
-)
-def test_a_column_may_have_any_name(toy: Project, name: str) -> None:
-    rows = with_column(make_rows(), name, [1.5, 2.5, 3.5])
-    path = write_table(toy.root, [*rows, *[rows[5]] * 3])
+def test_columns_may_have_any_names(toy: Project) -> None:
+    names = ["_row", "_identity", "prediction", "error", "rules", "file", "place", "class", "^a$", "*", "Größe in m²"]
+    names += ["_typed length", "typed length", "probability long", "length is missing", "a,b", "$x$ and $\\y$", "漢字"]
+    rows = make_rows()
+    for name in names:
+        rows = with_column(rows, name, [1.5, 2.5, 3.5])
+    path = write_table(toy.root, [*rows, rows[5], rows[5]])
     adopt(toy, path)
     project = Project(toy.root)
     assert run_pipeline(project) == "models/latest is now v1"
-    assert len(project.schema.features) == 4
+    assert len(project.schema.features) == 3 + len(names)
+    assert read_summary(project).by_rule == {"row: duplicate": 2}
     summary = predict_file(project, path, project.root / "scored.csv")
-    assert (summary.scored, summary.refused) == (ROWS + 3, 0)
+    assert (summary.scored, summary.refused) == (ROWS + 2, 0)
 
 
 def test_a_column_that_comes_twice_gets_a_second_name(toy: Project) -> None:
@@ -361,7 +348,7 @@ def test_rows_that_repeat_others_are_kept_where_they_are_many(toy: Project) -> N
 
 def test_a_column_that_gives_the_target_away_is_named(toy: Project) -> None:
     rows = make_rows(400)
-    told = [rows[0] + ["code", "factor"], *(row + [row[3][0], f"{float(row[2]) * 7:.4f}"] for row in rows[1:])]
+    told = [[*rows[0], "code", "factor"], *([*row, row[3][0], f"{float(row[2]) * 7:.4f}"] for row in rows[1:])]
     (warning,) = adopt(toy, told).warnings
     assert warning.startswith("'code' alone tells kind almost perfectly")
     (warning,) = adopt(Project(toy.root), told, "weight").warnings
@@ -386,7 +373,6 @@ def refuse(
 
 def test_a_target_that_is_not_there_gets_near_names(toy: Project) -> None:
     refuse(toy, make_rows(), r"--target Kinds: .* Did you mean 'kind'", "Kinds")
-    refuse(toy, make_rows()[1:], r"look like values: the file needs a first line", "kind") if False else None
 
 
 def test_a_file_without_a_header_is_told_so(toy: Project) -> None:
@@ -484,13 +470,11 @@ def time_of(project: Project, column: str) -> list[tuple[object, object]]:
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y%m%d"])
 def test_a_split_by_time_holds_out_the_latest_rows(toy: Project, form: str) -> None:
-    from datetime import datetime, timedelta
-
     days = [(datetime(2023, 1, 1) + timedelta(days=number)).strftime(form) for number in range(ROWS)]
     adopt(toy, with_column(make_rows(), "sold_on", days), time="sold_on")
     project = Project(toy.root)
     rows = prepare_data(project).rows
-    assert rows == {"train": 78, "validation": 18, "test": 24}
+    assert rows == {"train": 60, "validation": 24, "test": 36}
     train, validation, test = time_of(project, "sold_on")
     assert train[1] < validation[0] <= validation[1] < test[0]  # type: ignore[operator]
 

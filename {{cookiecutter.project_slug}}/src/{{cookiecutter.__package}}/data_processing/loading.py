@@ -17,6 +17,9 @@ ROW_NUMBER = "_row"
 OWN_NAMES = (ROW_NUMBER, "_identity", "_split", "_file")
 """Columns that the stages add; a file's column of such a name is read under another."""
 
+BLANKS = " \t\u00a0"
+"""What is cut off at both ends where `source.trim` says so."""
+
 _TEXT_SUFFIXES = (".csv", ".tsv")
 _SUFFIXES = (*_TEXT_SUFFIXES, ".parquet")
 _POLARS_ENCODINGS = ("utf8", "utf8-lossy")
@@ -45,13 +48,8 @@ def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
     Raises:
         ProjectError: the file does not exist, is empty, or is of another kind.
     """
+    check_file(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise ProjectError(f"{path} does not exist; give the path of a {', '.join(_SUFFIXES)} file.")
-    if suffix not in _SUFFIXES:
-        raise ProjectError(f"{path} is no {', '.join(_SUFFIXES)} file; convert it to one of these.")
-    if path.stat().st_size == 0:
-        raise ProjectError(f"{path} is empty; remove it or restore it.")
     with explain_polars_errors(path):
         if suffix in _TEXT_SUFFIXES:
             text = pl.scan_csv(
@@ -66,7 +64,7 @@ def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
             )
             if not source.trim:
                 return text
-            cells = pl.col(pl.String).str.strip_chars()
+            cells = pl.col(pl.String).str.strip_chars(BLANKS)
             return text.with_columns(pl.when(~cells.is_in(list(source.null_values))).then(cells))
         frame = pl.scan_parquet(path)
         found = frame.collect_schema()
@@ -77,12 +75,28 @@ def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
         ).with_row_index(ROW_NUMBER, offset=1)
 
 
+def check_file(path: Path) -> None:
+    """See that a file may be a table.
+
+    Raises:
+        ProjectError: it does not exist, is empty, or has another suffix.
+    """
+    if not path.is_file():
+        raise ProjectError(f"{path} does not exist; give the path of a {', '.join(_SUFFIXES)} file.")
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ProjectError(f"{path} is no {', '.join(_SUFFIXES)} file; convert it to one of these.")
+    if path.stat().st_size == 0:
+        raise ProjectError(f"{path} is empty; remove it or restore it.")
+
+
 def rename_columns(names: Iterable[str], trim: bool = False) -> list[str]:
     """The names under which a file's columns are read: unlike our own, not empty, and no pattern of polars."""
     renamed: list[str] = []
     for name in names:
-        new = (name.strip() if trim else name) or "unnamed"
-        while new in renamed or is_own_name(new):
+        new = (name.strip(BLANKS) if trim else name) or "unnamed"
+        if is_own_name(new):
+            new = f"column {new}"
+        while new in renamed:
             new += "_"
         renamed.append(new)
     return renamed
@@ -139,7 +153,7 @@ def _as_string(name: str, dtype: pl.DataType, source: SourceSettings) -> pl.Expr
         return pl.lit(None, dtype=pl.String)
     text = pl.col(name).cast(pl.String)
     if source.trim:
-        text = text.str.strip_chars()
+        text = text.str.strip_chars(BLANKS)
     return pl.when(~text.is_in(list(source.null_values))).then(text)
 
 

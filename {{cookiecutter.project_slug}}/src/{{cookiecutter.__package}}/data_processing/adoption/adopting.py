@@ -16,7 +16,7 @@ from ...errors import ProjectError
 from ...schema import Column, Schema
 from ...utils.files import hash_file, staged_folder, sync_folder
 from ..cleaning import check_rows
-from ..loading import ROW_NUMBER, explain_polars_errors, is_nested, scan_table
+from ..loading import ROW_NUMBER, check_file, explain_polars_errors, is_nested, scan_table
 from .configuration import suggest_model, write_model, write_pipeline, write_schema
 from .dialect import Dialect, DialectOptions, detect_dialect
 from .inference import Decision, Wishes, check_wishes, decide_columns, decide_target, find_missing_words
@@ -109,7 +109,7 @@ def superseded_version(project: Project) -> str | None:
 
 
 def _read_dialect(path: Path, options: DialectOptions) -> Dialect:
-    scan_table(path, SourceSettings())
+    check_file(path)
     if path.suffix.lower() != ".parquet":
         return detect_dialect(path, options)
     with explain_polars_errors(path):

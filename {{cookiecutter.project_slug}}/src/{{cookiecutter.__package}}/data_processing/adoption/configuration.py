@@ -105,7 +105,17 @@ def _dump(value: dict[str, Any]) -> str:
     # Short lists and settings on one line each, but never the whole document.
     is_nested = any(isinstance(item, dict | list) for item in value.values())
     style = None if is_nested else False
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110, default_flow_style=style)
+    text = _dump_yaml(value, style, allow_unicode=True)
+    try:
+        is_same = bool(yaml.safe_load(text) == value)
+    except yaml.YAMLError:
+        is_same = False
+    # PyYAML leaves some control characters bare that it does not read back; escaped, they are safe.
+    return text if is_same else _dump_yaml(value, style, allow_unicode=False)
+
+
+def _dump_yaml(value: dict[str, Any], style: bool | None, allow_unicode: bool) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=allow_unicode, width=110, default_flow_style=style)
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ...config import SourceSettings, describe_errors
 from ...errors import ProjectError
 from ...utils.progress import track
+from ..loading import BLANKS
 
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -107,7 +108,7 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
     if encoding != "utf8":
         notes.append(f"The text is {encoding}, not UTF-8; it is converted whenever it is read.")
     cells = [cell for row in rows for cell in row]
-    trim = any(cell != cell.strip() and cell.strip() for cell in cells) or any(name != name.strip() for name in header)
+    trim = any(text != text.strip(BLANKS) and text.strip(BLANKS) for text in [*header, *cells])
     decimal_comma = options.decimal_comma
     if decimal_comma is None:
         decimal_comma = given.decimal_comma or (_uses_decimal_commas(cells) and options.thousands != ",")
@@ -115,7 +116,7 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
             notes.append("Numbers have decimal commas.")
     found = {"separator": separator, "encoding": encoding, "trim": trim, "decimal_comma": decimal_comma}
     source = given.model_copy(update=found)
-    return Dialect(source, [name.strip() if trim else name for name in header], notes)
+    return Dialect(source, [name.strip(BLANKS) if trim else name for name in header], notes)
 
 
 def _detect_encoding(path: Path) -> str:
