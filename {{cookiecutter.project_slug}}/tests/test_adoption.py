@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from {{ cookiecutter.__package }}.config import (
     PipelineSettings,
     Project,
+    SourceSettings,
     SplitSettings,
     find_project,
 )
@@ -555,6 +556,15 @@ def test_parquet_is_adopted_with_its_types(toy: Project) -> None:
     assert adoption.schema.columns["weight"].nullable
     assert "tags" not in adoption.schema.columns
     assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
+def test_parquet_is_read_alike_in_a_project_with_decimal_commas(toy: Project) -> None:
+    path = toy.root / "mine.parquet"
+    pl.DataFrame({"size": [1234.5, 0.25, None], "text": ["1.234,5", "0,25", None]}).write_parquet(path)
+    raw = scan_table(path, SourceSettings(decimal_comma=True, thousands="."))
+    columns = {name: Column(type="number") for name in ("size", "text")}
+    checked = check_rows(raw, columns, decimal_comma=True, thousands=".")
+    assert checked.frame.select(checked.typed()).collect().rows() == [(1234.5, 1234.5), (0.25, 0.25), (None, None)]
 
 
 def test_no_version_is_superseded_before_an_adoption(toy: Project) -> None:

@@ -152,6 +152,9 @@ def _as_string(name: str, dtype: pl.DataType, source: SourceSettings) -> pl.Expr
         # Only a schema that names such a column ever looks at it.
         return pl.lit(None, dtype=pl.String)
     text = pl.col(name).cast(pl.String)
+    if source.decimal_comma and dtype.is_numeric():
+        # Written as the project's texts are, so that both are read alike.
+        text = text.str.replace(".", ",", literal=True)
     if source.trim:
         text = text.str.strip_chars(BLANKS)
     return pl.when(~text.is_in(list(source.null_values))).then(text)
