@@ -60,6 +60,11 @@ def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) 
         assert predict(address, None, row)[0] == 401
         assert predict(address, f"{KEY}x", row)[0] == 401
         assert predict(address, KEY, {**row, "island": "Atlantis"})[0] == 422
+    adopt_another_table(trained)
+    with served(trained.path, KEY, UV_PYTHON=python_of(trained)) as address:
+        status, answer = predict(address, KEY, {"Größe": 4.5, "Farbe": "grün"})
+        assert status == 200, answer
+        assert answer["model_version"] == "v2"
 
 
 @pytest.mark.slow
@@ -69,6 +74,9 @@ def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject) -
     given = trained.path / "data" / "raw" / "penguins.csv"
     predicted = trained.path / "predictions.csv"
     assert predicted.read_bytes().count(b"\n") == given.read_bytes().count(b"\n")
+    adopt_another_table(trained)
+    trained.run("make", "predict", "OUTPUT=predictions.csv", UV_PYTHON=python_of(trained))
+    assert "prediction" in predicted.read_text(encoding="utf-8").partition("\n")[0]
 
 
 @pytest.mark.slow
@@ -98,6 +106,24 @@ def test_a_python_that_is_not_here_is_replaced_by_a_newer_one(monkeypatch: pytes
     assert interpreter_for("3.12") == found[(3, 13)]
     with pytest.raises(LookupError, match=r"No Python 3\.14"):
         interpreter_for("3.14")
+
+
+def adopt_another_table(project: BakedProject) -> None:
+    """Make a table of another dialect, task and shape the project's own, and train on it."""
+    other = "classification" if project.answers["task"] == "regression" else "regression"
+    lines = ["Größe;Farbe;Nr;Art;Preis"]
+    for number in range(200):
+        size = number * 7919 % 200 / 20
+        kind = "lang" if size > 5 else "kurz"
+        colour = ("grün", "weiß")[number % 3 % 2]
+        lines.append(f"{size:.2f};{colour};{number};{kind};{size * 3 + number % 3:.2f}".replace(".", ","))
+    (project.path / "table.csv").write_text("\n".join(lines) + "\n", encoding="cp1252")
+    target, told = ("Art", "Preis") if other == "classification" else ("Preis", "Art")
+    command = ("adopt", "table.csv", "--target", target, "--drop", told)
+    python = python_of(project)
+    project.run("uv", "run", "--all-extras", project.answers["project_slug"], *command, UV_PYTHON=python)
+    printed = project.run("make", "pipeline", UV_PYTHON=python)
+    assert "models/latest is now v2" in printed, printed
 
 
 def assert_adelie_of_3750_grams(predictions: list[dict[str, object]]) -> None:

@@ -1,19 +1,28 @@
 """Fixtures: this project's own table, trained once, and toy projects for the machinery."""
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project, find_project
+from {{ cookiecutter.__package }}.data_processing.loading import (
+    ROW_NUMBER,
+    find_raw_files,
+    scan_table,
+)
 from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
 from {{ cookiecutter.__package }}.modeling.metrics import find_metric
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.utils.logger import configure_logging
 
 from .toys import change_config, make_toy
+
+MOST_ROWS = 4_000
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +37,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     here = find_project(Path(__file__).parent)
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(here.root / "config", root / "config")
-    shutil.copytree(here.raw, root / here.pipeline.paths.raw)
+    project = _copy_some_rows(here, Project(root))
     gate = here.model.gate.model_dump()
     # These tests are about the machinery; whether the model is good enough is for the gate to say.
     gate["minimum"] = -1e9 if find_metric(here.schema.task, gate["metric"]).greater_is_better else 1e9
-    project = change_config(Project(root), "model", gate=gate)
+    project = change_config(project, "model", gate=gate)
     run_pipeline(project)
     return project
+
+
+def _copy_some_rows(source: Project, target: Project) -> Project:
+    # Rows from all over the table, so that a large one does not make the tests slow.
+    settings = source.pipeline.source
+    target.raw.mkdir(parents=True)
+    files = find_raw_files(source)
+    counts = [scan_table(path, settings).select(pl.len()).collect().item() for path in files]
+    step = math.ceil(sum(counts) / MOST_ROWS)
+    for place, path in enumerate(files):
+        if step <= 1:
+            shutil.copy(path, target.raw / f"{place}-{path.name}")
+        else:
+            rows = scan_table(path, settings).filter(pl.col(ROW_NUMBER) % step == 0).drop(ROW_NUMBER)
+            rows.sink_parquet(target.raw / f"{place}-{path.stem}.parquet")
+    return change_config(target, "pipeline", source=settings.model_copy(update={"files": "*"}).model_dump(mode="json"))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import typer
 
 from .config import Project, find_project
 from .errors import ProjectError
+from .schema import Task
 from .utils.logger import configure_logging
 
 DATA_LOG = "data_processing.log"
@@ -26,6 +27,38 @@ def main() -> None:
     except ProjectError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+
+
+@app.command()
+def adopt(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv or .parquet file.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    task: Annotated[Task | None, typer.Option(help="classification or regression, where it cannot be told.")] = None,
+    identifier: Annotated[
+        list[str] | None, typer.Option("--id", help="A column that names what a row is about; may be repeated.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
+    time_split: Annotated[str | None, typer.Option(help="A column of times: the latest rows are held out.")] = None,
+    date_format: Annotated[str | None, typer.Option(help="How --time-split is written, as in '%d.%m.%Y'.")] = None,
+    separator: Annotated[str | None, typer.Option(help="What separates fields, where it cannot be told.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="utf8, cp1252, latin-1 or utf-16.")] = None,
+    decimal_comma: Annotated[
+        bool | None, typer.Option("--decimal-comma/--decimal-point", help="How numbers are written.")
+    ] = None,
+    thousands: Annotated[str, typer.Option(help="What groups digits by three.")] = "",
+    null: Annotated[list[str] | None, typer.Option(help="A string that means missing; may be repeated.")] = None,
+) -> None:
+    """Make TABLE the project's own: infer config/ from it and copy it to data/raw."""
+    from .data_processing.adoption.adopting import adopt_table
+    from .data_processing.adoption.dialect import DialectOptions
+    from .data_processing.adoption.inference import Wishes
+    from .data_processing.adoption.reporting import print_adoption
+    from .modeling.registry import Registry
+
+    project = _open_project(DATA_LOG)
+    wishes = Wishes(target, task, tuple(identifier or ()), tuple(drop or ()), time_split, date_format)
+    options = DialectOptions(separator, encoding, decimal_comma, thousands, tuple(null or ()))
+    print_adoption(adopt_table(project, table, wishes, options, Registry(project.models).latest()))
 
 
 @app.command()
@@ -70,11 +103,13 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
+    from .modeling.pipeline import is_superseded
     from .modeling.promotion import promote_model
 
     if force != bool(reason.strip()):
         raise ProjectError('--force and --reason "…" belong together: give both, or none.')
-    version = promote_model(_open_project(TRAINING_LOG), new_schema, reason.strip())
+    project = _open_project(TRAINING_LOG)
+    version = promote_model(project, new_schema or is_superseded(project), reason.strip())
     typer.echo(f"models/latest is now {version}")
 
 
@@ -98,13 +133,18 @@ def pipeline() -> None:
 
 @app.command()
 def predict(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv or .parquet file.")],
     output: Annotated[Path, typer.Option(help="Where to write; .csv or .parquet.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="[INPUT]", help="A .csv, .tsv or .parquet file; the first raw file if not given."),
+    ] = None,
 ) -> None:
     """Score the rows of a file with models/latest."""
+    from .data_processing.loading import find_raw_files
     from .modeling.prediction import predict_file
 
-    summary = predict_file(_open_project(INFERENCE_LOG), source, output)
+    project = _open_project(INFERENCE_LOG)
+    summary = predict_file(project, source or find_raw_files(project)[0], output)
     typer.echo(f"{summary.version}: {summary.scored} rows scored, {summary.refused} refused, written to {output}")
 
 

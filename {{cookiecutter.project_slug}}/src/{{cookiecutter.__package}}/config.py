@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import ProjectError
 from .schema import Schema
+from .utils.files import previous_name, recover_folder
 
 ROOT_VARIABLE = "PROJECT_ROOT"
 _MARKER = Path("config") / "schema.yaml"
@@ -29,9 +31,18 @@ class SourceSettings(Settings):
 
     files: str = "*"
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: Literal["utf8", "utf8-lossy"] = "utf8"
+    encoding: Literal["utf8", "utf8-lossy", "cp1252", "latin-1", "utf-16"] = "utf8"
+    trim: bool = False
     decimal_comma: bool = False
+    thousands: Annotated[str, Field(max_length=1)] = ""
     null_values: tuple[str, ...] = ("", "NA", "NaN", "null")
+
+    @model_validator(mode="after")
+    def tell_separators_apart(self) -> Self:
+        """Refuse a mark that would mean two things in a number."""
+        if self.thousands == ("," if self.decimal_comma else "."):
+            raise ValueError(f"thousands cannot be {self.thousands!r}, which is the decimal mark; see decimal_comma")
+        return self
 
 
 class ValidationSettings(Settings):
@@ -42,11 +53,29 @@ class ValidationSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """Shares of the rows that are kept from training."""
+    """Shares of the rows that are kept from training, or, with `time_column`, from when on they are.
+
+    `validation_from` and `test_from` have the unit of the column; a timestamp without a zone is read as it stands.
+    """
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: Annotated[int, Field(ge=0)] = 0
+    time_column: str | None = None
+    validation_from: float | datetime | None = None
+    test_from: float | datetime | None = None
+
+    @model_validator(mode="after")
+    def order_times(self) -> Self:
+        """Refuse a split by time that is half said or runs backwards."""
+        times = (self.validation_from, self.test_from)
+        if any((time is None) != (self.time_column is None) for time in times):
+            raise ValueError("time_column, validation_from and test_from belong together; give all three or none")
+        if isinstance(times[0], datetime) != isinstance(times[1], datetime):
+            raise ValueError("validation_from and test_from must both be numbers or both be timestamps")
+        if self.time_column is not None and not times[0] < times[1]:  # type: ignore[operator]
+            raise ValueError("validation_from must lie before test_from")
+        return self
 
     @model_validator(mode="after")
     def leave_rows_for_training(self) -> Self:
@@ -251,11 +280,19 @@ def find_project(start: Path | None = None) -> Project:
         return Project(root)
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
+        _recover_config(folder)
         if (folder / _MARKER).is_file():
             return Project(folder)
     raise ProjectError(
         f"No {_MARKER.as_posix()} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}."
     )
+
+
+def _recover_config(root: Path) -> None:
+    # `adopt` swaps the whole folder; killed between the two renames, it leaves the former one aside.
+    config = root / _MARKER.parent
+    if not config.exists() and (previous_name(config) / _MARKER.name).is_file():
+        recover_folder(config)
 
 
 def read_settings(root: Path, name: str, model: type[_SettingsModel]) -> _SettingsModel:

@@ -1,6 +1,7 @@
 """Pictures of data and models; each function gives a figure, `save_figure` writes it."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from .utils.files import write_bytes
@@ -25,7 +27,13 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    for text in figure.findobj(Text):
+        # Names of columns are no formulas, whatever dollars are in them.
+        text.set_parse_math(False)
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
 
 

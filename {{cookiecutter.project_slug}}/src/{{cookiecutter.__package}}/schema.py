@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "regression"]
-ColumnType = Literal["number", "integer", "boolean", "category"]
+ColumnType = Literal["number", "integer", "boolean", "category", "text", "timestamp"]
 Role = Literal["feature", "identifier", "ignored"]
 
 
@@ -13,7 +13,8 @@ class Column(BaseModel):
     """One column: its type, and what its values may be.
 
     `minimum` and `maximum` are inclusive and belong to numbers and integers; `categories` belong to
-    categories. The values of a `sensitive` column are neither logged nor summed up for `monitor`.
+    categories; `format` (as in Python's strptime) belongs to timestamps. Texts and timestamps are no
+    features. The values of a `sensitive` column are neither logged nor summed up for `monitor`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +26,7 @@ class Column(BaseModel):
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] = ()
+    format: str = ""
     description: str = ""
 
     @property
@@ -35,6 +37,10 @@ class Column(BaseModel):
     @model_validator(mode="after")
     def check_limits(self) -> Self:
         """Refuse limits that do not fit the type."""
+        if self.type in ("text", "timestamp") and self.role == "feature":
+            raise ValueError(f"a {self.type} cannot be a feature; give it role ignored or identifier")
+        if (self.type == "timestamp") != bool(self.format):
+            raise ValueError("a timestamp column needs its format, such as '%Y-%m-%d', and no other column has one")
         if self.type == "category" and not self.categories:
             raise ValueError("a category column needs its categories")
         if self.type != "category" and self.categories:

@@ -1,5 +1,6 @@
 """Strings become typed values, and each row learns which rules of the schema it breaks."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +11,14 @@ from ..schema import Column
 
 RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
 
-_TYPED = "typed "
+_TYPED = "_typed "
 _VALID = "_valid"
 
-_TRUE = ("true", "t", "yes", "y", "1")
-_FALSE = ("false", "f", "no", "n", "0")
+OWN_PREFIXES = (_TYPED, _VALID)
+"""What the names of columns that are added while checking begin with."""
+
+TRUE_WORDS = ("true", "t", "yes", "y", "1")
+FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ def typed_value(name: str) -> pl.Expr:
 
 
 def check_rows(
-    raw: pl.LazyFrame, columns: Mapping[str, Column], required: Collection[str] = (), decimal_comma: bool = False
+    raw: pl.LazyFrame,
+    columns: Mapping[str, Column],
+    required: Collection[str] = (),
+    decimal_comma: bool = False,
+    thousands: str = "",
 ) -> CheckedRows:
     """Parse `columns` and compare each value with the schema, in one lazy pass.
 
@@ -71,9 +79,10 @@ def check_rows(
         columns: what to parse, by name; others are kept as they are.
         required: columns that may not be missing, whatever the schema says (the target).
         decimal_comma: whether numbers are written 1,5.
+        thousands: what stands between groups of three digits, if anything may.
     """
     parsed = raw.with_columns(
-        _parse(name, column, decimal_comma).alias(_TYPED + name) for name, column in columns.items()
+        _parse(name, column, decimal_comma, thousands).alias(_TYPED + name) for name, column in columns.items()
     )
     broken = {
         rule: violation
@@ -84,20 +93,39 @@ def check_rows(
     return CheckedRows(parsed.with_columns(is_valid.alias(_VALID)), columns, broken)
 
 
-def _parse(name: str, column: Column, decimal_comma: bool) -> pl.Expr:
+def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "") -> pl.Expr:
+    """The number that a string is, null where it is none; grouped digits must be in groups of three."""
+    if thousands:
+        mark, point = re.escape(thousands), "," if decimal_comma else "."
+        grouped = rf"^[-+]?\d{{1,3}}({mark}\d{{3}})+({re.escape(point)}\d*)?$"
+        bare = raw.str.replace_all(thousands, "", literal=True)
+        raw = pl.when(~raw.str.contains(thousands, literal=True) | raw.str.contains(grouped)).then(bare)
+    if decimal_comma:
+        raw = raw.str.replace(",", ".", literal=True)
+    number = raw.cast(pl.Float64, strict=False)
+    # Infinity is written by broken exports, never measured.
+    return pl.when(number.is_finite()).then(number)
+
+
+def _parse(name: str, column: Column, decimal_comma: bool, thousands: str) -> pl.Expr:
     raw = pl.col(name)
     if column.type == "category":
         return raw.cast(pl.Enum(column.categories), strict=False)
     if column.type == "boolean":
-        words = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
+        words = dict.fromkeys(TRUE_WORDS, True) | dict.fromkeys(FALSE_WORDS, False)
         return raw.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
-    if decimal_comma:
-        raw = raw.str.replace(",", ".", literal=True)
-    number = raw.cast(pl.Float64, strict=False)
-    if column.type == "integer":
-        number = pl.when(number == number.round()).then(number)
-    # Infinity is written by broken exports, never measured.
-    return pl.when(number.is_finite()).then(number)
+    if column.type == "text":
+        return raw
+    if column.type == "timestamp":
+        return parse_timestamp(raw, column.format)
+    number = parse_number(raw, decimal_comma, thousands)
+    return pl.when(number == number.round()).then(number) if column.type == "integer" else number
+
+
+def parse_timestamp(raw: pl.Expr, form: str) -> pl.Expr:
+    """The point in time that a string is, without a zone, null where it is none; with `%z`, in UTC."""
+    zone = "UTC" if "%z" in form else None
+    return raw.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).dt.replace_time_zone(None)
 
 
 def _check_column(name: str, column: Column, required: bool) -> list[tuple[Rule, pl.Expr]]:

@@ -17,6 +17,8 @@ from .preprocessing import DUPLICATE_RULE, SPLITS, count_split, reject_duplicate
 
 SUMMARY_FILE = "summary.json"
 
+_EXAMPLES = 5
+
 _logger = get_logger(__name__)
 
 
@@ -40,6 +42,7 @@ def prepare_data(project: Project) -> DataSummary:
     files = find_raw_files(project)
     settings, schema = project.pipeline, project.schema
     by_rule = Counter[str]()
+    examples: dict[str, list[str]] = {}
     rejected_rows = 0
     with staged_folder(project.splits) as splits:
         with staged_folder(project.rejected) as rejected:
@@ -47,14 +50,20 @@ def prepare_data(project: Project) -> DataSummary:
                 result = split_file(path, _flat_name(project, path), schema, settings, splits, rejected)
                 rejected_rows += result.rejected
                 by_rule.update(result.by_rule)
+                for rule, cases in result.examples.items():
+                    known = examples.setdefault(rule, [])
+                    known += [f"{_flat_name(project, path)} {case}" for case in cases[: _EXAMPLES - len(known)]]
             if settings.validation.duplicates == "reject":
                 for split in track(SPLITS, "Looking for duplicates"):
-                    by_rule[DUPLICATE_RULE] += reject_duplicates(split, schema, splits, rejected)
+                    repeated = reject_duplicates(split, schema, splits, rejected)
+                    by_rule[DUPLICATE_RULE] += repeated.rows
+                    known = examples.setdefault(DUPLICATE_RULE, [])
+                    known += repeated.examples[: _EXAMPLES - len(known)]
                 rejected_rows += by_rule[DUPLICATE_RULE]
         rows: dict[str, int] = {split: count_split(splits, split) for split in SPLITS}
         counts = {rule: count for rule, count in by_rule.most_common() if count}
         summary = DataSummary(_hash_input(project, files), rows, rejected_rows, counts)
-        _report_rejected(project, summary)
+        _report_rejected(project, summary, examples)
         _check_share(project, summary)
         write_json(splits / SUMMARY_FILE, vars(summary))
     _logger.info(
@@ -93,10 +102,14 @@ def _flat_name(project: Project, path: Path) -> str:
     return "-".join(path.relative_to(project.raw).parts)
 
 
-def _report_rejected(project: Project, summary: DataSummary) -> None:
+def _report_rejected(project: Project, summary: DataSummary, examples: dict[str, list[str]]) -> None:
     table = pl.DataFrame(
-        {"rule": list(summary.by_rule), "rows": list(summary.by_rule.values())},
-        schema={"rule": pl.String, "rows": pl.Int64},
+        {
+            "rule": list(summary.by_rule),
+            "rows": list(summary.by_rule.values()),
+            "examples": ["; ".join(examples.get(rule, [])) for rule in summary.by_rule],
+        },
+        schema={"rule": pl.String, "rows": pl.Int64, "examples": pl.String},
     )
     write_bytes(project.reports / "tables" / "rejected_rows.csv", table.write_csv().encode())
     for rule, count in summary.by_rule.items():

@@ -1,6 +1,7 @@
 """Checked rows become three splits, one file for each raw file, without duplicates."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ from ..errors import ProjectError
 from ..schema import Schema
 from .cleaning import CheckedRows, check_rows
 from .identity import fraction, identify_texts, identify_values, scramble
-from .loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -25,14 +26,17 @@ _FILE = "_file"
 _SUFFIX = ".parquet"
 # Cells whose rows are compared at once in the search for duplicates; bounds its memory.
 _CELLS_AT_ONCE = 40_000_000
+_EXAMPLES = 5
+_EXAMPLE_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of a raw file: rows rejected, and rejections by rule."""
+    """What became of a raw file: rows rejected, rejections by rule, and a few cases of each rule."""
 
     rejected: int
     by_rule: dict[str, int]
+    examples: dict[str, list[str]]
 
 
 def split_file(
@@ -50,8 +54,16 @@ def split_file(
     with explain_polars_errors(path):
         found = raw.collect_schema().names()
     require_columns(path, found, list(schema.columns))
-    parsed = {name: column for name, column in schema.columns.items() if column.role == "feature"}
-    checked = check_rows(raw, parsed, required=[schema.target], decimal_comma=settings.source.decimal_comma)
+    time = settings.split.time_column
+    _check_time_column(schema, settings.split)
+    parsed = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == time}
+    checked = check_rows(
+        raw,
+        parsed,
+        required=[schema.target] if time is None else [schema.target, time],
+        decimal_comma=settings.source.decimal_comma,
+        thousands=settings.source.thousands,
+    )
     # Rows of one identifier, or with the same features, belong to one split: a model must not be
     # tested on what it was trained on.
     identity = identify_texts(schema.identifiers) if schema.identifiers else identify_values(schema.features)
@@ -62,7 +74,7 @@ def split_file(
     bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
         splits,
-        key=_split_of(settings.split).alias(_SPLIT),
+        key=split_of(settings.split).alias(_SPLIT),
         include_key=False,
         file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
         approximate_bytes_per_file=None,
@@ -75,15 +87,24 @@ def split_file(
             ],
             engine="streaming",
         )
-    result = FileResult(_count_rows([bad_file]), _count_rules(bad_file, checked))
+    by_rule = _count_rules(bad_file, checked)
+    result = FileResult(_count_rows([bad_file]), by_rule, _find_examples(bad_file, checked, by_rule))
     if result.rejected:
         _write_rejected(bad_file, checked, list(schema.columns), rejected / f"{name}.csv")
     bad_file.unlink()
     return result
 
 
-def reject_duplicates(split: Split, schema: Schema, splits: Path, rejected: Path) -> int:
-    """Drop the rows of a split that repeat an earlier one in every column; how many there were.
+@dataclass(frozen=True)
+class Duplicates:
+    """How many rows repeat an earlier one, and where a few of them are."""
+
+    rows: int
+    examples: list[str]
+
+
+def reject_duplicates(split: Split, schema: Schema, splits: Path, rejected: Path) -> Duplicates:
+    """Drop the rows of a split that repeat an earlier one in every column.
 
     Equal rows have equal identities and so are in one split, and only rows that share an identity
     need the costly comparison.
@@ -100,10 +121,11 @@ def reject_duplicates(split: Split, schema: Schema, splits: Path, rejected: Path
         duplicates.select(
             pl.col(_FILE).map_elements(lambda file: Path(file).stem, return_dtype=pl.String).alias("file"),
             ROW_NUMBER,
-            *columns,
+            *_aside(columns, ["file", RULES_COLUMN]),
             pl.lit(DUPLICATE_RULE).alias(RULES_COLUMN),
         ).write_csv(rejected / f"duplicates-{split}.csv")
-    return duplicates.height
+    cases = duplicates.head(_EXAMPLES).select(_FILE, ROW_NUMBER).iter_rows()
+    return Duplicates(duplicates.height, [f"{Path(file).stem} row {row}" for file, row in cases])
 
 
 def read_split(splits: Path, split: Split) -> pl.DataFrame:
@@ -128,7 +150,17 @@ def count_split(splits: Path, split: Split) -> int:
     return _count_rows(sorted((splits / split).glob(f"*{_SUFFIX}")))
 
 
-def _split_of(settings: SplitSettings) -> pl.Expr:
+def split_of(settings: SplitSettings) -> pl.Expr:
+    """The split of a row with its identity in `IDENTITY` and its columns typed."""
+    if settings.time_column is not None:
+        time = pl.col(settings.time_column)
+        return (
+            pl.when(time >= pl.lit(settings.test_from))
+            .then(pl.lit("test"))
+            .when(time >= pl.lit(settings.validation_from))
+            .then(pl.lit("validation"))
+            .otherwise(pl.lit("train"))
+        )
     place = fraction(scramble(pl.col(IDENTITY), settings.seed))
     held_out = settings.test + settings.validation
     return (
@@ -138,6 +170,19 @@ def _split_of(settings: SplitSettings) -> pl.Expr:
         .then(pl.lit("validation"))
         .otherwise(pl.lit("train"))
     )
+
+
+def _check_time_column(schema: Schema, settings: SplitSettings) -> None:
+    name = settings.time_column
+    if name is None:
+        return
+    column = schema.columns.get(name)
+    wanted = "timestamp" if isinstance(settings.test_from, datetime) else "number or integer"
+    if column is None or column.type not in wanted.split(" or ") or name == schema.target:
+        raise ProjectError(
+            f"config/pipeline.yaml: split.time_column {name!r} must be a column of type {wanted} in "
+            "config/schema.yaml, and not the target; correct one of the two files."
+        )
 
 
 def _find_duplicates(files: list[Path], columns: list[str], in_bucket: pl.Expr) -> pl.DataFrame:
@@ -167,6 +212,28 @@ def _count_rules(bad_file: Path, checked: CheckedRows) -> dict[str, int]:
     return {name: count for name, count in counts.collect(engine="streaming").row(0, named=True).items() if count}
 
 
+def _find_examples(bad_file: Path, checked: CheckedRows, by_rule: dict[str, int]) -> dict[str, list[str]]:
+    rules = {rule: broken for rule, broken in checked.broken.items() if rule.name in by_rule}
+    bad = pl.scan_parquet(bad_file)
+    found = pl.collect_all(
+        [bad.filter(broken).head(_EXAMPLES).select(ROW_NUMBER, rule.column) for rule, broken in rules.items()]
+    )
+    return {
+        rule.name: [
+            f"row {row}" if value is None else f"row {row}: {value[:_EXAMPLE_CHARACTERS]}"
+            for row, value in frame.iter_rows()
+        ]
+        for rule, frame in zip(rules, found, strict=True)
+    }
+
+
+def _aside(columns: list[str], taken: list[str]) -> list[pl.Expr]:
+    renamed = rename_taken(columns, taken)
+    return [pl.col(name).alias(renamed.get(name, name)) for name in columns]
+
+
 def _write_rejected(bad_file: Path, checked: CheckedRows, columns: list[str], target: Path) -> None:
-    bad = pl.scan_parquet(bad_file).select(ROW_NUMBER, *columns, checked.describe_broken().alias(RULES_COLUMN))
+    bad = pl.scan_parquet(bad_file).select(
+        ROW_NUMBER, *_aside(columns, [RULES_COLUMN]), checked.describe_broken().alias(RULES_COLUMN)
+    )
     bad.sink_csv(target, mkdir=True)

@@ -13,7 +13,8 @@ def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any
 
     `variance` drops features that never change; `k_best` keeps the k with the highest F statistic.
     """
-    if settings.method == "none":
+    # There is nothing to choose from one, and skl2onnx 1.20 writes a selector of one wrongly.
+    if settings.method == "none" or features == 1:
         return None
     if settings.method == "variance":
         return VarianceThreshold()

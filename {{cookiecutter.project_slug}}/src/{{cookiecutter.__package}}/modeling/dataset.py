@@ -61,7 +61,8 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
 
 def choose_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> NDArray[np.int64]:
     """The likeliest label of each row, as its place in the schema's labels."""
-    return align_scores(scores, labels, schema).argmax(axis=1)
+    chosen: NDArray[np.int64] = align_scores(scores, labels, schema).argmax(axis=1)
+    return chosen
 
 
 def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:

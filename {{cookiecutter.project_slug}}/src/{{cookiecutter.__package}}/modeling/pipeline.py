@@ -1,6 +1,7 @@
 """The whole way from raw files to `latest`, in one call."""
 
 from ..config import Project
+from ..data_processing.adoption.adopting import superseded_version
 from ..data_processing.preparation import prepare_data
 from .evaluation import evaluate_model
 from .promotion import promote_model
@@ -25,4 +26,10 @@ def run_pipeline(project: Project) -> str:
     latest = registry.latest()
     if latest is not None and candidate.files.items() <= registry.manifest(latest).files.items():
         return f"models/latest stays {latest}: the same data and settings gave the same model"
-    return f"models/latest is now {promote_model(project)}"
+    return f"models/latest is now {promote_model(project, new_schema=is_superseded(project))}"
+
+
+def is_superseded(project: Project) -> bool:
+    """Whether `latest` belongs to the table before the one that was adopted, so that comparing makes no sense."""
+    latest = Registry(project.models).latest()
+    return latest is not None and latest == superseded_version(project)

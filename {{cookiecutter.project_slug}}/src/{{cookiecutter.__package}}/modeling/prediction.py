@@ -8,7 +8,7 @@ import polars as pl
 
 from ..config import Project
 from ..data_processing.cleaning import CheckedRows, check_rows
-from ..data_processing.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from ..data_processing.loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
 from ..errors import ProjectError
 from ..features.columns import columns_from_frame
 from ..utils.logger import get_logger
@@ -18,6 +18,9 @@ from .registry import Registry
 
 _BATCH_ROWS = 50_000
 _ERROR = "error"
+_PREDICTION = "prediction"
+_PLACE = "_place"
+_BROKEN = "_broken"
 
 _logger = get_logger(__name__)
 
@@ -49,6 +52,7 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
 
     The output has the input's columns, then `prediction` and, for a classification, one
     `probability <label>` a label. A row that breaks the schema gets no prediction; `error` says why.
+    An input column of one of these names is written as `<name> (input)`.
 
     Raises:
         ProjectError: there is no model, or a file cannot be used.
@@ -57,11 +61,12 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
         raise ProjectError(f"--output {output} must end in .csv or .parquet.")
     predictor = load_latest(project)
     table = predictor.manifest.table
-    raw = scan_table(source, project.pipeline.source)
+    form = project.pipeline.source
+    raw = scan_table(source, form)
     with explain_polars_errors(source):
         found = raw.collect_schema().names()
     require_columns(source, found, list(table.features))
-    checked = check_rows(raw, table.features, decimal_comma=project.pipeline.source.decimal_comma)
+    checked = check_rows(raw, table.features, decimal_comma=form.decimal_comma, thousands=form.thousands)
     kept = [name for name in found if name != ROW_NUMBER]
     scored = refused = 0
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -85,21 +90,23 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
 
 
 def _score_batch(predictor: Predictor, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
-    frame = batch.with_columns(is_valid=checked.is_valid, error=checked.describe_broken()).with_row_index("place")
-    good = frame.filter("is_valid")
+    frame = batch.with_columns(checked.describe_broken().alias(_BROKEN)).with_row_index(_PLACE)
+    good = frame.filter(checked.is_valid)
     labels = predictor.manifest.labels
     scores = predictor.predict(columns_from_frame(predictor.manifest.table, good.select(checked.typed())))
-    predictions = {"place": good["place"]}
+    predictions = {_PLACE: good[_PLACE]}
     if labels:
         names = pl.Series(labels, dtype=pl.String)
-        predictions["prediction"] = names.gather(scores.argmax(axis=1)) if good.height else names.clear()
+        predictions[_PREDICTION] = names.gather(scores.argmax(axis=1)) if good.height else names.clear()
         for place, label in enumerate(labels):
             predictions[f"probability {label}"] = pl.Series(scores[:, place], dtype=pl.Float64)
     else:
-        predictions["prediction"] = pl.Series(scores, dtype=pl.Float64)
-    errors = frame.select(*kept, "place", pl.when(pl.col(_ERROR) != "").then(pl.col(_ERROR)).alias(_ERROR))
-    joined = errors.join(pl.DataFrame(predictions), on="place", how="left", maintain_order="left")
-    return joined.select(*kept, *(name for name in predictions if name != "place"), _ERROR)
+        predictions[_PREDICTION] = pl.Series(scores, dtype=pl.Float64)
+    error = pl.when(pl.col(_BROKEN) != "").then(pl.col(_BROKEN)).alias(_ERROR)
+    taken = rename_taken(kept, [*predictions, _ERROR])
+    inputs = frame.select(_PLACE, *kept).rename(taken)
+    joined = inputs.join(pl.DataFrame(predictions), on=_PLACE, how="left", maintain_order="left")
+    return joined.drop(_PLACE).with_columns(frame.select(error))
 
 
 def _join_parts(parts: Path, output: Path) -> None:

@@ -12,8 +12,8 @@ import polars as pl
 
 from ..config import Project, read_settings
 from ..errors import ProjectError
-from ..modeling.manifest import Manifest
 from ..modeling.dataset import align_scores
+from ..modeling.manifest import Manifest
 from ..modeling.metrics import compute_metrics
 from ..modeling.prediction import load_latest
 from ..modeling.reference import read_reference

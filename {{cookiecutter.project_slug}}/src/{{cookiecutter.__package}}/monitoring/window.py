@@ -85,7 +85,8 @@ def read_table_window(
         notes.append(f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml")
     has_target = labels is None and schema.target in found
     wanted = {**schema.features, **({schema.target: schema.columns[schema.target]} if has_target else {})}
-    checked = check_rows(raw, wanted, decimal_comma=project.pipeline.source.decimal_comma)
+    form = project.pipeline.source
+    checked = check_rows(raw, wanted, decimal_comma=form.decimal_comma, thousands=form.thousands)
     broken = {rule: expression for rule, expression in checked.broken.items() if rule.column in schema.features}
     is_broken = pl.any_horizontal(expression.fill_null(False) for expression in broken.values())
     with explain_polars_errors(path):
@@ -129,7 +130,8 @@ def join_labels(
     with explain_polars_errors(path):
         require_columns(path, raw.collect_schema().names(), [*keys.values(), schema.target])
         target = {schema.target: schema.columns[schema.target]}
-        checked = check_rows(raw, target, decimal_comma=project.pipeline.source.decimal_comma)
+        form = project.pipeline.source
+        checked = check_rows(raw, target, decimal_comma=form.decimal_comma, thousands=form.thousands)
         names = [pl.col(theirs).alias(ours) for ours, theirs in keys.items()]
         known = checked.frame.select(*names, *checked.typed()).drop_nulls().collect(engine="streaming")
     repeated = known.filter(pl.struct(*keys).is_duplicated())

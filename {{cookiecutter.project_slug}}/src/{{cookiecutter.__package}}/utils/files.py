@@ -61,7 +61,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
     try:
         yield staging
         sync_tree(staging)
-        previous = _previous_name(target)
+        previous = previous_name(target)
         if target.exists():
             target.rename(previous)
         staging.rename(target)
@@ -73,7 +73,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 def recover_folder(target: Path) -> None:
     """Finish or undo what a killed `staged_folder` left of `target`."""
-    previous = _previous_name(target)
+    previous = previous_name(target)
     if previous.exists():
         if target.exists():
             shutil.rmtree(previous)
@@ -107,5 +107,6 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
 
 
-def _previous_name(path: Path) -> Path:
+def previous_name(path: Path) -> Path:
+    """Where `staged_folder` keeps the former folder for the moment of the exchange."""
     return path.with_name(f".{path.name}.previous")

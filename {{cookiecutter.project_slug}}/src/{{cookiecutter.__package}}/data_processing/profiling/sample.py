@@ -109,7 +109,11 @@ def _sample_batch(project: Project, raw: pl.LazyFrame, file: int, share: float) 
     features = {name: column for name, column in columns.items() if column.role == "feature"}
     others = [name for name in columns if name not in features]
     checked = check_rows(
-        raw, features, required=[project.schema.target], decimal_comma=project.pipeline.source.decimal_comma
+        raw,
+        features,
+        required=[project.schema.target],
+        decimal_comma=project.pipeline.source.decimal_comma,
+        thousands=project.pipeline.source.thousands,
     )
     broken = {(rule.column, rule.kind): violation for rule, violation in checked.broken.items()}
     taken = checked.frame.filter(_is_taken(pl.col(ROW_NUMBER).cast(pl.UInt64), file, share))

@@ -1,0 +1,293 @@
+"""From the facts about each column to what the schema says of it, with the reason."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal
+
+import polars as pl
+
+from ...errors import ProjectError
+from ...schema import Column, Task
+from ..cleaning import FALSE_WORDS, TRUE_WORDS
+from .survey import ColumnFacts, Survey
+from .times import choose_format, find_formats
+
+Use = Literal["target", "feature", "identifier", "time", "ignored", "dropped"]
+
+FEWEST_ROWS = 50
+MOST_CLASSES = 50
+
+_MOST_CATEGORIES = 60
+_FEWEST_CATEGORIES = 5
+_ROWS_A_CATEGORY = 10
+_MOST_OBVIOUS_CLASSES = 10
+_FEWEST_AMOUNTS = 20
+_NUMERIC_SHARE = 0.98
+_UNIQUE_SHARE = 0.98
+_SHOWN = 60
+
+# Words that mean missing wherever they stand, and words that do among numbers.
+_ALWAYS_MISSING = frozenset(
+    ["?", "N/A", "n/a", "N.A.", "#N/A", "#NULL!", "#VALUE!", "#DIV/0!", "NULL", "Null", "nan", "<NA>", "NaT", "\\N"]
+)
+_MISSING_AMONG_NUMBERS = frozenset(
+    ["-", "--", ".", "None", "none", "unknown", "Unknown", "missing", "Missing", "na", "nil", "inf", "-inf", "Inf"]
+)
+_IDENTIFIER_NAME = re.compile(r"(?i)(^|[\s_.-])(id|uuid|guid|key|index|rowid)($|[\s_.-])|[a-z](Id|ID)$|^unnamed")
+_MARKED_NUMBER = re.compile(r"[-+]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|[-+]?\d+,\d+")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of the columns."""
+
+    target: str
+    task: Task | None = None
+    identifiers: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    time: str | None = None
+    date_format: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a column and why; `column` is None where the schema leaves it out."""
+
+    name: str
+    use: Use
+    column: Column | None
+    why: str = ""
+    unreadable: int = 0
+
+
+def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) -> None:
+    """Compare what the user named with the table's columns.
+
+    Raises:
+        ProjectError: a column does not exist, occurs twice, or is given two parts.
+    """
+    given = {"--target": (wishes.target,), "--id": wishes.identifiers, "--drop": wishes.dropped}
+    given["--time-split"] = (wishes.time,) if wishes.time else ()
+    seen: dict[str, str] = {}
+    for option, columns in given.items():
+        for name in columns:
+            if name not in names:
+                raise ProjectError(_describe_absence(option, name, names))
+            if list(header).count(name) > 1:
+                raise ProjectError(
+                    f"{option} {name}: the table has {list(header).count(name)} columns of that name; rename them."
+                )
+            if name in seen:
+                raise ProjectError(f"{name!r} cannot be {seen[name]} and {option}; leave one of them out.")
+            seen[name] = option
+
+
+def find_missing_words(survey: Survey) -> list[str]:
+    """Words of the table that stand for a missing value; from now on the survey counts them as such."""
+    found: list[str] = []
+    others = set[str]()
+    among_numbers = set[str]()
+    for facts in survey.columns.values():
+        words = set(facts.other_words or ())
+        found += [word for word in words & _ALWAYS_MISSING if word not in found]
+        if facts.numbers and facts.present - facts.numbers <= facts.present / 2:
+            among_numbers |= words & _MISSING_AMONG_NUMBERS
+        else:
+            others |= words
+    found += sorted(among_numbers - others)
+    for word in found:
+        for facts in survey.columns.values():
+            facts.forget(word)
+    return sorted(found)
+
+
+def decide_target(survey: Survey, wishes: Wishes) -> tuple[Task, Decision]:
+    """The task and what the schema says of the target.
+
+    Raises:
+        ProjectError: the target does not fit the task, or the task cannot be told.
+    """
+    name, facts = wishes.target, survey.columns[wishes.target]
+    if facts.present < FEWEST_ROWS:
+        raise ProjectError(
+            f"Only {facts.present} of {facts.rows} rows have a {name}; "
+            f"at least {FEWEST_ROWS} are needed to train and test."
+        )
+    if facts.distinct.estimate == 1:
+        raise ProjectError(f"Every row has the same {name}, {_example(facts)!r}; there is nothing to predict.")
+    is_numeric = facts.numbers >= _NUMERIC_SHARE * facts.present and not facts.leading_zeros
+    task = wishes.task or _tell_task(name, facts, is_numeric)
+    missing = f"; {facts.missing} rows have none and will be rejected" if facts.missing else ""
+    if task == "regression":
+        if not is_numeric:
+            raise ProjectError(
+                f"A regression needs numbers, but {facts.present - facts.numbers} of {facts.present} values of {name} "
+                f"are none, such as {_example_word(facts)!r}; use --task classification"
+                + (", or say --decimal-comma or --thousands." if _looks_marked(facts) else ", or mend them.")
+            )
+        column = _number_column(facts)
+        return task, Decision(name, "target", column, f"numbers{missing}", facts.present - facts.numbers)
+    if facts.values is None or len(facts.values) > MOST_CLASSES:
+        instead = "use --task regression" if is_numeric else "group them into fewer"
+        raise ProjectError(
+            f"{name} has {facts.distinct.estimate} different values, more than {MOST_CLASSES} classes; {instead}."
+        )
+    counts = facts.values
+    rare = [f"{label} ({count})" for label, count in sorted(counts.items()) if count < _ROWS_A_CATEGORY]
+    why = f"{len(counts)} classes" + (f"; rare: {', '.join(rare)[:_SHOWN]}" if rare else "") + missing
+    if wishes.task is None and is_numeric:
+        why += "; for amounts say --task regression"
+    return task, Decision(name, "target", Column(type="category", categories=_sort(counts)), why)
+
+
+def decide_columns(survey: Survey, wishes: Wishes) -> list[Decision]:
+    """What becomes of each other column."""
+    decisions = []
+    for name, facts in survey.columns.items():
+        if name == wishes.target:
+            continue
+        if name in wishes.identifiers:
+            column = Column(type="text", role="identifier")
+            decisions.append(Decision(name, "identifier", column, "--id: rows with the same value share a split"))
+        elif name == wishes.time:
+            decisions.append(_decide_time(name, facts, survey.sample[name], wishes.date_format))
+        else:
+            decisions.append(_decide_column(name, facts, survey.sample[name]))
+    return decisions
+
+
+def ignore(decision: Decision, why: str) -> Decision:
+    """The same column, kept aside."""
+    column = Column(type="text", role="ignored", description=why)
+    return replace(decision, use="ignored", column=column, why=why, unreadable=0)
+
+
+def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision:
+    distinct = facts.distinct.estimate
+    if not facts.present:
+        return Decision(name, "dropped", None, "empty: no row has a value")
+    if distinct == 1 and not facts.missing:
+        return Decision(name, "dropped", None, f"constant: every row has {_example(facts)!r:.40}")
+    nullable = facts.missing > 0
+    missing = f"{facts.missing / facts.rows:.1%} missing" if nullable else ""
+    if _is_boolean(facts):
+        return Decision(name, "feature", Column(type="boolean", nullable=nullable), missing)
+    undecided = Decision(name, "ignored", None)
+    is_unique = distinct >= _UNIQUE_SHARE * facts.present and not nullable
+    is_numeric = facts.numbers >= _NUMERIC_SHARE * facts.present
+    if is_numeric and not facts.leading_zeros:
+        whole = facts.integers == facts.numbers
+        is_dense = whole and is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
+        if whole and (is_dense or (_IDENTIFIER_NAME.search(name) and distinct > _FEWEST_AMOUNTS)):
+            return ignore(undecided, "an identifier: " + ("each row has its own" if is_unique else "by its name"))
+        unreadable = facts.present - facts.numbers
+        odd = f"{unreadable} rows are no number, such as {_example_word(facts)!r:.40}: rejected" if unreadable else ""
+        column = _number_column(facts).model_copy(update={"nullable": nullable})
+        return Decision(name, "feature", column, "; ".join(filter(None, [missing, odd])), unreadable)
+    if find_formats(sample):
+        return ignore(undecided, "a date or time; no feature is made of it")
+    limit = max(_FEWEST_CATEGORIES, min(_MOST_CATEGORIES, facts.rows // _ROWS_A_CATEGORY))
+    if facts.values is not None and len(facts.values) <= limit:
+        column = Column(type="category", nullable=nullable, categories=_sort(facts.values))
+        return Decision(name, "feature", column, missing)
+    if _looks_marked(facts) or _MARKED_NUMBER.fullmatch(_example_word(facts) or str(sample.drop_nulls().first())):
+        return ignore(undecided, "numbers with marks in them: say --thousands or --decimal-comma")
+    if is_unique and (_IDENTIFIER_NAME.search(name) or is_numeric):
+        return ignore(undecided, "an identifier: each row has its own")
+    return ignore(undecided, f"text: {distinct} different values, more than {limit} categories")
+
+
+def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
+    why = "--time-split: the latest rows are held out"
+    if date_format is None and facts.numbers >= _NUMERIC_SHARE * facts.present and "%Y%m%d" not in find_formats(sample):
+        kind: Literal["integer", "number"] = "integer" if facts.integers == facts.numbers else "number"
+        column = Column(type=kind, role="ignored", description=why)
+        return Decision(name, "time", column, why, facts.missing + facts.present - facts.numbers)
+    form = choose_format(name, sample, date_format)
+    column = Column(type="timestamp", format=form, role="ignored", description=why)
+    return Decision(name, "time", column, f"{why}; written {form}", facts.missing)
+
+
+def _tell_task(name: str, facts: ColumnFacts, is_numeric: bool) -> Task:
+    if not is_numeric:
+        return "classification"
+    distinct = facts.distinct.estimate
+    if facts.integers < facts.numbers or distinct > _FEWEST_AMOUNTS:
+        return "regression"
+    is_row = facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
+    if distinct == 2 or (is_row and distinct <= _MOST_OBVIOUS_CLASSES):
+        return "classification"
+    raise ProjectError(
+        f"{name} has {distinct} different whole numbers, from {facts.minimum:g} to {facts.maximum:g}: "
+        "say --task classification if they are names of classes, --task regression if they are amounts."
+    )
+
+
+def _describe_absence(option: str, name: str, names: Sequence[str]) -> str:
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or [
+        other for other in names if other.strip().casefold() == name.strip().casefold()
+    ]
+    shown = ", ".join(map(repr, near or names[:20])) + ("" if near or len(names) <= 20 else ", …")
+    hint = "Did you mean " + shown + "?" if near else f"It has {shown}."
+    if sum(_is_number(other) for other in names) > len(names) / 2:
+        hint += " These look like values: the file needs a first line with the columns' names."
+    return f"{option} {name}: the table has no such column. {hint}"
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?", text) is not None
+
+
+def _is_boolean(facts: ColumnFacts) -> bool:
+    words = {word.lower() for word in facts.values or ()}
+    known = words <= {*TRUE_WORDS, *FALSE_WORDS} and not facts.numbers
+    return known and bool(words & set(TRUE_WORDS)) and bool(words & set(FALSE_WORDS))
+
+
+def _number_column(facts: ColumnFacts) -> Column:
+    whole = facts.integers == facts.numbers
+    low, high = _widen(facts.minimum, facts.maximum, whole)
+    return Column(type="integer" if whole else "number", minimum=low, maximum=high)
+
+
+def _widen(minimum: float, maximum: float, whole: bool) -> tuple[float, float]:
+    # Half the span to either side, in round numbers; what is never negative stays so, and a flag a flag.
+    if whole and minimum >= 0 and maximum <= 1:
+        return 0, 1
+    slack = (maximum - minimum) / 2 or max(abs(maximum), 1.0)
+    unit = 10.0 ** math.floor(math.log10(slack))
+    low = math.floor((minimum - slack) / unit) * unit
+    high = math.ceil((maximum + slack) / unit) * unit
+    low, high = (_round(low, whole), _round(high, whole))
+    if minimum >= 0:
+        low = max(low, 0)
+    if maximum <= 0:
+        high = min(high, 0)
+    return min(low, minimum), max(high, maximum)
+
+
+def _round(value: float, whole: bool) -> float:
+    rounded = float(f"{value:.12g}")
+    return float(round(rounded)) if whole else rounded
+
+
+def _sort(values: Sequence[str] | dict[str, int]) -> tuple[str, ...]:
+    if all(_is_number(value) for value in values):
+        return tuple(sorted(values, key=lambda value: (float(value.replace(",", ".")), value)))
+    return tuple(sorted(values))
+
+
+def _example(facts: ColumnFacts) -> str:
+    return next(iter(facts.values or ["…"]))
+
+
+def _example_word(facts: ColumnFacts) -> str:
+    return next(iter(facts.other_words or [""]))
+
+
+def _looks_marked(facts: ColumnFacts) -> bool:
+    words = list(facts.other_words or ())
+    return bool(words) and sum(_MARKED_NUMBER.fullmatch(word) is not None for word in words) > len(words) / 2

@@ -1,0 +1,585 @@
+"""`adopt`: any table that can be used becomes the project's own, and others are refused with a reason."""
+
+import csv
+import random
+import shutil
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from {{ cookiecutter.__package }}.config import (
+    PipelineSettings,
+    Project,
+    SourceSettings,
+    SplitSettings,
+    find_project,
+)
+from {{ cookiecutter.__package }}.data_processing.adoption.adopting import (
+    Adoption,
+    adopt_table,
+    superseded_version,
+)
+from {{ cookiecutter.__package }}.data_processing.adoption.configuration import write_schema
+from {{ cookiecutter.__package }}.data_processing.adoption.dialect import (
+    Dialect,
+    DialectOptions,
+    detect_dialect,
+)
+from {{ cookiecutter.__package }}.data_processing.adoption.inference import Wishes
+from {{ cookiecutter.__package }}.data_processing.adoption.reporting import print_adoption
+from {{ cookiecutter.__package }}.data_processing.adoption.times import cut_by_time
+from {{ cookiecutter.__package }}.data_processing.cleaning import check_rows
+from {{ cookiecutter.__package }}.data_processing.loading import BLANKS, scan_table
+from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
+from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
+from {{ cookiecutter.__package }}.modeling.prediction import predict_file
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.schema import Column, Schema
+
+from .toys import read_files
+
+ROWS = 120
+NO_OPTIONS = DialectOptions()
+
+Rows = list[list[str]]
+
+
+def make_rows(rows: int = ROWS, seed: int = 0) -> Rows:
+    """Rows of length, colour, weight and kind, with a header; the length tells most of the rest."""
+    generator = random.Random(seed)
+    table = [["length", "colour", "weight", "kind"]]
+    for _ in range(rows):
+        length = round(generator.uniform(1, 9), 3)
+        kind = "long" if length + generator.gauss(0, 1) > 5 else "short"
+        weight = f"{length * 2 + generator.gauss(0, 1):.3f}"
+        table.append([str(length), generator.choice(["red", "blue"]), weight, kind])
+    return table
+
+
+def with_column(rows: Rows, name: str, values: Sequence[object]) -> Rows:
+    """The rows with one more column; `values` are repeated as needed."""
+    return [[*rows[0], name], *([*row, str(values[place % len(values)])] for place, row in enumerate(rows[1:]))]
+
+
+def write_table(
+    folder: Path, rows: Rows, separator: str = ",", encoding: str = "utf-8", name: str = "mine.csv"
+) -> Path:
+    """Write rows as a file, quoted where needed."""
+    path = folder / "incoming" / name
+    path.parent.mkdir(exist_ok=True)
+    quoted = [
+        [
+            f'"{cell.replace(chr(34), chr(34) * 2)}"' if any(mark in cell for mark in f'{separator}"\n') else cell
+            for cell in row
+        ]
+        for row in rows
+    ]
+    path.write_bytes(("\n".join(separator.join(row) for row in quoted) + "\n").encode(encoding))
+    return path
+
+
+def adopt(
+    project: Project, rows: Rows | Path, target: str = "kind", options: DialectOptions = NO_OPTIONS, **wishes: object
+) -> Adoption:
+    """Adopt rows, or a file."""
+    path = rows if isinstance(rows, Path) else write_table(project.root, rows)
+    return adopt_table(project, path, Wishes(target, **wishes), options)  # type: ignore[arg-type]
+
+
+def use_of(adoption: Adoption, column: str) -> str:
+    """What becomes of a column, and why."""
+    found = next(decision for decision in adoption.decisions if decision.name == column)
+    return f"{found.use}: {found.why}"
+
+
+def test_an_adopted_table_goes_all_the_way_to_predictions(trained_toy: Project) -> None:
+    path = write_table(trained_toy.root, make_rows())
+    adopt_table(trained_toy, path, Wishes("kind"), NO_OPTIONS, Registry(trained_toy.models).latest())
+    project = Project(trained_toy.root)
+    assert run_pipeline(project) == "models/latest is now v2"
+    summary = predict_file(project, path, project.root / "scored.csv")
+    assert (summary.scored, summary.refused) == (ROWS, 0)
+    assert run_pipeline(project).startswith("models/latest stays v2")
+
+
+def test_a_regression_goes_all_the_way_too(toy: Project) -> None:
+    assert adopt(toy, make_rows(), "weight").schema.task == "regression"
+    assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
+def test_the_table_is_copied_and_the_former_files_stay_unread(toy: Project) -> None:
+    before = read_files(toy.raw)
+    path = write_table(toy.root, make_rows())
+    adopt(toy, path)
+    project = Project(toy.root)
+    assert read_files(project.raw) == before | {"mine.csv": path.read_bytes()}
+    assert sum(prepare_data(project).rows.values()) == ROWS
+
+
+def test_the_former_settings_are_kept(toy: Project) -> None:
+    before = {name: content for name, content in read_files(toy.root / "config").items() if name != "adopted.json"}
+    adopt(toy, make_rows())
+    (former,) = (toy.root / "config" / "previous").iterdir()
+    assert read_files(former) == before
+    adopt(Project(toy.root), make_rows(seed=1))
+    assert len(list((toy.root / "config" / "previous").iterdir())) == 2
+
+
+def test_a_second_table_of_the_same_name_does_not_replace_the_first(toy: Project) -> None:
+    adopt(toy, make_rows())
+    first = (toy.raw / "mine.csv").read_bytes()
+    assert adopt(Project(toy.root), make_rows(seed=1)).table.name == "mine-2.csv"
+    assert (toy.raw / "mine.csv").read_bytes() == first
+    assert Project(toy.root).pipeline.source.files == "mine-2.csv"
+
+
+def test_a_table_that_is_in_place_is_not_copied(toy: Project) -> None:
+    path = toy.raw / "mine.csv"
+    shutil.copy(write_table(toy.root, make_rows()), path)
+    assert adopt(toy, path).table == path
+    assert len(list(toy.raw.iterdir())) == 2
+
+
+@pytest.mark.parametrize("moment", ["copyfile", "copytree", "copy2"])
+def test_a_failure_on_the_way_changes_nothing(toy: Project, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    path = write_table(toy.root, make_rows())
+    before = read_files(toy.root)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(shutil, moment, fail)
+    with pytest.raises(OSError, match="no space left"):
+        adopt(toy, path)
+    assert read_files(toy.root) == before
+
+
+def test_settings_that_a_killed_exchange_left_aside_come_back(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROJECT_ROOT", raising=False)
+    (toy.root / "config").rename(toy.root / ".config.previous")
+    assert find_project(toy.root).schema == toy.schema
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_separator_and_encoding_are_told_from_the_file(toy: Project, separator: str, encoding: str) -> None:
+    rows = with_column(make_rows(), "Größe", ["weiß", "groß, mittel", 'sehr "groß"\nund mehr', "a;b|c"])
+    adopt(toy, write_table(toy.root, rows, separator, encoding))
+    project = Project(toy.root)
+    assert project.pipeline.source.separator == separator
+    assert set(project.schema.columns["Größe"].categories) == {row[-1] for row in rows[1:]}
+    assert prepare_data(project).rejected == 0
+
+
+def test_decimal_commas_are_told_and_groups_of_digits_are_declared(toy: Project) -> None:
+    rows = make_rows()
+    german = [rows[0], *([row[0], row[1], f"1.{place:03},{row[2][-2:]}", row[3]] for place, row in enumerate(rows[1:]))]
+    adopt(toy, write_table(toy.root, german, ";"), "weight", DialectOptions(thousands="."))
+    source = Project(toy.root).pipeline.source
+    assert (source.decimal_comma, source.thousands) == (True, ".")
+    assert prepare_data(Project(toy.root)).rejected == 0
+    assert read_split(Project(toy.root).splits, "train")["weight"].min() >= 1000  # type: ignore[operator]
+
+
+def test_marks_in_numbers_that_were_not_declared_are_named(toy: Project) -> None:
+    adoption = adopt(toy, with_column(make_rows(), "price", [f"1,{number:03}" for number in range(100)]))
+    assert "say --thousands or --decimal-comma" in use_of(adoption, "price")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,234", 1234), ("1,234,567.5", 1234567.5), ("12", 12), ("1,23", None), ("12,34,567", None), (",123", None)],
+)
+def test_digits_must_be_in_groups_of_three(text: str, value: float | None) -> None:
+    checked = check_rows(pl.LazyFrame({"size": [text]}), {"size": Column(type="number")}, thousands=",")
+    assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [value]
+
+
+def test_spaces_around_values_and_names_are_cut_off(toy: Project) -> None:
+    rows = [[" " + cell for cell in row] for row in with_column(make_rows(), "job", ["?", "cook", "smith"])]
+    adopt(toy, rows)
+    schema = Project(toy.root).schema
+    assert schema.columns["job"] == Column(type="category", nullable=True, categories=("cook", "smith"))
+    assert prepare_data(Project(toy.root)).rejected == 0
+
+
+@given(
+    names=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=8),
+        min_size=2,
+        max_size=5,
+    ),
+    cells=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8), min_size=1, max_size=4
+    ),
+    separator=st.sampled_from(",;\t|"),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cells: list[str], separator: str) -> None:
+    path = tmp_path / "any.csv"
+    record = [cells[place % len(cells)] for place in range(len(names))]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=separator, quoting=csv.QUOTE_ALL).writerows([names, record, record])
+    try:
+        dialect: Dialect = detect_dialect(path, DialectOptions(separator=separator))
+    except ProjectError:
+        return
+    frame = scan_table(path, dialect.source).drop("_row").collect()
+    wanted = [cell.strip(BLANKS) if dialect.source.trim else cell for cell in record]
+    missing = dialect.source.null_values
+    assert frame.height == 2
+    assert list(frame.row(0)) == [None if cell in missing else cell for cell in wanted]
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5, unique=True).filter(
+        lambda names: "y" not in names
+    ),
+    categories=st.lists(st.text(max_size=12), min_size=1, max_size=5, unique=True),
+    low=st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_the_schema_is_read_back_as_it_was_meant(names: list[str], categories: list[str], low: float) -> None:
+    columns = {name: Column(type="category", categories=tuple(categories)) for name in names}
+    schema = Schema(task="regression", target="y", columns=columns | {"y": Column(type="number", minimum=low)})
+    read = yaml.safe_load(write_schema(schema, [], "x.csv"))
+    assert Schema.model_validate(read) == schema
+
+
+def test_columns_are_told_apart(toy: Project) -> None:
+    rows = make_rows()
+    rows = with_column(rows, "id", range(ROWS))
+    rows = with_column(rows, "paid", ["yes", "no", ""])
+    rows = with_column(rows, "rings", ["181.0", "7", "", "200"])
+    rows = with_column(rows, "empty", ["", "NA"])
+    rows = with_column(rows, "country", ["DE"])
+    rows = with_column(rows, "sold_on", [f"2024-01-{day:02}" for day in range(1, 29)])
+    rows = with_column(rows, "note", [f"what {number} said" for number in range(70)])
+    rows = with_column(rows, "zip", ["01234", "10115", *(f"0{number}" for number in range(1000, 1050))])
+    rows = with_column(rows, "grade", ["1", "unknown", "3", "5"])
+    adoption = adopt(toy, rows)
+    columns = adoption.schema.columns
+    assert columns["length"].type == "number"
+    assert columns["paid"] == Column(type="boolean", nullable=True)
+    assert (columns["rings"].type, columns["rings"].nullable, columns["rings"].minimum) == ("integer", True, 0)
+    assert (columns["grade"].type, columns["grade"].nullable) == ("integer", True) or columns[
+        "grade"
+    ].type == "category"
+    assert use_of(adoption, "id") == "ignored: an identifier: each row has its own"
+    assert use_of(adoption, "empty") == "dropped: empty: no row has a value"
+    assert use_of(adoption, "country") == "dropped: constant: every row has 'DE'"
+    assert use_of(adoption, "sold_on") == "ignored: a date or time; no feature is made of it"
+    assert use_of(adoption, "note") == "ignored: text: 70 different values, more than 12 categories"
+    assert use_of(adoption, "zip").startswith("ignored: text")
+    assert prepare_data(Project(toy.root)).rejected == 0
+
+
+def test_limits_leave_room_on_both_sides(toy: Project) -> None:
+    rows = with_column(make_rows(), "degrees", [-5, 0, 3, 25])
+    rows = with_column(rows, "flag", [0, 1])
+    columns = adopt(toy, rows).schema.columns
+    assert (columns["degrees"].minimum, columns["degrees"].maximum) == (-20, 40)
+    assert (columns["length"].minimum, columns["length"].maximum) == (0, 13)
+    assert (columns["flag"].minimum, columns["flag"].maximum) == (0, 1)
+
+
+def test_columns_may_have_any_names(toy: Project) -> None:
+    names = ["_row", "_identity", "prediction", "error", "rules", "file", "place", "class", "^a$", "*", "Größe in m²"]
+    names += ["_typed length", "typed length", "probability long", "length is missing", "a,b", "$x$ and $\\y$", "漢字"]
+    rows = make_rows()
+    for name in names:
+        rows = with_column(rows, name, [1.5, 2.5, 3.5])
+    path = write_table(toy.root, [*rows, rows[5], rows[5]])
+    adopt(toy, path)
+    project = Project(toy.root)
+    assert run_pipeline(project) == "models/latest is now v1"
+    assert len(project.schema.features) == 3 + len(names)
+    assert read_summary(project).by_rule == {"row: duplicate": 2}
+    summary = predict_file(project, path, project.root / "scored.csv")
+    assert (summary.scored, summary.refused) == (ROWS + 2, 0)
+
+
+def test_a_column_that_comes_twice_gets_a_second_name(toy: Project) -> None:
+    adoption = adopt(toy, with_column(make_rows(), "length", [4, 5, 6]))
+    assert "length_duplicated_0" in adoption.schema.features
+    assert any("'length', is called 'length_duplicated_0'" in note for note in adoption.notes)
+
+
+def test_integer_labels_are_classes(toy: Project) -> None:
+    adoption = adopt(toy, with_column(make_rows(), "label", [0, 1, 2, 10]), "label", task="classification")
+    assert adoption.schema.labels == ("0", "1", "2", "10")
+    assert (
+        adopt(Project(toy.root), with_column(make_rows(), "label", [0, 1, 2]), "label").schema.task == "classification"
+    )
+
+
+def test_a_class_with_three_members_is_kept_and_named(toy: Project) -> None:
+    rows = make_rows()
+    for row in rows[1:4]:
+        row[3] = "odd"
+    adoption = adopt(toy, rows)
+    assert "rare: odd (3)" in use_of(adoption, "kind")
+    assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
+def test_missing_targets_do_not_stop_the_first_run(toy: Project) -> None:
+    rows = make_rows()
+    for row in rows[1:41]:
+        row[3] = ""
+    adoption = adopt(toy, rows)
+    assert any("maximum_rejected_share is 0.39" in note for note in adoption.notes)
+    summary = prepare_data(Project(toy.root))
+    assert summary.by_rule == {"kind: missing": 40}
+
+
+def test_rows_that_repeat_others_are_kept_where_they_are_many(toy: Project) -> None:
+    rows = [row[1:] for row in with_column(make_rows(), "size", [1, 2, 3])]
+    coarse = [[row[0], row[2], row[3]] for row in rows]
+    adopt(toy, coarse)
+    assert Project(toy.root).pipeline.validation.duplicates == "keep"
+    assert sum(prepare_data(Project(toy.root)).rows.values()) == ROWS
+
+
+def test_a_column_that_gives_the_target_away_is_named(toy: Project) -> None:
+    rows = make_rows(400)
+    told = [[*rows[0], "code", "factor"], *([*row, row[3][0], f"{float(row[2]) * 7:.4f}"] for row in rows[1:])]
+    (warning,) = adopt(toy, told).warnings
+    assert warning.startswith("'code' alone tells kind almost perfectly")
+    (warning,) = adopt(Project(toy.root), told, "weight").warnings
+    assert warning.startswith("'factor' alone tells weight almost perfectly")
+
+
+def refuse(
+    project: Project,
+    rows: Rows | Path,
+    message: str,
+    target: str = "kind",
+    options: DialectOptions = NO_OPTIONS,
+    **wishes: object,
+) -> None:
+    """Check that a table is refused and that nothing was written."""
+    path = rows if isinstance(rows, Path) else write_table(project.root, rows)
+    before = read_files(project.root)
+    with pytest.raises(ProjectError, match=message):
+        adopt(project, path, target, options, **wishes)
+    assert read_files(project.root) == before
+
+
+def test_a_target_that_is_not_there_gets_near_names(toy: Project) -> None:
+    refuse(toy, make_rows(), r"--target Kinds: .* Did you mean 'kind'", "Kinds")
+
+
+def test_a_file_without_a_header_is_told_so(toy: Project) -> None:
+    numbers = [[row[0], row[2], str(place)] for place, row in enumerate(make_rows()[1:])]
+    refuse(toy, numbers, r"the file needs a first line with the columns' names")
+
+
+def test_a_target_with_one_value_is_refused(toy: Project) -> None:
+    refuse(toy, with_column(make_rows(), "same", ["x"]), r"Every row has the same same, 'x'", "same")
+
+
+def test_a_regression_of_text_is_refused(toy: Project) -> None:
+    refuse(toy, make_rows(), r"A regression needs numbers, but 120 of 120 values of kind are none", task="regression")
+
+
+def test_too_many_classes_are_refused(toy: Project) -> None:
+    refuse(toy, make_rows(), r"weight has \d+ different values.*use --task regression", "weight", task="classification")
+    names = with_column(make_rows(), "name", [f"n{number}" for number in range(100)])
+    refuse(toy, names, r"name has 100 different values, more than 50 classes; group them", "name")
+
+
+def test_whole_numbers_that_may_be_either_are_asked_about(toy: Project) -> None:
+    rows = with_column(make_rows(), "quality", [3, 4, 5, 6, 8])
+    refuse(toy, rows, r"5 different whole numbers, from 3 to 8: say --task classification if", "quality")
+    assert adopt(toy, rows, "quality", task="regression").schema.task == "regression"
+
+
+def test_too_few_rows_are_refused(toy: Project) -> None:
+    refuse(toy, make_rows(49), r"Only 49 of 49 rows have a kind; at least 50")
+    assert adopt(toy, make_rows(50)).rows == 50
+
+
+def test_a_table_without_features_is_refused_with_the_reasons(toy: Project) -> None:
+    rows = [[str(place), row[3]] for place, row in enumerate(make_rows())]
+    rows[0] = ["id", "kind"]
+    refuse(toy, rows, r"No column is left to predict from:\n  id: an identifier")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is empty"),
+        (b"\n\n", r"is empty"),
+        (b"a,kind\n", r"has a header line and no rows"),
+        (b"kind\na\nb\n", r"single column when split at comma, semicolon, tab, pipe; give its separator"),
+        (b"a,kind\n" + b"1,x\n" * 60 + b"1,x,7\n", r"the header has 2 fields, but line 62 has 3"),
+        (b"a,kind\n" + b"1,x\n" * 60 + b"1\n", r"the header has 2 fields, but line 62 has 1"),
+        (b"sep=;\na;kind\n1;x\n", r"sep="),
+        (b"PK\x03\x04....", r"Excel workbook"),
+        (b"\x1f\x8b....", r"gzip"),
+        (b"a,kind\n\x00\x00,x\n", r"NUL"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(toy: Project, content: bytes, message: str) -> None:
+    path = toy.root / "broken.csv"
+    path.write_bytes(content)
+    refuse(toy, path, message)
+
+
+def test_options_that_fit_no_file_are_refused(toy: Project) -> None:
+    refuse(
+        toy,
+        make_rows(),
+        r"These options fit no file:\n.*thousands",
+        options=DialectOptions(decimal_comma=True, thousands=","),
+    )
+    refuse(toy, make_rows(), r"These options fit no file:\n.*separator", options=DialectOptions(separator="<>"))
+    refuse(toy, make_rows(), r"These options fit no file:\n.*encoding", options=DialectOptions(encoding="klingon"))
+
+
+def test_a_column_cannot_play_two_parts(toy: Project) -> None:
+    refuse(toy, make_rows(), r"'colour' cannot be --id and --drop", identifiers=("colour",), dropped=("colour",))
+    refuse(toy, make_rows(), r"'kind' cannot be --target and --drop", dropped=("kind",))
+
+
+def test_a_dropped_column_is_not_looked_at_again(toy: Project) -> None:
+    adoption = adopt(toy, make_rows(), dropped=("colour",))
+    assert "colour" not in adoption.schema.columns
+    assert use_of(adoption, "colour") == "dropped: --drop"
+
+
+def test_rows_of_one_identifier_share_a_split(toy: Project) -> None:
+    adopt(toy, with_column(make_rows(), "owner", [f"o{number}" for number in range(30)]), identifiers=("owner",))
+    project = Project(toy.root)
+    prepare_data(project)
+    owners = [set(read_split(project.splits, split)["owner"]) for split in SPLITS]
+    assert sum(map(len, owners)) == len(set().union(*owners)) == 30
+
+
+def time_of(project: Project, column: str) -> list[tuple[object, object]]:
+    """The earliest and latest time in each split."""
+    frames = [read_split(project.splits, split) for split in SPLITS]
+    return [(frame[column].min(), frame[column].max()) for frame in frames]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y%m%d"])
+def test_a_split_by_time_holds_out_the_latest_rows(toy: Project, form: str) -> None:
+    days = [(datetime(2023, 1, 1) + timedelta(days=number)).strftime(form) for number in range(ROWS)]
+    adopt(toy, with_column(make_rows(), "sold_on", days), time="sold_on")
+    project = Project(toy.root)
+    rows = prepare_data(project).rows
+    assert rows == {"train": 60, "validation": 24, "test": 36}
+    train, validation, test = time_of(project, "sold_on")
+    assert train[1] < validation[0] <= validation[1] < test[0]  # type: ignore[operator]
+
+
+def test_added_rows_do_not_move_others_between_times(toy: Project) -> None:
+    years = [2015 + number % 9 for number in range(ROWS)]
+    adopt(toy, with_column(make_rows(), "year", years), time="year")
+    project = Project(toy.root)
+    prepare_data(project)
+    before = time_of(project, "year")
+    later = with_column(make_rows(60, seed=5), "year", [2030])
+    write_table(toy.root, later).rename(toy.raw / "mine2.csv")
+    pipeline = toy.root / "config" / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace("files: mine.csv", "files: mine*.csv"))
+    rows = prepare_data(Project(toy.root)).rows
+    after = time_of(project, "year")
+    assert after[:2] == before[:2]
+    assert after[2] == (before[2][0], 2030)
+    assert sum(rows.values()) == ROWS + 60
+
+
+def test_a_row_without_a_time_is_rejected(toy: Project) -> None:
+    years = ["", *map(str, range(2001, 2020))]
+    adopt(toy, with_column(make_rows(), "year", years), time="year")
+    assert prepare_data(Project(toy.root)).by_rule == {"year: missing": 6}
+
+
+def test_dates_that_can_be_read_in_two_ways_are_asked_about(toy: Project) -> None:
+    rows = with_column(
+        make_rows(), "day", [f"{day:02}/{month:02}/2024" for day in range(1, 13) for month in range(1, 13)]
+    )
+    refuse(toy, rows, r"can be read as %d/%m/%Y or %m/%d/%Y; say which with --date-format", time="day")
+    adopt(toy, rows, time="day", date_format="%m/%d/%Y")
+    assert Project(toy.root).schema.columns["day"].format == "%m/%d/%Y"
+
+
+def test_a_time_split_needs_times(toy: Project) -> None:
+    refuse(toy, make_rows(), r"'(red|blue)' are neither numbers nor times", time="colour")
+    refuse(toy, with_column(make_rows(), "year", [1, 2]), r"2 different times cannot be cut", time="year")
+
+
+@given(times=st.lists(st.integers(0, 30), min_size=3, max_size=200).filter(lambda times: len(set(times)) > 2))
+def test_no_split_by_time_is_empty(times: list[int]) -> None:
+    series = pl.Series("time", [float(time) for time in times])
+    split = cut_by_time("time", series, SplitSettings())
+    validation, test = split.validation_from, split.test_from
+    assert isinstance(validation, float)
+    assert isinstance(test, float)
+    assert min(times) < validation < test <= max(times)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"time_column": "x"}, "belong together"),
+        ({"time_column": "x", "validation_from": 2, "test_from": 1}, "validation_from must lie before test_from"),
+        (
+            {"time_column": "x", "validation_from": 2, "test_from": "2024-01-01"},
+            "both be numbers or both be timestamps",
+        ),
+    ],
+)
+def test_a_half_said_split_by_time_is_refused(split: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PipelineSettings.model_validate({"split": split})
+
+
+def test_parquet_is_adopted_with_its_types(toy: Project) -> None:
+    rows = make_rows()
+    frame = pl.DataFrame(rows[1:], schema=rows[0], orient="row").with_columns(
+        pl.col("length", "weight").cast(pl.Float64), kind=pl.col("kind") == "long", tags=pl.lit([1])
+    )
+    frame = frame.with_columns(weight=pl.when(pl.int_range(pl.len()) % 9 == 0).then(float("nan")).otherwise("weight"))
+    path = toy.root / "mine.parquet"
+    frame.write_parquet(path)
+    adoption = adopt(toy, path)
+    assert adoption.schema.labels == ("false", "true")
+    assert adoption.schema.columns["weight"].nullable
+    assert "tags" not in adoption.schema.columns
+    assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
+def test_parquet_is_read_alike_in_a_project_with_decimal_commas(toy: Project) -> None:
+    path = toy.root / "mine.parquet"
+    pl.DataFrame({"size": [1234.5, 0.25, None], "text": ["1.234,5", "0,25", None]}).write_parquet(path)
+    raw = scan_table(path, SourceSettings(decimal_comma=True, thousands="."))
+    columns = {name: Column(type="number") for name in ("size", "text")}
+    checked = check_rows(raw, columns, decimal_comma=True, thousands=".")
+    assert checked.frame.select(checked.typed()).collect().rows() == [(1234.5, 1234.5), (0.25, 0.25), (None, None)]
+
+
+def test_no_version_is_superseded_before_an_adoption(toy: Project) -> None:
+    assert superseded_version(toy) is None
+
+
+def test_what_was_decided_is_printed(toy: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    print_adoption(adopt(toy, with_column(make_rows(), "[id]", range(ROWS))))
+    printed = capsys.readouterr().out
+    for words in (
+        "length",
+        "0 to 13",
+        "blue, red",
+        "2 classes",
+        "classification of 'kind', 120 rows of mine.csv",
+        "make pipeline",
+    ):
+        assert words in printed
