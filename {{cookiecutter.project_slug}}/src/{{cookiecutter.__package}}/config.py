@@ -275,6 +275,7 @@ def find_project(start: Path | None = None) -> Project:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
         root = Path(named).resolve()
+        _recover_config(root)
         if not (root / _MARKER).is_file():
             raise ProjectError(f"{ROOT_VARIABLE} is {root}, which has no {_MARKER.as_posix()}; set it to the project.")
         return Project(root)

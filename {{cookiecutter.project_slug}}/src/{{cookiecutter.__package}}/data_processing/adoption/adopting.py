@@ -53,7 +53,7 @@ def adopt_table(
     """Make `path` the project's table: infer the schema, copy the file, write the settings.
 
     Args:
-        project: the project, whose former settings are kept in `config/previous/`.
+        project: the project, whose former settings are kept in a folder `previous` beside the new ones.
         path: a CSV, TSV or Parquet file.
         wishes: what the user says of the columns.
         options: what the user says of the file.
