@@ -85,7 +85,7 @@ def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Fig
     axes.plot(limits, limits, color="grey", linestyle="--", label="perfect")
     axes.scatter(truth, values, s=14, alpha=0.6, color=_ACCENT)
     axes.set(xlabel=f"True {target}", ylabel=f"Predicted {target}", title="Predictions, test rows")
-    axes.legend()
+    axes.legend(loc="upper left")  # finding the best place takes seconds with many points
     return figure
 
 

@@ -47,7 +47,7 @@ class PairedComparison:
 
 def measure_interval(metric: Metric, truth: NDArray[Any], scores: NDArray[Any], seed: int) -> Interval | None:
     """The interval of a metric; None where too few draws give a number."""
-    rows = _choose_rows(len(truth), seed)
+    rows = sample_rows(len(truth), seed)
     values = [metric.compute(truth[draw], scores[draw]) for draw in _draw(rows, INTERVAL_DRAWS, seed)]
     finite = np.array([value for value in values if np.isfinite(value)])
     if len(finite) < INTERVAL_DRAWS / 2:
@@ -75,7 +75,7 @@ def compare_paired(
         seed: the same seed gives the same draws.
     """
     sign = 1 if metric.greater_is_better else -1
-    rows = _choose_rows(len(truth), seed)
+    rows = sample_rows(len(truth), seed)
     gains = np.array(
         [
             sign * (metric.compute(truth[draw], candidate[draw]) - metric.compute(truth[draw], champion[draw]))
@@ -98,7 +98,8 @@ def compare_paired(
     )
 
 
-def _choose_rows(rows: int, seed: int) -> NDArray[np.int64]:
+def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
+    """The places of all rows, or, where there are more than 20,000, of so many of them."""
     if rows <= MOST_ROWS:
         return np.arange(rows)
     return np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False)

@@ -25,6 +25,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.target)
 
+    def take(self, rows: NDArray[np.int64]) -> "Dataset":
+        """The rows in these places alone."""
+        return Dataset({name: values[rows] for name, values in self.columns.items()}, self.target[rows])
+
 
 def read_dataset(splits: Path, split: Split, schema: Schema) -> Dataset:
     """A split's features and target.

@@ -23,7 +23,7 @@ from ..schema import Schema
 from ..utils.files import hash_file, write_bytes, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
-from .bootstrap import measure_interval
+from .bootstrap import measure_interval, sample_rows
 from .dataset import Dataset, align_scores, read_dataset, read_slices
 from .manifest import MANIFEST_FILE
 from .metrics import METRICS, Metric, compute_metrics, find_metric
@@ -130,8 +130,9 @@ def _write_report(project: Project, predictor: Predictor, test: Dataset, scores:
         save_figure(plot_confusion_matrix(confusion, schema.labels), figures / "confusion_matrix.png")
         save_figure(plot_calibration(truth, scores, schema.labels), figures / "calibration.png")
     else:
-        save_figure(plot_residuals(truth, scores, schema.target), figures / "residuals.png")
-        save_figure(plot_predicted_values(truth, scores, schema.target), figures / "predicted_values.png")
+        shown = sample_rows(len(truth), project.model.seed)
+        save_figure(plot_residuals(truth[shown], scores[shown], schema.target), figures / "residuals.png")
+        save_figure(plot_predicted_values(truth[shown], scores[shown], schema.target), figures / "predicted_values.png")
     importance = _measure_importance(project, predictor, test, metric)
     write_bytes(tables / IMPORTANCE_TABLE, importance.write_csv().encode())
     save_figure(
@@ -176,6 +177,7 @@ def _measure_importance(project: Project, predictor: Predictor, test: Dataset, m
     # How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as
     # it is served.
     generator = np.random.default_rng(project.model.seed)
+    test = test.take(sample_rows(len(test), project.model.seed))
     base = metric.compute(test.target, score_dataset(predictor, test, project.schema))
     sign = 1 if metric.greater_is_better else -1
     losses = {}
