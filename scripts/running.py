@@ -87,9 +87,10 @@ def served(project: Path, key: str, timeout: float = 60, **more: str) -> Iterato
         finally:
             process.terminate()
             try:
-                process.wait(15)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 def predict(address: str, key: str | None, row: Mapping[str, object]) -> tuple[int, Any]:
