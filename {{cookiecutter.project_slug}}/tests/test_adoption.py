@@ -115,6 +115,11 @@ def test_a_regression_goes_all_the_way_too(toy: Project) -> None:
     assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
 
 
+def test_a_table_of_few_rows_is_judged_by_as_few(toy: Project) -> None:
+    adopt(toy, make_rows()[:120], "kind")
+    assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
 def test_the_table_is_copied_and_the_former_files_stay_unread(toy: Project) -> None:
     before = read_files(toy.raw)
     path = write_table(toy.root, make_rows())

@@ -42,8 +42,13 @@ def suggest_model(schema: Schema, rows: int) -> ModelSettings:
         seed=20,
         hyperparameters={name: _HYPERPARAMETERS[name] for name in names},
         search=SearchSettings(trials=0, space={name: _SPACES[name] for name in names}),
-        gate=_GATES[schema.task],
+        gate=_GATES[schema.task].model_copy(update={"minimum_rows": _count_needed_rows(rows)}),
     )
+
+
+def _count_needed_rows(rows: int) -> int:
+    # A small table has few test rows; half of those to expect must do, or its first model is refused.
+    return max(5, min(30, rows // 10))
 
 
 def write_schema(schema: Schema, decisions: list[Decision], table: str) -> str:
