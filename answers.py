@@ -29,20 +29,26 @@ JINJA_OPENINGS = ("{{", "{%", "{#")
 
 DEPENDENCIES = frozenset(
     """
-    annotated_doc annotated_types anyio appnope ast_serialize asttokens attr attrs blinker certifi
-    click cloudpickle colorama comm contourpy cycler dateutil debugpy dotenv executing fastapi
-    fastjsonschema filelock flask flatbuffers fonttools google granian h11 httpcore httptools httpx
-    hypothesis idna iniconfig ipykernel ipykernel_launcher ipython ipython_pygments_lexers
-    itsdangerous jedi jinja2 joblib jsonschema jsonschema_specifications jupyter jupyter_client
-    jupyter_core kiwisolver librt markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline
-    mdurl ml_dtypes mpl_toolkits mypy mypy_extensions mypyc narwhals nbclient nbformat nest_asyncio2
-    numpy onnx onnxruntime opentelemetry opentelemetry_api packaging parso pathspec pexpect pil pillow
-    platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit protobuf
-    psutil ptyprocess pure_eval py pydantic pydantic_core pygments pylab pyparsing pytest
-    python_dateutil python_dotenv pyyaml pyzmq referencing rich rpds rpds_py ruff scikit_learn scipy
-    shellingham skl2onnx sklearn skops sortedcontainers stack_data starlette threadpoolctl tornado
-    traitlets typer types_pyyaml typing_extensions typing_inspection tzdata uvicorn uvloop watchfiles
-    wcwidth websockets werkzeug yaml yaml_stubs zmq
+    aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope
+    ast_serialize asttokens async_timeout attr attrs blinker cachetools certifi cffi
+    charset_normalizer click cloudpickle colorama comm contourpy cryptography cycler databricks
+    databricks_sdk dateutil debugpy docker dotenv executing fastapi fastjsonschema filelock flask
+    flask_cors flatbuffers fonttools frozenlist git gitdb gitpython google google_auth granian
+    graphene graphql graphql_core graphql_relay gunicorn h11 httpcore httptools httpx huey
+    hypothesis idna importlib_metadata iniconfig ipykernel ipykernel_launcher ipython
+    ipython_pygments_lexers itsdangerous jedi jinja2 joblib jsonschema jsonschema_specifications
+    jupyter jupyter_client jupyter_core kiwisolver librt mako markdown_it markdown_it_py markupsafe
+    matplotlib matplotlib_inline mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing mpl_toolkits
+    multidict mypy mypy_extensions mypyc narwhals nbclient nbformat nest_asyncio2 numpy onnx
+    onnxruntime opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
+    opentelemetry_semantic_conventions packaging pandas parso pathspec pexpect pil pillow
+    platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
+    propcache protobuf psutil ptyprocess pure_eval py pyarrow pyasn1 pyasn1_modules pycparser
+    pydantic pydantic_core pygments pylab pyparsing pytest python_dateutil python_dotenv pyyaml
+    pyzmq referencing requests rich rpds rpds_py ruff scikit_learn scipy shellingham six skl2onnx
+    sklearn skops smmap sortedcontainers sqlalchemy sqlparse stack_data starlette threadpoolctl
+    tornado traitlets typer types_pyyaml typing_extensions typing_inspection tzdata urllib3 uvicorn
+    uvloop watchfiles wcwidth websockets werkzeug yaml yaml_stubs yarl zipp zmq
     """.split()
 )
 """Every distribution and module in a generated project's environment; ``-`` is written ``_``."""

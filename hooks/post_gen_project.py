@@ -21,6 +21,12 @@ PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/guides/serving.md": ("serving", ("fastapi", "flask")),
     "tests/test_api.py": ("serving", ("fastapi", "flask")),
     "tests/test_request_log.py": ("serving", ("fastapi", "flask")),
+    "src/{package}/tracking/command.py": ("tracking", ("mlflow",)),
+    "src/{package}/tracking/mlflow.py": ("tracking", ("mlflow",)),
+    "src/{package}/tracking/pyfunc.py": ("tracking", ("mlflow",)),
+    "config/mlflow.yaml": ("tracking", ("mlflow",)),
+    "docs/guides/mlflow.md": ("tracking", ("mlflow",)),
+    "tests/test_mlflow.py": ("tracking", ("mlflow",)),
 }
 """Each file or folder that depends on an answer: the question, and the answers that keep it."""
 

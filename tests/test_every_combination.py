@@ -91,9 +91,12 @@ def test_ruff_has_nothing_to_say_of_any_file(version: str, bake: Bake, tmp_path:
     assert_ruff_is_silent(tmp_path)
 
 
+@pytest.mark.parametrize("combination", covering_array(every_combination()), ids=label)
 @pytest.mark.parametrize("slug", ["a", "p" * LONGEST["project_slug"]])
-def test_ruff_has_nothing_to_say_whatever_the_length_of_the_name(slug: str, bake: Bake) -> None:
-    assert_ruff_is_silent(bake(project_slug=slug).path)
+def test_ruff_has_nothing_to_say_whatever_the_length_of_the_name(
+    slug: str, combination: Combination, bake: Bake
+) -> None:
+    assert_ruff_is_silent(bake(**combination, project_slug=slug).path)
 
 
 def assert_ruff_is_silent(folder: Path) -> None:

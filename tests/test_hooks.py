@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from baking import TEMPLATE
-from combinations import options
+from combinations import default_combination, options
 from cookiecutter.utils import create_env_with_context
 
 from hooks import post_gen_project, pre_gen_project
 
-ANSWERS = {"package": "ml_project", "serving": "fastapi"}
+ANSWERS = {"package": "ml_project", **default_combination()}
 
 
 @pytest.fixture
@@ -102,7 +102,12 @@ def test_pruning_keeps_what_the_answers_ask_for_and_removes_the_rest(project: Pa
 
 
 def test_pruning_removes_a_folder_with_all_in_it_and_the_folders_left_empty(project: Path) -> None:
-    post_gen_project.prune(str(project), {**ANSWERS, "serving": "none"})
+    kept = {choice for _, values in post_gen_project.PIECES.values() for choice in values}
+    without = {
+        option: next((choice for choice in choices if choice not in kept), choices[0])
+        for option, choices in options().items()
+    }
+    post_gen_project.prune(str(project), {**ANSWERS, **without})
     assert [path.name for path in project.iterdir()] == ["README.md"]
 
 

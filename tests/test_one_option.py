@@ -9,14 +9,21 @@ from conftest import Bake
 
 from hooks.post_gen_project import PIECES
 
-SHARED = {"pyproject.toml", "README.md", "Makefile"}
+SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore"}
 """Files whose format wants one file where several options have a say."""
 
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
     "python_version": {".python-version"},
-    "task": {"config/schema.yaml", "config/model.yaml", "docs/guides/models.md", "docs/guides/serving.md"},
+    "task": {
+        "config/schema.yaml",
+        "config/model.yaml",
+        "docs/guides/models.md",
+        "docs/guides/serving.md",
+        "docs/guides/tracking.md",
+    },
     "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
+    "tracking": {"docs/layout.md", "docs/guides/tracking.md"},
 }
 """Files that are always there and whose content follows one option."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import tomllib
 
 import pytest
 from baking import BakedProject
@@ -80,9 +81,26 @@ def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("serving", options()["serving"])
-def test_no_project_can_be_called_like_something_that_it_installs(serving: str, bake: Bake) -> None:
-    project = bake(**AWKWARD, serving=serving, python_version=options()["python_version"][0])
+def test_no_project_can_be_called_like_something_that_it_installs(bake: Bake) -> None:
+    wanted: set[str] = set()
+    for combination in every_combination():
+        project = bake(**AWKWARD, **{**combination, "python_version": options()["python_version"][0]})
+        asked = requirements(project)
+        if not asked <= wanted:
+            wanted |= asked
+            assert_no_name_is_free(project)
+
+
+def requirements(project: BakedProject) -> set[str]:
+    """Return what a project asks for, in any of its environments."""
+    settings = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = settings["project"]["optional-dependencies"].values()
+    groups = settings["dependency-groups"].values()
+    return {*settings["project"]["dependencies"], *(name for each in (*extras, *groups) for name in each)}
+
+
+def assert_no_name_is_free(project: BakedProject) -> None:
+    """Install all that a project asks for, and look for it in the names that no project may have."""
     project.run("uv", "sync", "--all-extras", "--all-groups", UV_PYTHON=python_of(project))
     script = "from importlib.metadata import packages_distributions as all; print(all())"
     printed = project.run("uv", "run", "--no-sync", "python", "-c", script, UV_PYTHON=python_of(project))

@@ -199,6 +199,26 @@ def prune_models(keep: Annotated[int, typer.Option(min=1, help="How many version
     typer.echo(f"Removed {', '.join(removed)}" if removed else "Nothing to remove")
 
 
+runs = typer.Typer(help="List what was tried.", invoke_without_command=True)
+app.add_typer(runs, name="runs")
+
+
+@runs.callback()
+def list_runs(context: typer.Context) -> None:
+    """List the runs, and draw their metric in reports/figures/runs.png."""
+    if context.invoked_subcommand is not None:
+        return
+    from .tracking.listing import describe_runs, list_runs, picture_runs
+    from .utils.tables import print_table
+
+    project = _open_project()
+    summaries = list_runs(project)
+    print_table(describe_runs(project, summaries))
+    picture = picture_runs(project, summaries)
+    if picture is not None:
+        typer.echo(f"Picture: {picture}")
+
+
 def _open_project(log_name: str | None = None) -> Project:
     project = find_project()
     configure_logging(project.logs / log_name if log_name else None)
@@ -206,10 +226,12 @@ def _open_project(log_name: str | None = None) -> Project:
 
 
 def _add_optional_commands() -> None:
-    # The package may have been generated without serving.
+    # The package may have been generated without them.
     if find_spec(".serving", __package__) is not None:
         serve = importlib.import_module(".serving.command", __package__).serve
         app.command()(serve)
+    if find_spec(".tracking.command", __package__) is not None:
+        importlib.import_module(".tracking.command", __package__).add_commands(runs)
 
 
 _add_optional_commands()

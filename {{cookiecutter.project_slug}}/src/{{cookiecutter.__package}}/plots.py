@@ -164,6 +164,21 @@ def plot_compared_counts(categories: Sequence[str], reference: _Numbers, window:
     return figure
 
 
+def plot_runs(names: Sequence[str], values: Sequence[float], promoted: Sequence[bool], metric: str) -> Figure:
+    """A test metric over the runs, oldest first; those that became a version stand out."""
+    figure, axes = _new_figure()
+    places = range(len(values))
+    axes.plot(places, values, color="grey", linewidth=1, zorder=1)
+    for became, label, color in ((False, "not promoted", _ACCENT), (True, "promoted", _CONTRAST)):
+        shown = [place for place in places if promoted[place] == became]
+        axes.scatter(shown, [values[place] for place in shown], s=36, color=color, label=label, zorder=2)
+    step = max(1, len(values) // 12)
+    axes.set_xticks(places[::step], names[::step], rotation=30, ha="right", fontsize=8)
+    axes.set(ylabel=f"test {metric}", title="Runs, oldest first")
+    axes.legend()
+    return figure
+
+
 def _new_figure(wide: float = _WIDE, high: float = _HIGH) -> tuple[Figure, Any]:
     figure = Figure(figsize=(wide, high), dpi=110, layout="constrained")
     return figure, figure.add_subplot()

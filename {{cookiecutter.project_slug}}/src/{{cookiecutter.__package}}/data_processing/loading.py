@@ -66,13 +66,16 @@ def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
                 return text
             cells = pl.col(pl.String).str.strip_chars(BLANKS)
             return text.with_columns(pl.when(~cells.is_in(list(source.null_values))).then(cells))
-        frame = pl.scan_parquet(path)
-        found = frame.collect_schema()
-        renamed = rename_columns(found.names(), source.trim)
-        return frame.select(
-            _as_string(name, found[name], source).alias(alias)
-            for name, alias in zip(found.names(), renamed, strict=True)
-        ).with_row_index(ROW_NUMBER, offset=1)
+        return frame_as_strings(pl.scan_parquet(path), source)
+
+
+def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFrame:
+    """A typed frame as `scan_table` gives it: strings, null where missing, with its row number in `_row`."""
+    found = frame.collect_schema()
+    renamed = rename_columns(found.names(), source.trim)
+    return frame.select(
+        _as_string(name, found[name], source).alias(alias) for name, alias in zip(found.names(), renamed, strict=True)
+    ).with_row_index(ROW_NUMBER, offset=1)
 
 
 def check_file(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..plots import (
     save_figure,
 )
 from ..schema import Schema
+from ..tracking.run import resume_run
 from ..utils.files import hash_file, write_bytes, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
@@ -53,12 +55,23 @@ class Evaluation:
 
 
 def evaluate_model(project: Project) -> Evaluation:
-    """Score the candidate on the validation and test rows and write `reports/`.
+    """Score the candidate on the validation and test rows and write `reports/`; logged in the candidate's run.
 
     Raises:
         ProjectError: there is no candidate or no prepared data, or they do not belong together.
     """
     predictor = load_predictor(project.candidate)
+    with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
+        evaluation, files = _evaluate(project, predictor)
+        for split, values in evaluation.metrics.items():
+            run.log_metrics({f"{split}_{name}": value for name, value in values.items()})
+        for path in files:
+            run.log_file(path, path.parent.name)
+        run.reach("evaluated")
+    return evaluation
+
+
+def _evaluate(project: Project, predictor: Predictor) -> tuple[Evaluation, list[Path]]:
     summary = read_summary(project)
     if predictor.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
@@ -77,12 +90,12 @@ def evaluate_model(project: Project) -> Evaluation:
         metrics=metrics,
         intervals=_measure_intervals(project, test, scores),
     )
-    _write_report(project, predictor, test, scores)
+    files = _write_report(project, predictor, test, scores)
     write_json(project.reports / METRICS_FILE, asdict(evaluation))
     for name, value in metrics["test"].items():
         low, high = evaluation.intervals.get(name, (float("nan"), float("nan")))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, low, high)
-    return evaluation
+    return evaluation, files
 
 
 def read_evaluation(project: Project) -> Evaluation:
@@ -116,7 +129,8 @@ def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[
     return intervals
 
 
-def _write_report(project: Project, predictor: Predictor, test: Dataset, scores: Scores) -> None:
+def _write_report(project: Project, predictor: Predictor, test: Dataset, scores: Scores) -> list[Path]:
+    """Write tables and pictures; those that are small and tell of the model alone."""
     schema, gate = project.schema, project.model.gate
     figures, tables = project.reports / "figures", project.reports / "tables"
     truth = test.target
@@ -127,18 +141,24 @@ def _write_report(project: Project, predictor: Predictor, test: Dataset, scores:
     write_bytes(tables / SLICES_TABLE, slices.write_csv().encode())
     if schema.labels:
         confusion = _count_confusion(truth, scores, len(schema.labels))
-        save_figure(plot_confusion_matrix(confusion, schema.labels), figures / "confusion_matrix.png")
-        save_figure(plot_calibration(truth, scores, schema.labels), figures / "calibration.png")
+        pictures = {
+            "confusion_matrix.png": plot_confusion_matrix(confusion, schema.labels),
+            "calibration.png": plot_calibration(truth, scores, schema.labels),
+        }
     else:
         shown = sample_rows(len(truth), project.model.seed)
-        save_figure(plot_residuals(truth[shown], scores[shown], schema.target), figures / "residuals.png")
-        save_figure(plot_predicted_values(truth[shown], scores[shown], schema.target), figures / "predicted_values.png")
+        pictures = {
+            "residuals.png": plot_residuals(truth[shown], scores[shown], schema.target),
+            "predicted_values.png": plot_predicted_values(truth[shown], scores[shown], schema.target),
+        }
     importance = _measure_importance(project, predictor, test, metric)
     write_bytes(tables / IMPORTANCE_TABLE, importance.write_csv().encode())
-    save_figure(
-        plot_importance(importance["column"].to_list(), importance["loss"].to_list(), gate.metric),
-        figures / "permutation_importance.png",
+    pictures["permutation_importance.png"] = plot_importance(
+        importance["column"].to_list(), importance["loss"].to_list(), gate.metric
     )
+    for name, picture in pictures.items():
+        save_figure(picture, figures / name)
+    return [*(figures / name for name in pictures), tables / SLICES_TABLE, tables / IMPORTANCE_TABLE]
 
 
 def _describe_predictions(schema: Schema, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:

@@ -89,6 +89,24 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     return summary
 
 
+def score_frame(predictor: Predictor, raw: pl.LazyFrame) -> pl.DataFrame:
+    """Score rows in memory; what comes back is what `predict_file` writes.
+
+    Args:
+        predictor: the model.
+        raw: strings, as `scan_table` gives them.
+
+    Raises:
+        ProjectError: a column that the model needs is missing.
+    """
+    features = predictor.manifest.table.features
+    found = raw.collect_schema().names()
+    require_columns(Path("The frame"), found, list(features))
+    checked = check_rows(raw, features)
+    kept = [name for name in found if name != ROW_NUMBER]
+    return _score_batch(predictor, checked, checked.frame.collect(), kept)
+
+
 def _score_batch(predictor: Predictor, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
     frame = batch.with_columns(checked.describe_broken().alias(_BROKEN)).with_row_index(_PLACE)
     good = frame.filter(checked.is_valid)

@@ -8,7 +8,8 @@ from time import perf_counter
 from ..config import Project
 from ..data_processing.preparation import SUMMARY_FILE
 from ..errors import ProjectError, PromotionRefusedError
-from ..utils.files import write_bytes, write_json
+from ..tracking.run import point_champion, resume_run
+from ..utils.files import hash_file, write_bytes, write_json
 from ..utils.logger import get_logger
 from .card import FIGURES, write_card
 from .dataset import read_dataset, read_slices
@@ -50,6 +51,16 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         ProjectError: the candidate is missing, was changed, or was not evaluated.
     """
     registry = Registry(project.models)
+    read_manifest(project.candidate)
+    with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
+        version = _promote(project, registry, new_schema, force_reason)
+        run.log_version(version, registry.folder(version))
+        run.reach("promoted")
+    point_champion(project, registry.latest() or version)
+    return version
+
+
+def _promote(project: Project, registry: Registry, new_schema: bool, force_reason: str) -> str:
     # Held all along: what is compared with `latest` must still be latest when the pointer moves.
     with registry.locked():
         manifest = read_manifest(project.candidate)
@@ -91,6 +102,7 @@ def roll_back(project: Project, version: str | None = None) -> str:
         measured = _measure_again(project, predictor)
         registry.move_latest(target, f"rollback, {measured}")
     _logger.info("Rolled back to %s (%s): %s", target, manifest.estimator, measured)
+    point_champion(project, registry.latest() or target)
     return target
 
 

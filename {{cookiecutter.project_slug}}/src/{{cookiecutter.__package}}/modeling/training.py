@@ -16,7 +16,8 @@ from ..data_processing.preparation import DataSummary, read_summary
 from ..errors import ProjectError
 from ..features.engineering import FeaturePlan, engineer_features, plan_features
 from ..schema import Schema
-from ..utils.files import staged_folder, write_json
+from ..tracking.run import Run, start_run
+from ..utils.files import hash_file, staged_folder, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
 from .dataset import Dataset, align_scores, read_dataset
@@ -49,13 +50,26 @@ class _Rows:
 
 
 def train_model(project: Project) -> Manifest:
-    """Train on the training rows and write `models/candidate`, whole or not at all.
+    """Train on the training rows and write `models/candidate`, whole or not at all; logged as a run.
 
     The same data and settings give the same bytes.
 
     Raises:
         ProjectError: there is no prepared data, or a setting is wrong.
     """
+    with start_run(project) as run:
+        manifest = _train(project, run)
+        run.log_candidate(hash_file(project.candidate / MANIFEST_FILE))
+        run.reach("trained")
+    return manifest
+
+
+def describe_environment() -> dict[str, str]:
+    """Versions of Python and of the packages that a model depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def _train(project: Project, run: Run) -> Manifest:
     schema, settings = project.schema, project.model
     summary = read_summary(project)
     plan = plan_features(schema, settings.features.derived)
@@ -65,7 +79,9 @@ def train_model(project: Project) -> Manifest:
     train_rows = _make_rows(training, plan)
     validation_rows = _make_rows(validation, plan)
     find_metric(schema.task, settings.gate.metric)
-    hyperparameters = _choose_hyperparameters(schema, settings, labels, train_rows, validation_rows)
+    run.log_parameters(_describe_settings(settings, summary))
+    hyperparameters = _choose_hyperparameters(schema, settings, labels, train_rows, validation_rows, run)
+    run.log_parameters(hyperparameters)
     _logger.info("Training %s on %s rows, %s features", settings.estimator, len(training), len(plan.names))
     pipeline = _fit(schema, settings, train_rows, hyperparameters)
     with staged_folder(project.candidate) as folder:
@@ -105,11 +121,6 @@ def train_model(project: Project) -> Manifest:
     return manifest
 
 
-def describe_environment() -> dict[str, str]:
-    """Versions of Python and of the packages that a model depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-
-
 def _present_labels(schema: Schema, training: Dataset) -> tuple[str, ...]:
     if schema.task == "regression":
         return ()
@@ -127,7 +138,7 @@ def _make_rows(dataset: Dataset, plan: FeaturePlan) -> _Rows:
 
 
 def _choose_hyperparameters(
-    schema: Schema, settings: ModelSettings, labels: tuple[str, ...], training: _Rows, validation: _Rows
+    schema: Schema, settings: ModelSettings, labels: tuple[str, ...], training: _Rows, validation: _Rows, run: Run
 ) -> dict[str, Any]:
     fixed = settings.hyperparameters.get(settings.estimator, {})
     space = settings.search.space.get(settings.estimator, {})
@@ -142,11 +153,12 @@ def _choose_hyperparameters(
     size = int(np.prod([len(values) for values in space.values()]))
     trials = list(ParameterSampler(space, min(settings.search.trials, size), random_state=settings.seed))
     best: tuple[float, dict[str, Any]] | None = None
-    for trial in track(trials, "Searching"):
+    for step, trial in enumerate(track(trials, "Searching")):
         hyperparameters = fixed | trial
         pipeline = _fit(schema, settings, training, hyperparameters)
         scores = score_with_pipeline(pipeline, schema.task == "classification")(validation.matrix)
         value = metric.compute(validation.target, align_scores(scores, labels, schema))
+        run.log_metrics({f"search_{settings.gate.metric}": value}, step)
         _logger.info("%s with %s: validation %s %.4f", settings.estimator, trial, settings.gate.metric, value)
         if best is None or metric.is_better(value, best[0]):
             best = (value, hyperparameters)
@@ -185,6 +197,18 @@ def _export_onnx(
     if not record.passed:
         path.unlink()
     return record
+
+
+def _describe_settings(settings: ModelSettings, summary: DataSummary) -> dict[str, Any]:
+    return {
+        "estimator": settings.estimator,
+        "seed": settings.seed,
+        "selection": settings.features.selection.method,
+        "derived": " ".join(feature.name for feature in settings.features.derived),
+        "trials": settings.search.trials,
+        "data": summary.sha256,
+        "training_rows": summary.rows["train"],
+    }
 
 
 def _describe_data(summary: DataSummary) -> DataRecord:

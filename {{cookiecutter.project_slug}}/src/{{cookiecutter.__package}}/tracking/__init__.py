@@ -1,0 +1,1 @@
+"""Runs: what was tried, with which settings, and what came of it."""
