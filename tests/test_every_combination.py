@@ -11,6 +11,7 @@ import combinations
 import pytest
 from baking import BakedProject, skeleton_files
 from combinations import (
+    Combination,
     covering_array,
     default_combination,
     every_combination,
