@@ -248,6 +248,26 @@ def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(
         synchronize(open_destination(found), "v1")
 
 
+def test_a_run_that_the_server_lost_is_sent_again(project: Project, client: MlflowClient) -> None:
+    train_model(project)
+    (run,) = _runs(project, client)
+    (journal,) = list_journals(project)
+    receipts = journal.folder / "sent.json"
+    receipts.write_text(receipts.read_text(encoding="utf-8").replace(run.info.run_id, "0" * 32), encoding="utf-8")
+    client.delete_run(run.info.run_id)
+    assert synchronize(open_destination(project), None) == 1
+    assert [each.data.params for each in _runs(project, client)] == [run.data.params]
+
+
+def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
+    train_model(project)
+    (run,) = _runs(project, client)
+    client.delete_run(run.info.run_id)
+    evaluate_model(project)
+    assert synchronize(open_destination(project), None) == 0
+    assert _runs(project, client) == []
+
+
 def test_runs_stay_here_where_the_settings_were_removed(project: Project, client: MlflowClient) -> None:
     (project.root / "config" / "mlflow.yaml").rename(project.root / "aside.yaml")
     train_model(project)

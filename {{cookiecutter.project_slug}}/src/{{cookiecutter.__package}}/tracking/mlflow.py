@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
@@ -53,11 +54,14 @@ class MlflowSettings(Settings):
 
 
 class _Sent(BaseModel):
-    """How much of a journal a server has: its URI, the run's id there, and the number of events."""
+    """How much of a journal a server has: the run's id there, and the number of events."""
 
-    uri: str
     run: str
     events: int = 0
+
+
+class _Receipts(RootModel[dict[str, _Sent]]):
+    """What each server has of a journal, by its URI."""
 
 
 @dataclass
@@ -161,14 +165,15 @@ def send_journal(destination: MlflowDestination, journal: Journal) -> None:
     from filelock import FileLock
 
     with FileLock(journal.folder / ".sending"):
-        sent = _read_sent(destination, journal)
+        receipts = _read_receipts(journal)
+        sent = _find_sent(destination, receipts)
         if sent is None:
-            sent = _Sent(uri=destination.shown_uri, run=_find_run(destination, journal))
+            sent = receipts.root[destination.shown_uri] = _Sent(run=_find_run(destination, journal))
         events = journal.events()
         for number in range(sent.events, len(events)):
             _send_event(destination, journal, sent.run, events[number])
             sent.events = number + 1
-            write_bytes(journal.folder / _SENT_FILE, sent.model_dump_json().encode())
+            write_bytes(journal.folder / _SENT_FILE, receipts.model_dump_json().encode())
 
 
 def move_champion(destination: MlflowDestination, version: str) -> None:
@@ -192,33 +197,38 @@ def explain(destination: MlflowDestination, error: Exception) -> str:
     """One line on why the server could not be used."""
     if isinstance(error, ProjectError):
         return str(error)
-    reason = str(error).strip().split("\n")[0]
-    return f"{destination.shown_uri} does not do it: {reason[:200].rstrip('.')}."
+    # What follows is the HTTP library's account of its retries.
+    reason = str(error).strip().split("\n")[0].partition(" with exception")[0]
+    return f"{destination.shown_uri} did not take it: {reason[:200].rstrip('.')}."
 
 
 def _is_sent(destination: MlflowDestination, journal: Journal) -> bool:
-    sent = _read_sent(destination, journal)
-    return sent is not None and sent.events == len(journal.events())
+    sent = _find_sent(destination, _read_receipts(journal))
+    return sent is not None and sent.events >= len(journal.events())
 
 
-def _read_sent(destination: MlflowDestination, journal: Journal) -> _Sent | None:
+def _read_receipts(journal: Journal) -> _Receipts:
+    try:
+        return _Receipts.model_validate_json((journal.folder / _SENT_FILE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return _Receipts({})
+
+
+def _find_sent(destination: MlflowDestination, receipts: _Receipts) -> _Sent | None:
     """What this server has of a run; None where that is nothing."""
     from mlflow.exceptions import MlflowException
 
-    try:
-        sent = _Sent.model_validate_json((journal.folder / _SENT_FILE).read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-    if sent.uri != destination.shown_uri:
-        return None
-    if sent.run in destination.known_runs:
+    sent = receipts.root.get(destination.shown_uri)
+    if sent is None or sent.run in destination.known_runs:
         return sent
     try:
-        destination.client.get_run(sent.run)
+        run = destination.client.get_run(sent.run)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # a new database under the old name
             return None
         raise
+    if run.info.lifecycle_stage == "deleted":  # by somebody there, who does not want it back
+        return _Sent(run=sent.run, events=sys.maxsize)
     destination.known_runs.add(sent.run)
     return sent
 
