@@ -1,7 +1,10 @@
 """Runs on this disk: what they tell, and that they survive what stops them."""
 
 import shutil
+import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -50,15 +53,17 @@ def _states(events: list[Event]) -> list[str]:
     return [event.state for event in events if isinstance(event, Reached)]
 
 
+def _parameters(events: list[Event]) -> dict[str, Any]:
+    return {name: value for event in events if isinstance(event, Parameters) for name, value in event.values.items()}
+
+
 def test_a_run_tells_settings_metrics_pictures_and_the_version(tracked: Project) -> None:
     shutil.rmtree(tracked.models)
     train_model(tracked)
     evaluation = evaluate_model(tracked)
     promote_model(tracked)
     events = _only_run(tracked)
-    parameters = {
-        name: value for event in events if isinstance(event, Parameters) for name, value in event.values.items()
-    }
+    parameters = _parameters(events)
     metrics = {name: value for event in events if isinstance(event, Metrics) for name, value in event.values.items()}
     assert parameters["estimator"] == "logistic_regression"
     assert parameters["data"] == evaluation.data
@@ -79,6 +84,20 @@ def test_a_run_keeps_its_pictures_when_the_next_one_draws_others(tracked: Projec
     )
     assert len(first) == len(second) > 3
     assert first[0] != second[0]
+
+
+def test_a_run_names_the_commit_that_it_ran_from(tracked: Project) -> None:
+    run_git = partial(subprocess.run, cwd=tracked.root, check=True, capture_output=True, text=True)
+    run_git(["git", "init", "--quiet"])
+    run_git(["git", "add", "config"])
+    run_git(["git", "-c", "user.name=Me", "-c", "user.email=me@example.org", "commit", "--quiet", "--message=First"])
+    commit = run_git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+    train_model(tracked)
+    train_model(change_config(tracked, "model", hyperparameters=WORSE))
+    assert [_parameters(journal.events())["commit"] for journal in list_journals(tracked)] == [
+        commit,
+        f"{commit}-dirty",
+    ]
 
 
 def test_each_trial_of_a_search_is_a_step(tracked: Project) -> None:

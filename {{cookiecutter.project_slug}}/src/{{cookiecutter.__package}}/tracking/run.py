@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 from ..config import Project
 from ..errors import PromotionRefusedError
+from ..utils.git import describe_commit
 from .events import Candidate, Event, Metrics, Parameters, Reached, State, Stored, Version
 from .local import Journal, find_journal, new_journal
 from .settings import read_tracking_settings
@@ -71,6 +72,7 @@ def start_run(project: Project) -> Iterator[Run]:
     enabled = read_tracking_settings(project).enabled
     with _log_failure(_open_run(project, new_journal(project) if enabled else None)) as run:
         run.reach("training")
+        run.log_parameters({"commit": describe_commit(project.root)})
         yield run
 
 
