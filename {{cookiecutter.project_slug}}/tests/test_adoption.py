@@ -342,6 +342,16 @@ def test_missing_targets_do_not_stop_the_first_run(toy: Project) -> None:
     assert summary.by_rule == {"kind: missing": 40}
 
 
+def test_empty_lines_make_no_column_optional_and_are_rejected(toy: Project) -> None:
+    path = write_table(toy.root, make_rows())
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n" * 9)
+    adoption = adopt(toy, path)
+    assert adoption.rows == ROWS
+    assert not any(column.nullable for column in adoption.schema.columns.values())
+    assert "Rows without any value, which will be rejected: 9." in adoption.notes
+    assert prepare_data(Project(toy.root)).rejected == 9
+
+
 def test_rows_that_repeat_others_are_kept_where_they_are_many(toy: Project) -> None:
     rows = [row[1:] for row in with_column(make_rows(), "size", [1, 2, 3])]
     coarse = [[row[0], row[2], row[3]] for row in rows]
@@ -559,6 +569,38 @@ def test_parquet_is_adopted_with_its_types(toy: Project) -> None:
     assert adoption.schema.columns["weight"].nullable
     assert "tags" not in adoption.schema.columns
     assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
+def test_parquet_columns_of_any_type_are_read_or_set_aside(toy: Project) -> None:
+    rows = make_rows()
+    moments = [datetime(2024, 1, 1) + timedelta(hours=7 * place) for place in range(ROWS)]
+    frame = pl.DataFrame(rows[1:], schema=rows[0], orient="row").with_columns(
+        pl.col("length").cast(pl.Decimal(9, 3)),
+        pl.col("colour").cast(pl.Categorical),
+        pl.int_range(ROWS).mod(7).cast(pl.Int16).replace(0, None).alias("gaps"),
+        pl.Series("when", moments).dt.replace_time_zone("Europe/Berlin"),
+        pl.Series("day", moments).dt.date(),
+        pl.Series("clock", moments).dt.time(),
+        pl.Series("lasted", [timedelta(milliseconds=1500 * (place % 31)) for place in range(ROWS)]),
+        pl.lit(None, dtype=pl.Float32).alias("nothing"),
+        pl.lit(b"x").alias("bytes"),
+    )
+    path = toy.root / "mine.parquet"
+    frame.write_parquet(path)
+    adoption = adopt(toy, path)
+    types = {name: column.type for name, column in adoption.schema.features.items()}
+    assert types == {
+        "length": "number",
+        "colour": "category",
+        "weight": "number",
+        "gaps": "integer",
+        "lasted": "number",
+    }
+    assert adoption.schema.columns["gaps"].nullable
+    assert "Durations are read in seconds: 'lasted'." in adoption.notes
+    run_pipeline(Project(toy.root))
+    assert pl.concat([read_split(toy.splits, name) for name in SPLITS])["lasted"].max() == 45
+    assert predict_file(Project(toy.root), path, toy.root / "scored.csv").scored == ROWS
 
 
 def test_parquet_is_read_alike_in_a_project_with_decimal_commas(toy: Project) -> None:

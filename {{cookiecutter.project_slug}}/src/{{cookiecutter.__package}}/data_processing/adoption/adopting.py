@@ -116,6 +116,8 @@ def _read_dialect(path: Path, options: DialectOptions) -> Dialect:
         found = pl.scan_parquet(path).collect_schema()
     nested = [name for name, dtype in found.items() if is_nested(dtype)]
     notes = [f"Lists, structures and bytes are not read: {', '.join(map(repr, nested))}."] if nested else []
+    durations = [name for name, dtype in found.items() if isinstance(dtype, pl.Duration)]
+    notes += [f"Durations are read in seconds: {', '.join(map(repr, durations))}."] if durations else []
     return Dialect(options.read(), found.names(), notes)
 
 
@@ -153,8 +155,12 @@ def _suggest_pipeline(
             f"About {survey.repeated / survey.rows:.0%} of the rows repeat another; they are kept "
             "(validation.duplicates)."
         )
-    unusable = survey.columns[schema.target].missing + sum(decision.unreadable for decision in decisions)
-    share = min((unusable + (survey.repeated if duplicates == "reject" else 0)) / survey.rows, 1.0)
+    if survey.blank:
+        notes.append(f"Rows without any value, which will be rejected: {survey.blank}.")
+    unusable = survey.blank + survey.columns[schema.target].missing
+    unusable += sum(decision.unreadable for decision in decisions)
+    repeated = survey.repeated if duplicates == "reject" else 0
+    share = min((unusable + repeated) / (survey.rows + survey.blank), 1.0)
     limit = _REJECTED_SHARE
     if share > _REJECTED_SHARE / 2:
         limit = min(math.ceil((share + _REJECTED_SHARE) * 100) / 100, 1.0)
