@@ -208,6 +208,12 @@ def test_digits_must_be_in_groups_of_three(text: str, value: float | None) -> No
     assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [value]
 
 
+@pytest.mark.parametrize("form", ["${},250.00", "{}%", "€ {}", "{} £"])
+def test_numbers_with_a_sign_are_ignored_with_what_to_do(toy: Project, form: str) -> None:
+    rows = with_column(make_rows(), "price", [form.format(value) for value in range(100, 100 + ROWS)])
+    assert "remove the sign to use them" in use_of(adopt(toy, rows), "price")
+
+
 def test_spaces_around_values_and_names_are_cut_off(toy: Project) -> None:
     rows = [[" " + cell for cell in row] for row in with_column(make_rows(), "job", ["?", "cook", "smith"])]
     adopt(toy, rows)
@@ -438,12 +444,19 @@ def test_a_table_without_features_is_refused_with_the_reasons(toy: Project) -> N
         (b"PK\x03\x04....", r"Excel workbook"),
         (b"\x1f\x8b....", r"gzip"),
         (b"a,kind\n\x00\x00,x\n", r"NUL"),
+        (b"a,kind\r1,x\r2,y\r", "lines with CR alone.*save it with LF or CRLF"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(toy: Project, content: bytes, message: str) -> None:
     path = toy.root / "broken.csv"
     path.write_bytes(content)
     refuse(toy, path, message)
+
+
+def test_a_name_that_a_second_column_would_get_is_refused(toy: Project) -> None:
+    rows = with_column(with_column(make_rows(), "length", ["1", "2"]), "length_duplicated_0", ["3", "4"])
+    with pytest.raises(ProjectError, match=r"2 columns 'length', and one 'length_duplicated_0'.*rename them"):
+        adopt(toy, rows)
 
 
 def test_options_that_fit_no_file_are_refused(toy: Project) -> None:

@@ -97,12 +97,15 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
             raise ProjectError(f"{path} is empty; it needs a header line and rows.")
         if head.startswith("sep="):
             raise ProjectError(f"{path} begins with the line 'sep=…' that Excel writes; remove that line.")
+        if "\r" in head and "\n" not in head:
+            raise ProjectError(f"{path} ends its lines with CR alone, as old Macs did; save it with LF or CRLF.")
         separator = _find_separator(path, head, given.separator if options.separator else None)
         records = _head_records(head, separator)
         header = records[0]
         rows = [record for record in records[1:] if any(record)]
         if not rows:
             raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
+        _check_names(path, header)
         _check_fields(path, encoding, separator, len(header))
     notes: list[str] = []
     if encoding != "utf8":
@@ -179,6 +182,19 @@ def _find_separator(path: Path, head: str, given: str | None) -> str:
         tried = ", ".join(NAMES.get(separator, repr(separator)) for separator in candidates)
         raise ProjectError(f"{path} has a single column when split at {tried}; give its separator with --separator.")
     return best
+
+
+def _check_names(path: Path, header: list[str]) -> None:
+    repeats = Counter[str]()
+    for name in header:
+        # The name that polars gives to a column that comes again.
+        second = f"{name}_duplicated_{repeats[name] - 1}"
+        if repeats[name] and second in header:
+            raise ProjectError(
+                f"{path} has {header.count(name)} columns {name!r}, and one {second!r}, as the second of them would "
+                "be called; rename them."
+            )
+        repeats[name] += 1
 
 
 def _check_fields(path: Path, encoding: str, separator: str, width: int) -> None:
