@@ -1,8 +1,11 @@
 """`adopt`: any table that can be used becomes the project's own, and others are refused with a reason."""
 
 import csv
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,6 +97,19 @@ def adopt(
     return adopt_table(project, path, Wishes(target, **wishes), options)  # type: ignore[arg-type]
 
 
+def run_command(project: Project, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command of the package in the project."""
+    done = subprocess.run(
+        [sys.executable, "-m", "{{ cookiecutter.__package }}", *arguments],
+        env={**os.environ, "PROJECT_ROOT": str(project.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expect, done.stderr
+    return done
+
+
 def use_of(adoption: Adoption, column: str) -> str:
     """What becomes of a column, and why."""
     found = next(decision for decision in adoption.decisions if decision.name == column)
@@ -108,6 +124,17 @@ def test_an_adopted_table_goes_all_the_way_to_predictions(trained_toy: Project) 
     summary = predict_file(project, path, project.root / "scored.csv")
     assert (summary.scored, summary.refused) == (ROWS, 0)
     assert run_pipeline(project).startswith("models/latest stays v2")
+
+
+def test_the_stages_one_by_one_promote_an_adopted_table_once(trained_toy: Project) -> None:
+    path = write_table(trained_toy.root, make_rows())
+    run_command(trained_toy, "adopt", str(path), "--target", "kind")
+    for stage in ("data", "train", "evaluate", "promote"):
+        printed = run_command(trained_toy, stage).stdout
+    assert "models/latest is now v2" in printed
+    refused = run_command(trained_toy, "promote", expect=1)
+    assert "is not better than that of latest" in refused.stderr
+    assert Registry(trained_toy.models).latest() == "v2"
 
 
 def test_a_regression_goes_all_the_way_too(toy: Project) -> None:

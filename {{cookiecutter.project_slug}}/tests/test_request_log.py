@@ -23,9 +23,9 @@ from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.monitoring.drift import monitor_model
 from {{ cookiecutter.__package }}.serving.metrics import Metrics
-from {{ cookiecutter.__package }}.serving.request_log import RequestLog
+from {{ cookiecutter.__package }}.serving.request_log import REQUEST_ID_HEADER, RequestLog
 from {{ cookiecutter.__package }}.serving.segments import SegmentWriter
-from {{ cookiecutter.__package }}.serving.service import REQUEST_ID_HEADER, Response, Service, open_service
+from {{ cookiecutter.__package }}.serving.service import Response, Service, open_service
 from {{ cookiecutter.__package }}.serving.settings import SETTINGS_FILE, RequestLogSettings, ServingSettings
 
 from .toys import TOY_SCHEMA, change_config, copy_version, toy_rows, write_config
@@ -202,6 +202,14 @@ def test_without_a_share_nothing_is_written(served: Project) -> None:
     assert response.headers == ()
     assert not project.requests.exists()
     assert "request-log" not in {thread.name for thread in threading.enumerate()[threads:]}
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_the_documentation_tells_of_the_identifier_where_there_is_one(served: Project, share: float) -> None:
+    with serving(set_log(served, share=share)) as service:
+        document = json.loads(service.handle("GET", "/openapi.json", None, b"").body)
+        told = document["paths"]["/predict"]["post"]["responses"]["200"].get("headers", {})
+        assert list(told) == list(dict(ask(service, [ROW]).headers))
 
 
 def test_the_log_stays_within_its_bytes_and_drops_the_oldest_rows(served: Project) -> None:

@@ -208,8 +208,9 @@ def _open_project(log_name: str | None = None) -> Project:
 def _add_optional_commands() -> None:
     # The package may have been generated without serving.
     if find_spec(".serving", __package__) is not None:
-        serve = importlib.import_module(".serving.command", __package__).serve
-        app.command()(serve)
+        commands = importlib.import_module(".serving.command", __package__)
+        app.command()(commands.serve)
+        app.command()(commands.example)
 
 
 _add_optional_commands()

@@ -22,6 +22,8 @@ from .requests import Row
 from .segments import SegmentWriter
 from .settings import RequestLogSettings
 
+REQUEST_ID_HEADER = "X-Request-Id"
+
 _BUFFER_BYTES = 8_000_000
 _PAUSE_SECONDS = 0.5
 _CLOSING_SECONDS = 2.0

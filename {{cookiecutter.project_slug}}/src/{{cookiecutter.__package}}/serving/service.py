@@ -16,7 +16,7 @@ from .loading import LatestModel
 from .metrics import METRICS_TYPE, Metrics
 from .model import ServedModel
 from .openapi import describe_api
-from .request_log import RequestLog
+from .request_log import REQUEST_ID_HEADER, RequestLog
 from .requests import RequestError, RequestRefusedError
 from .settings import SETTINGS_FILE, ServingSettings
 
@@ -26,7 +26,6 @@ _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
 _DOCS_PAGE = Path(__file__).with_name("docs.html")
 _UNKNOWN_ROUTE = "other"
-REQUEST_ID_HEADER = "X-Request-Id"
 
 Headers = tuple[tuple[str, str], ...]
 
