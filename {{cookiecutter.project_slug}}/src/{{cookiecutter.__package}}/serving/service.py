@@ -168,10 +168,12 @@ class Service:
         except RequestRefusedError as refusal:
             return _error(422, refusal.detail, refusal.errors)
         self._metrics.count_predictions(predictions)
+        encoded = to_json(predictions)
         headers: Headers = ()
         if self._log is not None:
-            headers = ((REQUEST_ID_HEADER, self._log.record(model, rows, predictions)),)
-        return Response(200, to_json({"model_version": model.version, "predictions": predictions}), headers=headers)
+            headers = ((REQUEST_ID_HEADER, self._log.record(model, rows, predictions, encoded)),)
+        body = b'{"model_version":%b,"predictions":%b}' % (to_json(model.version), encoded)
+        return Response(200, body, headers=headers)
 
     def _describe_model(self, _body: bytes) -> Response:
         model = self._latest.served
