@@ -42,9 +42,11 @@ from {{ cookiecutter.__package }}.data_processing.loading import BLANKS, scan_ta
 from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column, Schema
 
 from .toys import read_files
@@ -126,15 +128,15 @@ def test_an_adopted_table_goes_all_the_way_to_predictions(trained_toy: Project) 
     assert run_pipeline(project).startswith("models/latest stays v2")
 
 
-def test_the_stages_one_by_one_promote_an_adopted_table_once(trained_toy: Project) -> None:
-    path = write_table(trained_toy.root, make_rows())
-    run_command(trained_toy, "adopt", str(path), "--target", "kind")
-    for stage in ("data", "train", "evaluate", "promote"):
-        printed = run_command(trained_toy, stage).stdout
-    assert "models/latest is now v2" in printed
-    refused = run_command(trained_toy, "promote", expect=1)
-    assert "is not better than that of latest" in refused.stderr
-    assert Registry(trained_toy.models).latest() == "v2"
+def test_promote_by_itself_accepts_an_adopted_table_once(trained_toy: Project) -> None:
+    latest = Registry(trained_toy.models).latest()
+    adopt_table(trained_toy, write_table(trained_toy.root, make_rows()), Wishes("kind"), NO_OPTIONS, latest)
+    project = Project(trained_toy.root)
+    for stage in (prepare_data, train_model, evaluate_model):
+        stage(project)
+    assert "models/latest is now v2" in run_command(project, "promote").stdout
+    assert "is not better than that of latest" in run_command(project, "promote", expect=1).stderr
+    assert Registry(project.models).latest() == "v2"
 
 
 def test_a_regression_goes_all_the_way_too(toy: Project) -> None:

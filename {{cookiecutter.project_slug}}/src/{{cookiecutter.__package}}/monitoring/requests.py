@@ -42,7 +42,7 @@ class _Row:
     values: dict[str, Any]
 
 
-def pack_segments(folder: Path) -> int:
+def _pack_segments(folder: Path) -> int:
     """Turn closed segments into one Parquet file a version; how many damaged lines or files were left out.
 
     A crash in between leaves rows twice, which reading mends; it never loses one.
@@ -73,7 +73,7 @@ def read_request_window(
         ProjectError: nothing was logged, or `labels` cannot be used.
     """
     folder, table, version = project.requests, manifest.table, str(manifest.version)
-    damaged = pack_segments(folder) if folder.is_dir() else 0
+    damaged = _pack_segments(folder) if folder.is_dir() else 0
     frames = []
     for path in sorted(folder.glob(f"{version}-*{PACKED}")):
         try:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from ...config import PipelineSettings, Project, SourceSettings, ValidationSettings
+from ...config import PipelineSettings, Project, SourceSettings, SplitSettings, ValidationSettings
 from ...errors import ProjectError
 from ...schema import Column, Schema
 from ...utils.files import hash_file, staged_folder, sync_folder
@@ -138,8 +138,24 @@ def _suggest_pipeline(
     wishes: Wishes,
     notes: list[str],
 ) -> PipelineSettings:
-    former = project.pipeline
-    split = former.split.model_copy(update={"time_column": None, "validation_from": None, "test_from": None})
+    return PipelineSettings(
+        source=source,
+        validation=_suggest_validation(survey, schema, decisions, notes),
+        split=_suggest_split(project.pipeline.split, survey, sample, schema, source, wishes, notes),
+        paths=project.pipeline.paths,
+    )
+
+
+def _suggest_split(
+    former: SplitSettings,
+    survey: Survey,
+    sample: pl.DataFrame,
+    schema: Schema,
+    source: SourceSettings,
+    wishes: Wishes,
+    notes: list[str],
+) -> SplitSettings:
+    split = former.model_copy(update={"time_column": None, "validation_from": None, "test_from": None})
     if wishes.time is not None:
         column = schema.columns[wishes.time]
         checked = check_rows(
@@ -149,6 +165,12 @@ def _suggest_pipeline(
         notes.append(f"Split by {wishes.time}: validation from {split.validation_from}, test from {split.test_from}.")
     elif sample.height == survey.rows:
         split = split.model_copy(update={"seed": choose_seed(sample, schema, source, split)})
+    return split
+
+
+def _suggest_validation(
+    survey: Survey, schema: Schema, decisions: list[Decision], notes: list[str]
+) -> ValidationSettings:
     duplicates: Literal["keep", "reject"] = "keep" if survey.repeated > _FEW_DUPLICATES * survey.rows else "reject"
     if duplicates == "keep":
         notes.append(
@@ -167,8 +189,7 @@ def _suggest_pipeline(
         notes.append(
             f"About {share:.1%} of the rows will be rejected, so validation.maximum_rejected_share is {limit:g}."
         )
-    validation = ValidationSettings(maximum_rejected_share=limit, duplicates=duplicates)
-    return PipelineSettings(source=source, validation=validation, split=split, paths=former.paths)
+    return ValidationSettings(maximum_rejected_share=limit, duplicates=duplicates)
 
 
 def _find_problems(survey: Survey, sample: pl.DataFrame, schema: Schema, source: SourceSettings) -> list[str]:
