@@ -1,14 +1,15 @@
 """Measure the API of a generated project: `python benchmarks/serving.py PROJECT`.
 
 PROJECT is the default project (classification, FastAPI) after `make setup` and `make pipeline`. Its API is
-held against two other applications on the same machine, one worker each, all three asked in turn:
+held against three other applications on the same machine, one worker each, all four asked in turn:
 
 - an ASGI application that says hello, on the same server with the same settings: the limit;
+- the API itself with `request_log.share: 0`, which keeps no requests for `monitor`;
 - what is often written first: FastAPI, a pydantic model, a pandas row, and a scikit-learn pipeline from
   joblib, with the same kind of estimator.
 
 One row a request over 16 connections, by wrk (`apt-get install wrk`, `brew install wrk`); uv installs pandas
-for the second side.
+for the last side.
 """
 
 from __future__ import annotations
@@ -132,15 +133,16 @@ def main() -> None:
         for _ in range(ROUNDS):
             for side in sides:
                 rates[side.name].append(ask(side))
-    hello, api, naive = (median(rates[side.name]) for side in sides)
+    hello, api, unlogged, naive = (median(rates[side.name]) for side in sides)
     print("| What | Measured | Aim |\n|---|---|---|")
     print(f"| API, requests a second | {api:.0f} | |")
     print(f"| API / bare ASGI hello ({hello:.0f}) | {api / hello:.2f} | at least 0.25 |")
+    print(f"| API, request log on / off ({unlogged:.0f}) | {api / unlogged:.2f} | at least 0.9 |")
     print(f"| API / naive FastAPI with joblib ({naive:.0f}) | {api / naive:.0f} | at least 40 |")
 
 
 def start_sides(project: Path, folder: Path) -> list[AbstractContextManager[Side]]:
-    """Prepare the limit, the API and the naive application, in this order."""
+    """Prepare the limit, the API, the same without its log, and the naive application, in this order."""
     settings = f"MODEL = {str(folder / 'model.joblib')!r}\nKEY = {KEY!r}\n"
     for name, source in {"hello": HELLO, "train_naive": TRAIN_NAIVE, "naive": NAIVE}.items():
         (folder / f"{name}.py").write_text(settings + source, encoding="utf-8")
@@ -148,12 +150,25 @@ def start_sides(project: Path, folder: Path) -> list[AbstractContextManager[Side
     python = ["uv", "run", "--quiet", "--all-extras", "--with", "pandas", "--project", str(project), "python"]
     subprocess.run([*python, folder / "train_naive.py"], cwd=project, check=True)
     uvicorn = [*python, "-m", "uvicorn", *UVICORN, "--app-dir", str(folder)]
-    package = next((project / "src").glob("*/cli.py")).parent.name
+    serve = [*python, "-m", next((project / "src").glob("*/cli.py")).parent.name, "serve"]
     return [
         start("hello", [*uvicorn, "hello:app", "--lifespan", "off"], project, folder),
-        start("api", [*python, "-m", package, "serve"], project, folder),
+        start("api", serve, project, folder),
+        start("unlogged", serve, copy_without_log(project, folder / "copy"), folder),
         start("naive", [*uvicorn, "naive:app"], project, folder),
     ]
+
+
+def copy_without_log(project: Path, copy: Path) -> Path:
+    """Copy what is served into a project whose requests are not logged."""
+    for name in ("config", "models"):
+        shutil.copytree(project / name, copy / name)
+    settings = copy / "config" / "serving.yaml"
+    text, changes = re.subn(r"(?m)^  share: .*$", "  share: 0", settings.read_text(encoding="utf-8"))
+    if changes != 1:
+        sys.exit(f"{settings} has no request_log.share: correct copy_without_log.")
+    settings.write_text(text, encoding="utf-8")
+    return copy
 
 
 @contextmanager
@@ -164,7 +179,7 @@ def start(name: str, command: list[str], project: Path, folder: Path) -> Iterato
         port = probe.getsockname()[1]
     side = Side(name, f"http://127.0.0.1:{port}/predict", folder / "ask.lua")
     # scikit-learn warns the naive side at every request; printing that would slow it further.
-    environment = os.environ | {"API_KEYS": KEY, "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {"API_KEYS": KEY, "PYTHONWARNINGS": "ignore", "PROJECT_ROOT": str(project)}
     with subprocess.Popen([*command, "--port", str(port)], cwd=project, env=environment) as process:
         try:
             wait_for_answer(side)

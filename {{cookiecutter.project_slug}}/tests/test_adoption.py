@@ -1,8 +1,11 @@
 """`adopt`: any table that can be used becomes the project's own, and others are refused with a reason."""
 
 import csv
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,9 +42,11 @@ from {{ cookiecutter.__package }}.data_processing.loading import BLANKS, scan_ta
 from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column, Schema
 
 from .toys import read_files
@@ -94,6 +99,19 @@ def adopt(
     return adopt_table(project, path, Wishes(target, **wishes), options)  # type: ignore[arg-type]
 
 
+def run_command(project: Project, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command of the package in the project."""
+    done = subprocess.run(
+        [sys.executable, "-m", "{{ cookiecutter.__package }}", *arguments],
+        env={**os.environ, "PROJECT_ROOT": str(project.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expect, done.stderr
+    return done
+
+
 def use_of(adoption: Adoption, column: str) -> str:
     """What becomes of a column, and why."""
     found = next(decision for decision in adoption.decisions if decision.name == column)
@@ -108,6 +126,17 @@ def test_an_adopted_table_goes_all_the_way_to_predictions(trained_toy: Project) 
     summary = predict_file(project, path, project.root / "scored.csv")
     assert (summary.scored, summary.refused) == (ROWS, 0)
     assert run_pipeline(project).startswith("models/latest stays v2")
+
+
+def test_promote_by_itself_accepts_an_adopted_table_once(trained_toy: Project) -> None:
+    latest = Registry(trained_toy.models).latest()
+    adopt_table(trained_toy, write_table(trained_toy.root, make_rows()), Wishes("kind"), NO_OPTIONS, latest)
+    project = Project(trained_toy.root)
+    for stage in (prepare_data, train_model, evaluate_model):
+        stage(project)
+    assert "models/latest is now v2" in run_command(project, "promote").stdout
+    assert "is not better than that of latest" in run_command(project, "promote", expect=1).stderr
+    assert Registry(project.models).latest() == "v2"
 
 
 def test_a_regression_goes_all_the_way_too(toy: Project) -> None:
@@ -206,6 +235,12 @@ def test_marks_in_numbers_that_were_not_declared_are_named(toy: Project) -> None
 def test_digits_must_be_in_groups_of_three(text: str, value: float | None) -> None:
     checked = check_rows(pl.LazyFrame({"size": [text]}), {"size": Column(type="number")}, thousands=",")
     assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [value]
+
+
+@pytest.mark.parametrize("form", ["${},250.00", "{}%", "€ {}", "{} £"])
+def test_numbers_with_a_sign_are_ignored_with_what_to_do(toy: Project, form: str) -> None:
+    rows = with_column(make_rows(), "price", [form.format(value) for value in range(100, 100 + ROWS)])
+    assert "remove the sign to use them" in use_of(adopt(toy, rows), "price")
 
 
 def test_spaces_around_values_and_names_are_cut_off(toy: Project) -> None:
@@ -342,6 +377,16 @@ def test_missing_targets_do_not_stop_the_first_run(toy: Project) -> None:
     assert summary.by_rule == {"kind: missing": 40}
 
 
+def test_empty_lines_make_no_column_optional_and_are_rejected(toy: Project) -> None:
+    path = write_table(toy.root, make_rows())
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n" * 9)
+    adoption = adopt(toy, path)
+    assert adoption.rows == ROWS
+    assert not any(column.nullable for column in adoption.schema.columns.values())
+    assert "Rows without any value, which will be rejected: 9." in adoption.notes
+    assert prepare_data(Project(toy.root)).rejected == 9
+
+
 def test_rows_that_repeat_others_are_kept_where_they_are_many(toy: Project) -> None:
     rows = [row[1:] for row in with_column(make_rows(), "size", [1, 2, 3])]
     coarse = [[row[0], row[2], row[3]] for row in rows]
@@ -428,12 +473,19 @@ def test_a_table_without_features_is_refused_with_the_reasons(toy: Project) -> N
         (b"PK\x03\x04....", r"Excel workbook"),
         (b"\x1f\x8b....", r"gzip"),
         (b"a,kind\n\x00\x00,x\n", r"NUL"),
+        (b"a,kind\r1,x\r2,y\r", "lines with CR alone.*save it with LF or CRLF"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(toy: Project, content: bytes, message: str) -> None:
     path = toy.root / "broken.csv"
     path.write_bytes(content)
     refuse(toy, path, message)
+
+
+def test_a_name_that_a_second_column_would_get_is_refused(toy: Project) -> None:
+    rows = with_column(with_column(make_rows(), "length", ["1", "2"]), "length_duplicated_0", ["3", "4"])
+    with pytest.raises(ProjectError, match=r"2 columns 'length', and one 'length_duplicated_0'.*rename them"):
+        adopt(toy, rows)
 
 
 def test_options_that_fit_no_file_are_refused(toy: Project) -> None:
@@ -559,6 +611,38 @@ def test_parquet_is_adopted_with_its_types(toy: Project) -> None:
     assert adoption.schema.columns["weight"].nullable
     assert "tags" not in adoption.schema.columns
     assert run_pipeline(Project(toy.root)) == "models/latest is now v1"
+
+
+def test_parquet_columns_of_any_type_are_read_or_set_aside(toy: Project) -> None:
+    rows = make_rows()
+    moments = [datetime(2024, 1, 1) + timedelta(hours=7 * place) for place in range(ROWS)]
+    frame = pl.DataFrame(rows[1:], schema=rows[0], orient="row").with_columns(
+        pl.col("length").cast(pl.Decimal(9, 3)),
+        pl.col("colour").cast(pl.Categorical),
+        pl.int_range(ROWS).mod(7).cast(pl.Int16).replace(0, None).alias("gaps"),
+        pl.Series("when", moments).dt.replace_time_zone("Europe/Berlin"),
+        pl.Series("day", moments).dt.date(),
+        pl.Series("clock", moments).dt.time(),
+        pl.Series("lasted", [timedelta(milliseconds=1500 * (place % 31)) for place in range(ROWS)]),
+        pl.lit(None, dtype=pl.Float32).alias("nothing"),
+        pl.lit(b"x").alias("bytes"),
+    )
+    path = toy.root / "mine.parquet"
+    frame.write_parquet(path)
+    adoption = adopt(toy, path)
+    types = {name: column.type for name, column in adoption.schema.features.items()}
+    assert types == {
+        "length": "number",
+        "colour": "category",
+        "weight": "number",
+        "gaps": "integer",
+        "lasted": "number",
+    }
+    assert adoption.schema.columns["gaps"].nullable
+    assert "Durations are read in seconds: 'lasted'." in adoption.notes
+    run_pipeline(Project(toy.root))
+    assert pl.concat([read_split(toy.splits, name) for name in SPLITS])["lasted"].max() == 45
+    assert predict_file(Project(toy.root), path, toy.root / "scored.csv").scored == ROWS
 
 
 def test_parquet_is_read_alike_in_a_project_with_decimal_commas(toy: Project) -> None:

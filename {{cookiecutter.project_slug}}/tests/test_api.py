@@ -27,7 +27,7 @@ from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.schema import Column, Schema
-from {{ cookiecutter.__package }}.serving.command import serve
+from {{ cookiecutter.__package }}.serving.command import example, serve
 from {{ cookiecutter.__package }}.serving.keys import KeyRing, read_keys
 from {{ cookiecutter.__package }}.serving.loading import LatestModel
 from {{ cookiecutter.__package }}.serving.metrics import Metrics
@@ -393,6 +393,24 @@ def test_the_documented_example_is_a_request_and_its_answer(client: httpx.Client
     request = operation["requestBody"]["content"]["application/json"]["example"]
     answer = operation["responses"]["200"]["content"]["application/json"]["example"]
     assert client.post("/predict", json=request).json() == answer
+
+
+def test_the_example_command_prints_what_the_served_version_takes(
+    client: httpx.Client, project: Project, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setenv("PROJECT_ROOT", str(project.root))
+    example()
+    assert client.post("/predict", content=capfdbinary.readouterr().out).status_code == 200
+
+
+def test_the_example_command_needs_no_model(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    shutil.copytree(project.root / "config", tmp_path / "config")
+    monkeypatch.setenv("PROJECT_ROOT", str(tmp_path))
+    example()
+    body = capfdbinary.readouterr().out
+    assert RequestReader(project.schema, 1).read(body) == json.loads(body)["rows"]
 
 
 def test_the_documented_row_has_the_features_of_the_schema(client: httpx.Client, project: Project) -> None:

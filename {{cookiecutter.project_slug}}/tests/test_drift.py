@@ -41,6 +41,8 @@ from .toys import TOY_HEADER, TOY_SCHEMA, change_config, read_files, toy_rows, w
 PNG = b"\x89PNG"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 NAMES = TOY_HEADER.split(",")
+UNDRAWN = {"maximum_pictures": 0}
+"""Pictures take a second, and most of these tests look at none."""
 
 Row = dict[str, str]
 Change = Callable[[int, Row], Row]
@@ -49,7 +51,7 @@ Change = Callable[[int, Row], Row]
 @pytest.fixture
 def watched(trained_toy: Project) -> Project:
     """A toy project with a version and the settings of `monitor`."""
-    write_config(trained_toy.root, "monitoring", {})
+    write_config(trained_toy.root, "monitoring", UNDRAWN)
     return trained_toy
 
 
@@ -155,7 +157,7 @@ def test_what_did_not_change_is_no_finding(watched: Project, change: Change) -> 
 
 
 def test_a_category_that_training_never_saw_alarms(toy: Project) -> None:
-    write_config(toy.root, "monitoring", {})
+    write_config(toy.root, "monitoring", UNDRAWN)
     write_raw(toy.root, [line for line in toy_rows(600) if ",blue," not in line])
     run_pipeline(toy)
     assert "colour: unseen category" in monitor(toy).findings
@@ -189,7 +191,7 @@ def test_a_small_change_is_no_drift_however_many_rows_show_it(watched: Project) 
 
 
 def test_rows_that_data_rejected_before_are_no_drift(toy: Project) -> None:
-    write_config(toy.root, "monitoring", {})
+    write_config(toy.root, "monitoring", UNDRAWN)
     change_config(toy, "pipeline", validation={"maximum_rejected_share": 0.2})
     bad = set_cell("size", "150", 10)
     lines = [bad(place, dict(zip(NAMES, line.split(","), strict=True))) for place, line in enumerate(toy_rows(400))]
@@ -199,6 +201,7 @@ def test_rows_that_data_rejected_before_are_no_drift(toy: Project) -> None:
 
 
 def test_the_report_has_a_table_and_pictures(watched: Project) -> None:
+    write_config(watched.root, "monitoring", {})
     verdict = monitor(watched, move_size(0.6, 36))
     report = json.loads((watched.reports / "drift.json").read_text(encoding="utf-8"))
     assert report["drift"] is True
@@ -210,6 +213,15 @@ def test_the_report_has_a_table_and_pictures(watched: Project) -> None:
     folder = watched.reports / "figures" / "drift"
     for name in ["stability.png", *report["pictures"].values()]:
         assert (folder / name).read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_no_more_pictures_are_drawn_than_wanted(watched: Project, most: int) -> None:
+    write_config(watched.root, "monitoring", {"maximum_pictures": most})
+    monitor(watched)
+    pictures = json.loads((watched.reports / "drift.json").read_text(encoding="utf-8"))["pictures"]
+    assert len(pictures) == most
+    assert len(list((watched.reports / "figures" / "drift").iterdir())) == (most + 1 if most else 0)
 
 
 def test_an_alarm_is_not_repeated_until_it_has_cooled_down(watched: Project) -> None:
@@ -245,7 +257,7 @@ def test_a_new_version_that_did_not_help_gets_a_cooldown_of_its_own(watched: Pro
 def test_labels_are_joined_by_identifier(toy: Project) -> None:
     columns = TOY_SCHEMA["columns"] | {"note": {"type": "category", "categories": ["x"], "role": "identifier"}}
     change_config(toy, "schema", columns=columns)
-    write_config(toy.root, "monitoring", {})
+    write_config(toy.root, "monitoring", UNDRAWN)
     run_pipeline(Project(toy.root))
     project = Project(toy.root)
     table = write_rows(project)
@@ -271,7 +283,7 @@ def monitor_and_read(project: Project, table: Path, labels: Path) -> dict[str, A
 
 
 def test_more_rows_than_the_limit_are_sampled(watched: Project) -> None:
-    write_config(watched.root, "monitoring", {"maximum_rows": 1000})
+    write_config(watched.root, "monitoring", UNDRAWN | {"maximum_rows": 1000})
     verdict = monitor_model(watched, table=write_rows(watched, rows=4000))
     report = json.loads((watched.reports / "drift.json").read_text(encoding="utf-8"))
     assert 850 < report["rows"] < 1150
@@ -324,7 +336,7 @@ def test_the_command_exits_with_3_on_drift_and_with_1_on_a_mistake(watched: Proj
 
 
 def test_without_a_model_the_message_says_what_to_run(toy: Project) -> None:
-    write_config(toy.root, "monitoring", {})
+    write_config(toy.root, "monitoring", UNDRAWN)
     with pytest.raises(ProjectError, match="run the `pipeline` command first"):
         monitor_model(toy)
 

@@ -7,7 +7,7 @@ from {{ cookiecutter.__package }}.data_processing.preparation import prepare_dat
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
-from {{ cookiecutter.__package }}.modeling.promotion import promote_model
+from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
@@ -94,6 +94,43 @@ def test_another_table_than_that_of_latest_needs_a_word(trained_toy: Project) ->
     with pytest.raises(PromotionRefusedError, match="run `promote --new-schema`"):
         run_pipeline(changed)
     assert promote_model(changed, new_schema=True) == "v2"
+
+
+def change_column(project: Project, name: str, **changes: object) -> Project:
+    columns = TOY_SCHEMA["columns"] | {name: TOY_SCHEMA["columns"][name] | changes}
+    return change_config(project, "schema", columns=columns)
+
+
+@pytest.mark.parametrize("changes", [{"description": "Years since birth"}, {"sensitive": True}])
+def test_what_is_said_of_a_column_makes_no_other_table(trained_toy: Project, changes: dict[str, object]) -> None:
+    changed = change_column(trained_toy, "age", **changes)
+    train_model(changed)
+    evaluate_model(changed)
+    with pytest.raises(PromotionRefusedError, match="is not better than that of latest"):
+        promote_model(changed)
+    assert promote_model(changed, force_reason="the mark") == "v2"
+    roll_back(changed)
+    assert "rollback, test log_loss 0." in Registry(changed.models).moves()[-1].why
+
+
+@pytest.mark.parametrize(
+    ("column", "changes"),
+    [
+        ("age", {"maximum": 121}),
+        ("age", {"nullable": False}),
+        ("age", {"type": "number"}),
+        ("age", {"role": "ignored"}),
+        ("colour", {"categories": ["green", "red", "blue"]}),
+    ],
+)
+def test_what_a_column_may_hold_makes_another_table(
+    trained_toy: Project, column: str, changes: dict[str, object]
+) -> None:
+    changed = change_column(trained_toy, column, **changes)
+    if changes.get("nullable") is False:
+        change_config(changed, "pipeline", validation={"maximum_rejected_share": 0.5})
+    with pytest.raises(PromotionRefusedError, match="differs from the table that v1 was trained on"):
+        run_pipeline(Project(changed.root))
 
 
 def test_the_version_keeps_its_card_its_pictures_and_the_verdict(toy: Project) -> None:

@@ -23,9 +23,9 @@ from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.monitoring.drift import monitor_model
 from {{ cookiecutter.__package }}.serving.metrics import Metrics
-from {{ cookiecutter.__package }}.serving.request_log import RequestLog
+from {{ cookiecutter.__package }}.serving.request_log import REQUEST_ID_HEADER, RequestLog
 from {{ cookiecutter.__package }}.serving.segments import SegmentWriter
-from {{ cookiecutter.__package }}.serving.service import REQUEST_ID_HEADER, Response, Service, open_service
+from {{ cookiecutter.__package }}.serving.service import Response, Service, open_service
 from {{ cookiecutter.__package }}.serving.settings import SETTINGS_FILE, RequestLogSettings, ServingSettings
 
 from .toys import TOY_SCHEMA, change_config, copy_version, toy_rows, write_config
@@ -42,7 +42,7 @@ def served(trained_toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A toy project with a version, served as this project is."""
     monkeypatch.setenv("API_KEYS", KEY)
     shutil.copyfile(find_project().root / "config" / SETTINGS_FILE, trained_toy.root / "config" / SETTINGS_FILE)
-    write_config(trained_toy.root, "monitoring", {})
+    write_config(trained_toy.root, "monitoring", {"maximum_pictures": 0})
     return set_log(trained_toy)
 
 
@@ -90,6 +90,10 @@ def logged_bytes(project: Project) -> bytes:
 def logged_lines(project: Project) -> list[dict[str, Any]]:
     segments = [path.read_text(encoding="utf-8") for path in sorted(project.requests.glob("*.jsonl"))]
     return [json.loads(line) for text in segments for line in text.splitlines()]
+
+
+def count_logged_rows(project: Project) -> int:
+    return sum(len(line["rows"]) for line in logged_lines(project))
 
 
 def count_rows(service: Service, outcome: str) -> int:
@@ -155,7 +159,7 @@ def test_a_column_marked_as_sensitive_never_reaches_the_disk(served: Project) ->
     project = change_config(served, "schema", columns=TOY_SCHEMA["columns"] | {"size": hidden})
     with serving(project) as service:
         ask(service, [ROW] * 60)
-    assert len(logged_lines(project)) == 60
+    assert count_logged_rows(project) == 60
     assert str(MARK).encode() not in logged_bytes(project)
     assert str(MARK).encode() not in b"".join(path.read_bytes() for path in project.logs.glob("*"))
     run_pipeline_with_new_schema(project)
@@ -180,7 +184,7 @@ def test_predictions_of_a_sensitive_target_are_not_kept(served: Project) -> None
     project = change_config(served, "schema", columns=TOY_SCHEMA["columns"] | {"kind": hidden})
     with serving(project) as service:
         ask(service, request_rows(60))
-    assert {line["prediction"] for line in logged_lines(project)} == {None}
+    assert {line["predictions"] for line in logged_lines(project)} == {None}
     verdict = monitor_model(project)
     assert any("Predictions were not compared" in message for message in verdict.messages)
 
@@ -191,7 +195,22 @@ def test_a_share_of_the_rows_is_kept(served: Project) -> None:
         for _ in range(20):
             ask(service, [ROW] * 100)
     # Five standard deviations of a binomial of 2000 rows at 0.3.
-    assert abs(len(logged_lines(project)) - 600) < 103
+    assert abs(count_logged_rows(project) - 600) < 103
+
+
+def test_a_kept_row_has_the_prediction_and_the_identifier_of_its_place(served: Project) -> None:
+    project = set_log(served, share=0.5)
+    rows = request_rows(200)
+    with serving(project) as service:
+        response = ask(service, rows)
+    request = dict(response.headers)[REQUEST_ID_HEADER]
+    labels = [prediction["label"] for prediction in json.loads(response.body)["predictions"]]
+    monitor_model(project)
+    [path] = project.requests.iterdir()
+    for row in pl.read_parquet(path).iter_rows(named=True):
+        place = int(row["_row_id"].removeprefix(f"{request}-"))
+        assert {name: row[name] for name in ROW} == rows[place]
+        assert row["_prediction"] == labels[place]
 
 
 def test_without_a_share_nothing_is_written(served: Project) -> None:
@@ -202,6 +221,14 @@ def test_without_a_share_nothing_is_written(served: Project) -> None:
     assert response.headers == ()
     assert not project.requests.exists()
     assert "request-log" not in {thread.name for thread in threading.enumerate()[threads:]}
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_the_documentation_tells_of_the_identifier_where_there_is_one(served: Project, share: float) -> None:
+    with serving(set_log(served, share=share)) as service:
+        document = json.loads(service.handle("GET", "/openapi.json", None, b"").body)
+        told = document["paths"]["/predict"]["post"]["responses"]["200"].get("headers", {})
+        assert list(told) == list(dict(ask(service, [ROW]).headers))
 
 
 def test_the_log_stays_within_its_bytes_and_drops_the_oldest_rows(served: Project) -> None:
@@ -302,7 +329,7 @@ print(service.handle("GET", "/metrics", None, b"").body.decode())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-@pytest.mark.parametrize(("limit", "outcome"), [(100, 0), (12_000, 1)])
+@pytest.mark.parametrize(("limit", "outcome"), [(100, 0), (16_000, 1)])
 def test_a_full_disk_loses_rows_and_no_request(served: Project, limit: int, outcome: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ON_A_FULL_DISK, str(served.root), str(limit), json.dumps(ROW)],
@@ -312,7 +339,7 @@ def test_a_full_disk_loses_rows_and_no_request(served: Project, limit: int, outc
     )
     assert done.returncode == 0, done.stderr
     assert 'http_requests_total{route="/predict",status="200"} 200.0' in done.stdout
-    written = len(logged_lines(served))
+    written = count_logged_rows(served)
     assert bool(written) == bool(outcome)
     lost = 200 - written
     counted = [line for line in done.stdout.splitlines() if line.startswith("request_log_rows_total")]
@@ -380,7 +407,8 @@ def test_a_buffer_that_is_full_drops_whole_requests(served: Project, monkeypatch
         model = service._latest.served
     assert model is not None
     for _ in range(10):
-        log.record(model, [ROW], model.predict([ROW]))
+        predictions = model.predict([ROW])
+        log.record(model, [ROW], predictions, json.dumps(predictions).encode())
     log.start()
     log.close()
     assert 1 <= len(logged_lines(served)) < 10

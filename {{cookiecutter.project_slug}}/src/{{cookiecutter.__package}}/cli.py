@@ -227,11 +227,16 @@ def _open_project(log_name: str | None = None) -> Project:
 
 def _add_optional_commands() -> None:
     # The package may have been generated without them.
-    if find_spec(".serving", __package__) is not None:
-        serve = importlib.import_module(".serving.command", __package__).serve
-        app.command()(serve)
-    if find_spec(".tracking.command", __package__) is not None:
-        importlib.import_module(".tracking.command", __package__).add_commands(runs)
+    for name, group in ((".serving.command", app), (".data_versioning.command", app), (".tracking.command", runs)):
+        if _is_part(name):
+            importlib.import_module(name, __package__).add_to(group)
+
+
+def _is_part(name: str) -> bool:
+    try:
+        return find_spec(name, __package__) is not None
+    except ModuleNotFoundError:  # its folder is not there either
+        return False
 
 
 _add_optional_commands()

@@ -102,3 +102,18 @@ class Schema(BaseModel):
         if not self.features:
             raise ValueError("no column is left as a feature")
         return self
+
+
+def is_same_table(one: Schema, other: Schema) -> bool:
+    """Whether models of the two tables can be compared on the same rows.
+
+    What is said of a column (`description`), whether it is logged (`sensitive`) and where it stands
+    changes no row; its role, its type and what its values may be do.
+    """
+    return _essence(one) == _essence(other)
+
+
+def _essence(schema: Schema) -> Schema:
+    plain = {"description": "", "sensitive": False}
+    columns = {name: column.model_copy(update=plain) for name, column in schema.columns.items()}
+    return schema.model_copy(update={"columns": columns})

@@ -154,8 +154,10 @@ def _as_string(name: str, dtype: pl.DataType, source: SourceSettings) -> pl.Expr
     if is_nested(dtype):
         # Only a schema that names such a column ever looks at it.
         return pl.lit(None, dtype=pl.String)
-    text = pl.col(name).cast(pl.String)
-    if source.decimal_comma and dtype.is_numeric():
+    is_duration = isinstance(dtype, pl.Duration)
+    value = pl.col(name).dt.total_microseconds() / 1e6 if is_duration else pl.col(name)
+    text = value.cast(pl.String)
+    if source.decimal_comma and (is_duration or dtype.is_numeric()):
         # Written as the project's texts are, so that both are read alike.
         text = text.str.replace(".", ",", literal=True)
     if source.trim:

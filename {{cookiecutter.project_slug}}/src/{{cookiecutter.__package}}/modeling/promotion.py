@@ -8,6 +8,7 @@ from time import perf_counter
 from ..config import Project
 from ..data_processing.preparation import SUMMARY_FILE
 from ..errors import ProjectError, PromotionRefusedError
+from ..schema import is_same_table
 from ..tracking.run import point_champion, resume_run
 from ..utils.files import hash_file, write_bytes, write_json
 from ..utils.logger import get_logger
@@ -129,7 +130,7 @@ def _judge(
     if latest is None:
         return Verdict(tuple(reasons))
     champion = load_predictor(registry.folder(latest))
-    if champion.manifest.table != schema:
+    if not is_same_table(champion.manifest.table, schema):
         if new_schema:
             _logger.warning("The table differs from that of %s; the two were not compared.", latest)
             return Verdict(tuple(reasons))
@@ -201,7 +202,8 @@ def _fill_version(
 
 def _measure_again(project: Project, predictor: Predictor) -> str:
     gate = project.model.gate
-    if predictor.manifest.table != project.schema or not (project.splits / SUMMARY_FILE).is_file():
+    is_same = is_same_table(predictor.manifest.table, project.schema)
+    if not is_same or not (project.splits / SUMMARY_FILE).is_file():
         return "not scored: no prepared rows of its table are here"
     test = read_dataset(project.splits, "test", project.schema)
     scores = score_dataset(predictor, test, project.schema)

@@ -31,7 +31,6 @@ from .window import Window, read_table_window
 REPORT_FILE = "drift.json"
 DRIFT_EXIT_CODE = 3
 
-_PICTURES = 20
 _SHOWN = ["subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift"]
 
 _logger = get_logger(__name__)
@@ -106,6 +105,24 @@ def monitor_model(
         window = read_table_window(project, predictor, table, labels, settings.maximum_rows)
     _require_rows(window, settings, labels)
     comparison = compare(reference, manifest, window, settings)
+    verdict, quiet = _judge(project, manifest, window, comparison, settings, now)
+    with staged_folder(project.reports / "figures" / "drift") as folder:
+        pictures = _draw(comparison, folder, settings.maximum_pictures)
+    _write_report(project, manifest, window, comparison, verdict, quiet, now, pictures)
+    for message in verdict.messages:
+        _logger.info("%s", message)
+    return verdict
+
+
+def _judge(
+    project: Project,
+    manifest: Manifest,
+    window: Window,
+    comparison: Comparison,
+    settings: MonitoringSettings,
+    now: datetime,
+) -> tuple[Verdict, Mapping[str, datetime]]:
+    """The verdict, and until when each finding that was alarmed before stays quiet."""
     names = list(dict.fromkeys(check.finding for check in comparison.findings))
     quiet = silence_known(
         names,
@@ -115,13 +132,8 @@ def monitor_model(
         timedelta(hours=settings.cooldown_hours),
     )
     exit_code = DRIFT_EXIT_CODE if len(quiet) < len(names) else 0
-    verdict = Verdict(
-        _tabulate(comparison), tuple(names), tuple(_describe(manifest, window, comparison, quiet, settings)), exit_code
-    )
-    _write_report(project, manifest, window, comparison, verdict, quiet, now)
-    for message in verdict.messages:
-        _logger.info("%s", message)
-    return verdict
+    messages = _describe(manifest, window, comparison, quiet, settings)
+    return Verdict(_tabulate(comparison), tuple(names), tuple(messages), exit_code), quiet
 
 
 def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
@@ -182,9 +194,8 @@ def _write_report(
     verdict: Verdict,
     quiet: Mapping[str, datetime],
     now: datetime,
+    pictures: dict[str, str],
 ) -> None:
-    with staged_folder(project.reports / "figures" / "drift") as folder:
-        pictures = _draw(comparison, folder)
     write_bytes(project.reports / "tables" / "drift.csv", verdict.checks.write_csv().encode())
     content = {
         "at": now.isoformat(timespec="seconds"),
@@ -216,17 +227,17 @@ def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     }
 
 
-def _draw(comparison: Comparison, folder: Path) -> dict[str, str]:
+def _draw(comparison: Comparison, folder: Path, most: int) -> dict[str, str]:
     """Draw the subjects that changed most; the picture of each subject."""
     stability = {check.subject: check for check in comparison.checks if check.limit and check.detail.startswith("PSI")}
     ordered = sorted(stability.values(), key=lambda check: check.effect, reverse=True)
-    if not ordered:
+    if not ordered or not most:
         return {}
     names = [check.subject for check in ordered]
     effects = [check.effect for check in ordered]
     save_figure(plot_stability(names, effects, [check.is_drift for check in ordered]), folder / "stability.png")
     places = {name: place for place, name in enumerate(names)}
-    pairs = sorted(comparison.pairs, key=lambda pair: places.get(pair.subject, len(places)))[:_PICTURES]
+    pairs = sorted(comparison.pairs, key=lambda pair: places.get(pair.subject, len(places)))[:most]
     pictures = {}
     for number, pair in enumerate(track(pairs, "Drawing columns")):
         figure = (

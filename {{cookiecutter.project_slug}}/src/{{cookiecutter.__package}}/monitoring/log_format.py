@@ -1,7 +1,8 @@
 """The files of the request log, as the API writes them and `monitor` reads them.
 
-A segment has one JSON object a line: `id` of the row, `at` (seconds since 1970, UTC), `version`,
-`row` (features by name) and `prediction`, as the API answered it or null.
+A segment has one JSON object a line, which is a request: its `id`, `at` (seconds since 1970, UTC),
+`version`, `rows` (features by name), `predictions`, as the API answered them or null, and `places`:
+which rows of the request these are, from 0, or null for all of them. A row's own name is `<id>-<place>`.
 """
 
 OPEN = ".open"

@@ -37,22 +37,22 @@ _logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class _Line:
+class _Row:
     version: str
     values: dict[str, Any]
 
 
-def pack_segments(folder: Path) -> int:
+def _pack_segments(folder: Path) -> int:
     """Turn closed segments into one Parquet file a version; how many damaged lines or files were left out.
 
     A crash in between leaves rows twice, which reading mends; it never loses one.
     """
     segments = [path for path in sorted(folder.glob(f"*{CLOSED}")) if path.is_file()]
     segments += [path for path in sorted(folder.glob(f"*{OPEN}")) if _is_abandoned(path)]
-    lines, damaged = _read_segments(segments)
-    by_version: dict[str, list[_Line]] = {}
-    for line in lines:
-        by_version.setdefault(line.version, []).append(line)
+    found, damaged = _read_segments(segments)
+    by_version: dict[str, list[_Row]] = {}
+    for row in found:
+        by_version.setdefault(row.version, []).append(row)
     for version, rows in by_version.items():
         buffer = io.BytesIO()
         _make_frame(rows).write_parquet(buffer, compression="zstd")
@@ -73,7 +73,7 @@ def read_request_window(
         ProjectError: nothing was logged, or `labels` cannot be used.
     """
     folder, table, version = project.requests, manifest.table, str(manifest.version)
-    damaged = pack_segments(folder) if folder.is_dir() else 0
+    damaged = _pack_segments(folder) if folder.is_dir() else 0
     frames = []
     for path in sorted(folder.glob(f"{version}-*{PACKED}")):
         try:
@@ -81,15 +81,15 @@ def read_request_window(
         except (pl.exceptions.PolarsError, OSError) as error:
             _logger.warning("%s is damaged and left out: %s", path, str(error).split("\n")[0])
             damaged += 1
-    lines, _ = _read_segments(sorted(folder.glob(f"*{OPEN}")))
-    still_open = [line for line in lines if line.version == version]
+    found, _ = _read_segments(sorted(folder.glob(f"*{OPEN}")))
+    still_open = [row for row in found if row.version == version]
     if still_open:
         frames.append(_select(_make_frame(still_open), manifest))
     if not frames:
         others = sorted({path.name.split("-")[0] for path in folder.glob(f"*{PACKED}")} - {version})
-        found = f"; there are some of {', '.join(others)}" if others else ""
+        more = f"; there are some of {', '.join(others)}" if others else ""
         raise ProjectError(
-            f"No requests that {version} answered are in {folder}{found}. "
+            f"No requests that {version} answered are in {folder}{more}. "
             "Let it answer some with the request log on, or give rows by --table FILE."
         )
     frame = pl.concat(frames).filter(pl.col(_AT) >= since).unique(_ID, keep="first").sort(_AT, _ID).tail(maximum_rows)
@@ -114,8 +114,8 @@ def _is_abandoned(path: Path) -> bool:
         return False
 
 
-def _read_segments(paths: Sequence[Path]) -> tuple[list[_Line], int]:
-    lines: list[_Line] = []
+def _read_segments(paths: Sequence[Path]) -> tuple[list[_Row], int]:
+    rows: list[_Row] = []
     damaged = 0
     for path in paths:
         try:
@@ -126,32 +126,41 @@ def _read_segments(paths: Sequence[Path]) -> tuple[list[_Line], int]:
         for text in content.split(b"\n"):
             if not text:
                 continue
-            line = _read_line(text)
-            if line is not None:
-                lines.append(line)
-            else:
-                damaged += 1
-    return lines, damaged
+            found = _read_line(text)
+            rows += found
+            damaged += not found
+    return rows, damaged
 
 
-def _read_line(text: bytes) -> _Line | None:
+def _read_line(text: bytes) -> list[_Row]:
+    """The rows of a line; none if it is damaged."""
     try:
         content = json.loads(text)
-        prediction = content["prediction"]
-        values = {_ID: str(content["id"]), _AT: datetime.fromtimestamp(content["at"], UTC), **content["row"]}
-        version = str(content["version"])
-        if prediction is not None:
-            values[_PREDICTION] = prediction["label"] if "label" in prediction else prediction["value"]
-            probabilities = prediction.get("probabilities", {})
-            values |= {f"{_PROBABILITY}{label}": share for label, share in probabilities.items()}
+        version, rows = str(content["version"]), content["rows"]
+        places = content["places"] or range(len(rows))
+        predictions = content["predictions"] or [None] * len(rows)
+        values = {_AT: datetime.fromtimestamp(content["at"], UTC)}
+        read = [
+            _Row(version, {_ID: f"{content['id']}-{place}", **values, **row, **_read_prediction(prediction)})
+            for place, row, prediction in zip(places, rows, predictions, strict=True)
+        ]
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError):
-        return None
-    return _Line(version, values) if version.isalnum() else None
+        return []
+    return read if version.isalnum() else []
 
 
-def _make_frame(lines: Sequence[_Line]) -> pl.DataFrame:
-    names = dict.fromkeys(name for line in lines for name in line.values)
-    return pl.DataFrame([_make_series(name, [line.values.get(name) for line in lines]) for name in names])
+def _read_prediction(prediction: dict[str, Any] | None) -> dict[str, Any]:
+    if prediction is None:
+        return {}
+    if "label" not in prediction:
+        return {_PREDICTION: prediction["value"]}
+    shares = {f"{_PROBABILITY}{label}": share for label, share in prediction["probabilities"].items()}
+    return {_PREDICTION: prediction["label"], **shares}
+
+
+def _make_frame(rows: Sequence[_Row]) -> pl.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    return pl.DataFrame([_make_series(name, [row.values.get(name) for row in rows]) for name in names])
 
 
 def _make_series(name: str, values: list[Any]) -> pl.Series:

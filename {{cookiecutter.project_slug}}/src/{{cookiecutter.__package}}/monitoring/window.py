@@ -87,16 +87,8 @@ def read_table_window(
     wanted = {**schema.features, **({schema.target: schema.columns[schema.target]} if has_target else {})}
     form = project.pipeline.source
     checked = check_rows(raw, wanted, decimal_comma=form.decimal_comma, thousands=form.thousands)
-    broken = {rule: expression for rule, expression in checked.broken.items() if rule.column in schema.features}
-    is_broken = pl.any_horizontal(expression.fill_null(False) for expression in broken.values())
     with explain_polars_errors(path):
-        frame, counts = pl.collect_all(
-            [
-                checked.frame.filter(~is_broken).select(*checked.typed(), *keys),
-                checked.frame.select(pl.len(), *(each.sum().alias(rule.name) for rule, each in broken.items())),
-            ],
-            engine="streaming",
-        )
+        frame, counts = _collect(checked, schema, keys)
     columns = columns_from_frame(schema, frame)
     if labels is not None:
         frame = join_labels(frame, project, schema, labels, {name: name for name in keys})
@@ -149,6 +141,20 @@ def find_truth(manifest: Manifest, frame: pl.DataFrame) -> Truth:
     if manifest.labels:
         return Truth(rows, known.to_physical().cast(pl.Int64).to_numpy())
     return Truth(rows, known.cast(pl.Float64).to_numpy())
+
+
+def _collect(checked: CheckedRows, schema: Schema, keys: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows whose features keep to the schema, and how many rows break each rule of theirs."""
+    broken = {rule: expression for rule, expression in checked.broken.items() if rule.column in schema.features}
+    is_broken = pl.any_horizontal(expression.fill_null(False) for expression in broken.values())
+    frame, counts = pl.collect_all(
+        [
+            checked.frame.filter(~is_broken).select(*checked.typed(), *keys),
+            checked.frame.select(pl.len(), *(each.sum().alias(rule.name) for rule, each in broken.items())),
+        ],
+        engine="streaming",
+    )
+    return frame, counts
 
 
 def _count_broken(checked: CheckedRows, counts: pl.DataFrame) -> dict[str, dict[RuleKind, int]]:

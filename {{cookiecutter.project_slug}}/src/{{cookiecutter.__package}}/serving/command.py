@@ -1,4 +1,4 @@
-"""The command that serves the API."""
+"""The commands that serve the API and say how to ask it."""
 
 import importlib
 import ipaddress
@@ -8,10 +8,13 @@ import tempfile
 from typing import Annotated, Protocol, cast
 
 import typer
+from pydantic_core import to_json
 
 from ..config import find_project, read_settings
 from ..errors import ProjectError
+from ..modeling.registry import Registry
 from .keys import KEYS_VARIABLE, make_key, read_keys
+from .requests import example_request
 from .settings import SETTINGS_FILE, ServingSettings
 
 _ADAPTERS = {"fastapi": "asgi", "flask": "wsgi"}
@@ -20,6 +23,12 @@ _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 class _Adapter(Protocol):
     def run(self, host: str, port: int, workers: int) -> None: ...
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the package's own."""
+    app.command()(serve)
+    app.command()(example)
 
 
 def serve(
@@ -41,6 +50,16 @@ def serve(
             _adapter(settings.framework).run(host, port, workers)
     else:
         _adapter(settings.framework).run(host, port, workers)
+
+
+def example() -> None:
+    """Print the body of a request to /predict: a row such as the latest model, or else the schema, takes."""
+    project = find_project()
+    registry = Registry(project.models)
+    latest = registry.latest()
+    table = project.schema if latest is None else registry.manifest(latest).table
+    # Bytes, since JSON is sent as UTF-8 whatever a terminal's encoding is.
+    typer.echo(to_json(example_request(table)))
 
 
 def _check_port(host: str, port: int) -> None:

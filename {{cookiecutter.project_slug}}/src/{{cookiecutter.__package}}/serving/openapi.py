@@ -5,7 +5,8 @@ from typing import Any
 from ..schema import Column, Schema
 from .keys import KEY_HEADER
 from .model import ServedModel
-from .requests import example_row
+from .request_log import REQUEST_ID_HEADER
+from .requests import example_request
 from .settings import ServingSettings
 
 Json = dict[str, Any]
@@ -15,7 +16,7 @@ _SECURITY: list[Json] = [{"key": []}]
 
 def describe_api(schema: Schema, settings: ServingSettings, model: ServedModel | None) -> Json:
     """The document; with a model, the example of a prediction is the model's own answer."""
-    row = example_row(schema)
+    request = example_request(schema)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -23,7 +24,7 @@ def describe_api(schema: Schema, settings: ServingSettings, model: ServedModel |
             "version": "none" if model is None else model.version,
             "description": f"Predicts {schema.target} ({schema.task}).",
         },
-        "paths": _describe_paths(settings, {"rows": [row]}, _example_answer(model, row)),
+        "paths": _describe_paths(settings, request, _example_answer(model, request)),
         "components": {
             "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}},
             "schemas": {
@@ -81,6 +82,14 @@ _ERROR: Json = {
     },
 }
 
+_ANSWER_HEADERS: Json = {
+    REQUEST_ID_HEADER: {
+        "description": "Names the request in the log; a dash and a row's place, from 0, make the row's name.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+
 _REFUSALS = {
     "401": "No key, or a wrong one.",
     "413": "The body is too long.",
@@ -90,9 +99,12 @@ _REFUSALS = {
 
 
 def _describe_paths(settings: ServingSettings, request: Json, answer: Json | None) -> Json:
-    answered: Json = {"schema": _refer("Answer")}
+    content: Json = {"schema": _refer("Answer")}
     if answer is not None:
-        answered["example"] = answer
+        content["example"] = answer
+    answered: Json = {"description": "The predictions.", "content": {"application/json": content}}
+    if settings.request_log.share:
+        answered["headers"] = _ANSWER_HEADERS
     return {
         "/predict": {
             "post": {
@@ -104,10 +116,7 @@ def _describe_paths(settings: ServingSettings, request: Json, answer: Json | Non
                     "required": True,
                     "content": {"application/json": {"schema": _refer("Request"), "example": request}},
                 },
-                "responses": {
-                    "200": {"description": "The predictions.", "content": {"application/json": answered}},
-                    **_refusals("401", "413", "422", "503"),
-                },
+                "responses": {"200": answered, **_refusals("401", "413", "422", "503")},
             }
         },
         "/model": {
@@ -190,10 +199,10 @@ def _describe_prediction(schema: Schema) -> Json:
     }
 
 
-def _example_answer(model: ServedModel | None, row: Json) -> Json | None:
+def _example_answer(model: ServedModel | None, request: Json) -> Json | None:
     if model is None:
         return None
-    return {"model_version": model.version, "predictions": list(model.predict([row]))}
+    return {"model_version": model.version, "predictions": list(model.predict(request["rows"]))}
 
 
 def _json_object(description: str) -> Json:

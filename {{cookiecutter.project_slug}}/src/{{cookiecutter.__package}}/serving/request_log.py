@@ -22,6 +22,8 @@ from .requests import Row
 from .segments import SegmentWriter
 from .settings import RequestLogSettings
 
+REQUEST_ID_HEADER = "X-Request-Id"
+
 _BUFFER_BYTES = 8_000_000
 _PAUSE_SECONDS = 0.5
 _CLOSING_SECONDS = 2.0
@@ -44,6 +46,7 @@ class RequestLog:
         self._columns: tuple[ServedModel, tuple[str, ...] | None, bool] | None = None
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
+        self._rows: list[int] = []
         self._buffered = 0
         self._lost = 0
         self._problem = ""
@@ -61,25 +64,26 @@ class RequestLog:
         self._stopping.set()
         self._thread.join(_CLOSING_SECONDS)
 
-    def record(self, model: ServedModel, rows: Sequence[Row], predictions: Sequence[Prediction]) -> str:
-        """Keep a sample of a request's rows; the request's identifier, of which `<identifier>-<row>` is a row's."""
+    def record(self, model: ServedModel, rows: Sequence[Row], predictions: Sequence[Prediction], encoded: bytes) -> str:
+        """Keep a sample of a request's rows; the request's identifier, of which `<identifier>-<place>` is a row's.
+
+        `encoded` is the JSON of `predictions`, which the answer needed too.
+        """
         request = f"{self._prefix}{next(self._numbers):x}"
         columns, keeps_predictions = self._plan(model)
-        now = time.time()
-        lines = []
-        for place, (row, prediction) in enumerate(zip(rows, predictions, strict=True)):
-            if self._share < 1 and random.random() >= self._share:  # noqa: S311 - a sample, not a secret
-                continue
-            line = {
-                "id": f"{request}-{place}",
-                "at": now,
-                "version": model.version,
-                "row": row if columns is None else {name: row.get(name) for name in columns},
-                "prediction": prediction if keeps_predictions else None,
-            }
-            lines.append(to_json(line) + b"\n")
-        if lines:
-            self._put(lines)
+        places = None
+        if self._share < 1:
+            places = [place for place in range(len(rows)) if random.random() < self._share]  # noqa: S311 - a sample
+            if not places:
+                return request
+            rows, encoded = [rows[place] for place in places], to_json([predictions[place] for place in places])
+        if columns is not None:
+            rows = [{name: row.get(name) for name in columns} for row in rows]
+        if not keeps_predictions:
+            encoded = b"null"
+        # Spliced, since encoding the predictions once more costs as much as all the rest.
+        head = to_json({"id": request, "at": time.time(), "version": model.version, "places": places, "rows": rows})
+        self._put(b'%b,"predictions":%b}\n' % (head[:-1], encoded), len(rows))
         return request
 
     def _plan(self, model: ServedModel) -> tuple[tuple[str, ...] | None, bool]:
@@ -93,14 +97,14 @@ class RequestLog:
             self._columns = (model, columns, table.target not in hidden)
         return self._columns[1:]
 
-    def _put(self, lines: list[bytes]) -> None:
-        size = sum(map(len, lines))
+    def _put(self, line: bytes, rows: int) -> None:
         with self._lock:
-            if self._buffered + size > _BUFFER_BYTES:
-                self._lost += len(lines)
+            if self._buffered + len(line) > _BUFFER_BYTES:
+                self._lost += rows
                 return
-            self._lines += lines
-            self._buffered += size
+            self._lines.append(line)
+            self._rows.append(rows)
+            self._buffered += len(line)
 
     def _run(self) -> None:
         while not self._stopping.wait(_PAUSE_SECONDS):
@@ -111,6 +115,7 @@ class RequestLog:
     def _flush(self) -> None:
         with self._lock:
             lines, self._lines, self._buffered = self._lines, [], 0
+            rows, self._rows = self._rows, []
             lost, self._lost = self._lost, 0
         try:
             written = self._writer.write(lines)
@@ -120,10 +125,11 @@ class RequestLog:
             self._report(f"{type(error).__name__}: {error}")
         else:
             self._report("" if written == len(lines) else self._writer.problem)
+        lost += sum(rows[written:])
         if written:
-            self._metrics.count_logged_rows("written", written)
-        if lost + len(lines) - written:
-            self._metrics.count_logged_rows("lost", lost + len(lines) - written)
+            self._metrics.count_logged_rows("written", sum(rows[:written]))
+        if lost:
+            self._metrics.count_logged_rows("lost", lost)
 
     def _report(self, problem: str) -> None:
         if problem and problem != self._problem:

@@ -94,6 +94,11 @@ def example_row(schema: Schema) -> Row:
     return {name: _example(column) for name, column in schema.features.items()}
 
 
+def example_request(schema: Schema) -> dict[str, list[Row]]:
+    """The body of a request for one such row."""
+    return {"rows": [example_row(schema)]}
+
+
 def _example(column: Column) -> float | int | bool | str:
     if column.type == "category":
         return column.categories[0]

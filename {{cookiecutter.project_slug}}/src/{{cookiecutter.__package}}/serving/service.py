@@ -16,7 +16,7 @@ from .loading import LatestModel
 from .metrics import METRICS_TYPE, Metrics
 from .model import ServedModel
 from .openapi import describe_api
-from .request_log import RequestLog
+from .request_log import REQUEST_ID_HEADER, RequestLog
 from .requests import RequestError, RequestRefusedError
 from .settings import SETTINGS_FILE, ServingSettings
 
@@ -26,7 +26,6 @@ _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
 _DOCS_PAGE = Path(__file__).with_name("docs.html")
 _UNKNOWN_ROUTE = "other"
-REQUEST_ID_HEADER = "X-Request-Id"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -169,10 +168,12 @@ class Service:
         except RequestRefusedError as refusal:
             return _error(422, refusal.detail, refusal.errors)
         self._metrics.count_predictions(predictions)
+        encoded = to_json(predictions)
         headers: Headers = ()
         if self._log is not None:
-            headers = ((REQUEST_ID_HEADER, self._log.record(model, rows, predictions)),)
-        return Response(200, to_json({"model_version": model.version, "predictions": predictions}), headers=headers)
+            headers = ((REQUEST_ID_HEADER, self._log.record(model, rows, predictions, encoded)),)
+        body = b'{"model_version":%b,"predictions":%b}' % (to_json(model.version), encoded)
+        return Response(200, body, headers=headers)
 
     def _describe_model(self, _body: bytes) -> Response:
         model = self._latest.served

@@ -10,8 +10,8 @@ from ..utils.logger import configure_logging
 from .mlflow import open_destination, synchronize
 
 
-def add_commands(runs: typer.Typer) -> None:
-    """Add them to the group `runs`."""
+def add_to(runs: typer.Typer) -> None:
+    """Add the commands to the group `runs`."""
     runs.command("sync")(sync)
     runs.command("ui")(show)
 

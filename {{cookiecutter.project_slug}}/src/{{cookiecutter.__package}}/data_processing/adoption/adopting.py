@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from ...config import PipelineSettings, Project, SourceSettings, ValidationSettings
+from ...config import PipelineSettings, Project, SourceSettings, SplitSettings, ValidationSettings
 from ...errors import ProjectError
 from ...schema import Column, Schema
 from ...utils.files import hash_file, staged_folder, sync_folder
@@ -116,6 +116,8 @@ def _read_dialect(path: Path, options: DialectOptions) -> Dialect:
         found = pl.scan_parquet(path).collect_schema()
     nested = [name for name, dtype in found.items() if is_nested(dtype)]
     notes = [f"Lists, structures and bytes are not read: {', '.join(map(repr, nested))}."] if nested else []
+    durations = [name for name, dtype in found.items() if isinstance(dtype, pl.Duration)]
+    notes += [f"Durations are read in seconds: {', '.join(map(repr, durations))}."] if durations else []
     return Dialect(options.read(), found.names(), notes)
 
 
@@ -136,8 +138,24 @@ def _suggest_pipeline(
     wishes: Wishes,
     notes: list[str],
 ) -> PipelineSettings:
-    former = project.pipeline
-    split = former.split.model_copy(update={"time_column": None, "validation_from": None, "test_from": None})
+    return PipelineSettings(
+        source=source,
+        validation=_suggest_validation(survey, schema, decisions, notes),
+        split=_suggest_split(project.pipeline.split, survey, sample, schema, source, wishes, notes),
+        paths=project.pipeline.paths,
+    )
+
+
+def _suggest_split(
+    former: SplitSettings,
+    survey: Survey,
+    sample: pl.DataFrame,
+    schema: Schema,
+    source: SourceSettings,
+    wishes: Wishes,
+    notes: list[str],
+) -> SplitSettings:
+    split = former.model_copy(update={"time_column": None, "validation_from": None, "test_from": None})
     if wishes.time is not None:
         column = schema.columns[wishes.time]
         checked = check_rows(
@@ -147,22 +165,31 @@ def _suggest_pipeline(
         notes.append(f"Split by {wishes.time}: validation from {split.validation_from}, test from {split.test_from}.")
     elif sample.height == survey.rows:
         split = split.model_copy(update={"seed": choose_seed(sample, schema, source, split)})
+    return split
+
+
+def _suggest_validation(
+    survey: Survey, schema: Schema, decisions: list[Decision], notes: list[str]
+) -> ValidationSettings:
     duplicates: Literal["keep", "reject"] = "keep" if survey.repeated > _FEW_DUPLICATES * survey.rows else "reject"
     if duplicates == "keep":
         notes.append(
             f"About {survey.repeated / survey.rows:.0%} of the rows repeat another; they are kept "
             "(validation.duplicates)."
         )
-    unusable = survey.columns[schema.target].missing + sum(decision.unreadable for decision in decisions)
-    share = min((unusable + (survey.repeated if duplicates == "reject" else 0)) / survey.rows, 1.0)
+    if survey.blank:
+        notes.append(f"Rows without any value, which will be rejected: {survey.blank}.")
+    unusable = survey.blank + survey.columns[schema.target].missing
+    unusable += sum(decision.unreadable for decision in decisions)
+    repeated = survey.repeated if duplicates == "reject" else 0
+    share = min((unusable + repeated) / (survey.rows + survey.blank), 1.0)
     limit = _REJECTED_SHARE
     if share > _REJECTED_SHARE / 2:
         limit = min(math.ceil((share + _REJECTED_SHARE) * 100) / 100, 1.0)
         notes.append(
             f"About {share:.1%} of the rows will be rejected, so validation.maximum_rejected_share is {limit:g}."
         )
-    validation = ValidationSettings(maximum_rejected_share=limit, duplicates=duplicates)
-    return PipelineSettings(source=source, validation=validation, split=split, paths=former.paths)
+    return ValidationSettings(maximum_rejected_share=limit, duplicates=duplicates)
 
 
 def _find_problems(survey: Survey, sample: pl.DataFrame, schema: Schema, source: SourceSettings) -> list[str]:

@@ -89,20 +89,14 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
             raise ProjectError(f"{path} is {what}.")
     encoding = options.encoding or _detect_encoding(path)
     with _explain_decoding(path, encoding):
-        with path.open(encoding=_codec(encoding), newline="") as text:
-            head = text.read(_HEAD_CHARACTERS)
-        if "\0" in head:
-            raise ProjectError(f"{path} is no text file (it has NUL characters); save it as CSV in UTF-8.")
-        if not head.strip():
-            raise ProjectError(f"{path} is empty; it needs a header line and rows.")
-        if head.startswith("sep="):
-            raise ProjectError(f"{path} begins with the line 'sep=…' that Excel writes; remove that line.")
+        head = _read_head(path, encoding)
         separator = _find_separator(path, head, given.separator if options.separator else None)
         records = _head_records(head, separator)
         header = records[0]
         rows = [record for record in records[1:] if any(record)]
         if not rows:
             raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
+        _check_names(path, header)
         _check_fields(path, encoding, separator, len(header))
     notes: list[str] = []
     if encoding != "utf8":
@@ -117,6 +111,20 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
     found = {"separator": separator, "encoding": encoding, "trim": trim, "decimal_comma": decimal_comma}
     source = given.model_copy(update=found)
     return Dialect(source, [name.strip(BLANKS) if trim else name for name in header], notes)
+
+
+def _read_head(path: Path, encoding: str) -> str:
+    with path.open(encoding=_codec(encoding), newline="") as text:
+        head = text.read(_HEAD_CHARACTERS)
+    if "\0" in head:
+        raise ProjectError(f"{path} is no text file (it has NUL characters); save it as CSV in UTF-8.")
+    if not head.strip():
+        raise ProjectError(f"{path} is empty; it needs a header line and rows.")
+    if head.startswith("sep="):
+        raise ProjectError(f"{path} begins with the line 'sep=…' that Excel writes; remove that line.")
+    if "\r" in head and "\n" not in head:
+        raise ProjectError(f"{path} ends its lines with CR alone, as old Macs did; save it with LF or CRLF.")
+    return head
 
 
 def _detect_encoding(path: Path) -> str:
@@ -179,6 +187,19 @@ def _find_separator(path: Path, head: str, given: str | None) -> str:
         tried = ", ".join(NAMES.get(separator, repr(separator)) for separator in candidates)
         raise ProjectError(f"{path} has a single column when split at {tried}; give its separator with --separator.")
     return best
+
+
+def _check_names(path: Path, header: list[str]) -> None:
+    repeats = Counter[str]()
+    for name in header:
+        # The name that polars gives to a column that comes again.
+        second = f"{name}_duplicated_{repeats[name] - 1}"
+        if repeats[name] and second in header:
+            raise ProjectError(
+                f"{path} has {header.count(name)} columns {name!r}, and one {second!r}, as the second of them would "
+                "be called; rename them."
+            )
+        repeats[name] += 1
 
 
 def _check_fields(path: Path, encoding: str, separator: str, width: int) -> None:

@@ -37,6 +37,7 @@ _MISSING_AMONG_NUMBERS = frozenset(
     ["-", "--", ".", "None", "none", "unknown", "Unknown", "missing", "Missing", "na", "nil", "inf", "-inf", "Inf"]
 )
 _IDENTIFIER_NAME = re.compile(r"(?i)(^|[\s_.-])(id|uuid|guid|key|index|rowid)($|[\s_.-])|[a-z](Id|ID)$|^unnamed")
+_NUMBER_WITH_SIGN = re.compile(r"[-+]?[$€£¥] ?[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?[$€£¥%]")
 _MARKED_NUMBER = re.compile(r"[-+]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|[-+]?\d+,\d+")
 
 
@@ -193,7 +194,10 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision
     if facts.values is not None and len(facts.values) <= limit:
         column = Column(type="category", nullable=nullable, categories=_sort(facts.values))
         return Decision(name, "feature", column, missing)
-    if _looks_marked(facts) or _MARKED_NUMBER.fullmatch(_example_word(facts) or str(sample.drop_nulls().first())):
+    example = _example_word(facts) or str(sample.drop_nulls().first())
+    if _NUMBER_WITH_SIGN.fullmatch(example):
+        return ignore(undecided, f"numbers with a sign, such as {example!r:.40}: remove the sign to use them")
+    if _looks_marked(facts) or _MARKED_NUMBER.fullmatch(example):
         return ignore(undecided, "numbers with marks in them: say --thousands or --decimal-comma")
     if is_unique and (_IDENTIFIER_NAME.search(name) or is_numeric):
         return ignore(undecided, "an identifier: each row has its own")

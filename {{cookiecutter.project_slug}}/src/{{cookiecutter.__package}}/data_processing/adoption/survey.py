@@ -77,24 +77,30 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Survey:
-    """All columns of a table, how many rows repeat another, and a random sample of rows as strings."""
+    """All columns of a table, how many rows repeat another, and a random sample of rows as strings.
+
+    `blank` rows, in which nothing stands, are in none of these.
+    """
 
     rows: int
     columns: dict[str, ColumnFacts]
     repeated: int
     sample: pl.DataFrame
+    blank: int = 0
 
 
 def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) -> Survey:
     """Look at every row once."""
     facts = {name: ColumnFacts() for name in names}
     whole_rows = DistinctCount()
-    rows = 0
+    rows = blank = 0
     sample: list[pl.DataFrame] = []
     share = 1.0
     batches = raw.drop(ROW_NUMBER).collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
-    for number, batch in enumerate(track(batches, "Looking at columns")):
+    for number, found in enumerate(track(batches, "Looking at columns")):
+        batch = found.filter(~pl.all_horizontal(pl.all().is_null()))
         rows += batch.height
+        blank += found.height - batch.height
         whole_rows.add(batch.to_struct())
         for name in names:
             _look_at(facts[name], batch[name], source)
@@ -103,9 +109,8 @@ def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) ->
             sample = [pl.concat(sample).sample(fraction=0.5, seed=number)]
             share /= 2
     repeated = max(rows - whole_rows.estimate, 0)
-    return Survey(
-        rows, facts, repeated, pl.concat(sample) if sample else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-    )
+    drawn = pl.concat(sample) if sample else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    return Survey(rows, facts, repeated, drawn, blank)
 
 
 def _look_at(facts: ColumnFacts, series: pl.Series, source: SourceSettings) -> None:
