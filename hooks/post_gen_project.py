@@ -21,6 +21,13 @@ PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/guides/serving.md": ("serving", ("fastapi", "flask")),
     "tests/test_api.py": ("serving", ("fastapi", "flask")),
     "tests/test_request_log.py": ("serving", ("fastapi", "flask")),
+    ".dvc": ("data_versioning", ("dvc",)),
+    ".dvcignore": ("data_versioning", ("dvc",)),
+    "dvc.yaml": ("data_versioning", ("dvc",)),
+    "data/raw/penguins.csv.dvc": ("data_versioning", ("dvc",)),
+    "docs/guides/data-versioning.md": ("data_versioning", ("dvc",)),
+    "src/{package}/data_versioning": ("data_versioning", ("dvc",)),
+    "tests/test_data_versioning.py": ("data_versioning", ("dvc",)),
 }
 """Each file or folder that depends on an answer: the question, and the answers that keep it."""
 

@@ -206,10 +206,10 @@ def _open_project(log_name: str | None = None) -> Project:
 
 
 def _add_optional_commands() -> None:
-    # The package may have been generated without serving.
-    if find_spec(".serving", __package__) is not None:
-        serve = importlib.import_module(".serving.command", __package__).serve
-        app.command()(serve)
+    # The package may have been generated without them.
+    for name in ("serving", "data_versioning"):
+        if find_spec(f".{name}", __package__) is not None:
+            importlib.import_module(f".{name}.command", __package__).add_to(app)
 
 
 _add_optional_commands()

@@ -20,7 +20,7 @@ from ..plots import (
     save_figure,
 )
 from ..schema import Schema
-from ..utils.files import hash_file, write_bytes, write_json
+from ..utils.files import hash_file, staged_folder, write_bytes, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
 from .bootstrap import measure_interval, sample_rows
@@ -118,27 +118,30 @@ def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[
 
 def _write_report(project: Project, predictor: Predictor, test: Dataset, scores: Scores) -> None:
     schema, gate = project.schema, project.model.gate
-    figures, tables = project.reports / "figures", project.reports / "tables"
+    tables = project.reports / "tables"
     truth = test.target
     metric = find_metric(schema.task, gate.metric)
     predictions = _describe_predictions(schema, truth, scores)
     write_bytes(tables / "test_predictions.csv", predictions.write_csv().encode())
     slices = _describe_slices(project, metric, truth, scores)
     write_bytes(tables / SLICES_TABLE, slices.write_csv().encode())
-    if schema.labels:
-        confusion = _count_confusion(truth, scores, len(schema.labels))
-        save_figure(plot_confusion_matrix(confusion, schema.labels), figures / "confusion_matrix.png")
-        save_figure(plot_calibration(truth, scores, schema.labels), figures / "calibration.png")
-    else:
-        shown = sample_rows(len(truth), project.model.seed)
-        save_figure(plot_residuals(truth[shown], scores[shown], schema.target), figures / "residuals.png")
-        save_figure(plot_predicted_values(truth[shown], scores[shown], schema.target), figures / "predicted_values.png")
     importance = _measure_importance(project, predictor, test, metric)
     write_bytes(tables / IMPORTANCE_TABLE, importance.write_csv().encode())
-    save_figure(
-        plot_importance(importance["column"].to_list(), importance["loss"].to_list(), gate.metric),
-        figures / "permutation_importance.png",
-    )
+    # The whole folder at once, so that no picture of a former task stays behind.
+    with staged_folder(project.figures) as figures:
+        if schema.labels:
+            confusion = _count_confusion(truth, scores, len(schema.labels))
+            save_figure(plot_confusion_matrix(confusion, schema.labels), figures / "confusion_matrix.png")
+            save_figure(plot_calibration(truth, scores, schema.labels), figures / "calibration.png")
+        else:
+            shown = sample_rows(len(truth), project.model.seed)
+            values, predicted = truth[shown], scores[shown]
+            save_figure(plot_residuals(values, predicted, schema.target), figures / "residuals.png")
+            save_figure(plot_predicted_values(values, predicted, schema.target), figures / "predicted_values.png")
+        save_figure(
+            plot_importance(importance["column"].to_list(), importance["loss"].to_list(), gate.metric),
+            figures / "permutation_importance.png",
+        )
 
 
 def _describe_predictions(schema: Schema, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:

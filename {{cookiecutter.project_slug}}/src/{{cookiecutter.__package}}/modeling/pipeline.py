@@ -4,6 +4,7 @@ from ..config import Project
 from ..data_processing.adoption.adopting import superseded_version
 from ..data_processing.preparation import prepare_data
 from .evaluation import evaluate_model
+from .manifest import read_manifest
 from .promotion import promote_model
 from .registry import Registry
 from .training import train_model
@@ -20,10 +21,21 @@ def run_pipeline(project: Project) -> str:
         ProjectError: a stage could not finish.
     """
     prepare_data(project)
-    candidate = train_model(project)
+    train_model(project)
     evaluate_model(project)
+    return promote_if_new(project)
+
+
+def promote_if_new(project: Project) -> str:
+    """Run `promote` unless the candidate's files are those of `latest`; one line that says what became of it.
+
+    Raises:
+        PromotionRefusedError: the candidate differs from `latest` and is not good enough.
+        ProjectError: the candidate is missing, was changed, or was not evaluated.
+    """
     registry = Registry(project.models)
     latest = registry.latest()
+    candidate = read_manifest(project.candidate)
     if latest is not None and candidate.files.items() <= registry.manifest(latest).files.items():
         return f"models/latest stays {latest}: the same data and settings gave the same model"
     return f"models/latest is now {promote_model(project, new_schema=is_superseded(project))}"

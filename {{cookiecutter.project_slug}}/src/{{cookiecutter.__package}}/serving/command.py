@@ -43,6 +43,11 @@ def serve(
         _adapter(settings.framework).run(host, port, workers)
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the package's own."""
+    app.command()(serve)
+
+
 def _check_port(host: str, port: int) -> None:
     """Refuse an address that cannot be listened on, before a server says so in its own way."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
