@@ -2,7 +2,7 @@
 
 from ..config import Project
 from ..errors import ProjectError
-from ..modeling.pipeline import promote_if_new
+from ..modeling.outcome import promote_if_new
 from .pointers import require_versions, track_raw_files, track_versions
 from .program import run_dvc
 
