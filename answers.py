@@ -29,20 +29,35 @@ JINJA_OPENINGS = ("{{", "{%", "{#")
 
 DEPENDENCIES = frozenset(
     """
-    annotated_doc annotated_types anyio appnope ast_serialize asttokens attr attrs blinker certifi
-    click cloudpickle colorama comm contourpy cycler dateutil debugpy dotenv executing fastapi
-    fastjsonschema filelock flask flatbuffers fonttools google granian h11 httpcore httptools httpx
-    hypothesis idna iniconfig ipykernel ipykernel_launcher ipython ipython_pygments_lexers
-    itsdangerous jedi jinja2 joblib jsonschema jsonschema_specifications jupyter jupyter_client
-    jupyter_core kiwisolver librt markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline
-    mdurl ml_dtypes mpl_toolkits mypy mypy_extensions mypyc narwhals nbclient nbformat nest_asyncio2
-    numpy onnx onnxruntime opentelemetry opentelemetry_api packaging parso pathspec pexpect pil pillow
-    platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit protobuf
-    psutil ptyprocess pure_eval py pydantic pydantic_core pygments pylab pyparsing pytest
-    python_dateutil python_dotenv pyyaml pyzmq referencing rich rpds rpds_py ruff scikit_learn scipy
-    shellingham skl2onnx sklearn skops sortedcontainers stack_data starlette threadpoolctl tornado
-    traitlets typer types_pyyaml typing_extensions typing_inspection tzdata uvicorn uvloop watchfiles
-    wcwidth websockets werkzeug yaml yaml_stubs zmq
+    adlfs aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aioitertools aiosignal amqp
+    annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
+    ast_serialize asttokens asyncssh atpublic attr attrs azure azure_core azure_identity
+    azure_storage_blob billiard blinker botocore celery certifi cffi charset_normalizer click
+    click_didyoumean click_plugins click_repl cloudpickle colorama comm configobj contourpy
+    cryptography cycler dateutil debugpy decorator dictdiffer diskcache distro dotenv dpath dulwich
+    dvc dvc_azure dvc_data dvc_gs dvc_http dvc_objects dvc_render dvc_s3 dvc_studio_client dvc_task
+    entrypoints executing fastapi fastjsonschema filelock flask flatbuffers flatten_dict flufl
+    flufl_lock fonttools frozenlist fsspec funcy gcsfs git gitdb gitpython google google_api_core
+    google_auth google_auth_oauthlib google_cloud_core google_cloud_storage
+    google_cloud_storage_control google_crc32c google_resumable_media googleapis_common_protos
+    grandalf granian grpc grpc_google_iam_v1 grpc_status grpcio grpcio_status gto h11 httpcore
+    httptools httpx hydra hydra_core hypothesis idna images iniconfig ipykernel ipykernel_launcher
+    ipython ipython_pygments_lexers isodate iterative_telemetry itsdangerous jedi jinja2 jmespath
+    joblib jsonschema jsonschema_specifications jupyter jupyter_client jupyter_core jwt kiwisolver
+    knack kombu librt markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline mdurl
+    ml_dtypes mpl_toolkits msal msal_extensions multidict mypy mypy_extensions mypyc narwhals
+    nbclient nbformat nest_asyncio2 networkx numpy oauthlib omegaconf onnx onnxruntime opentelemetry
+    opentelemetry_api orjson packaging parso pathspec pexpect pil pillow platformdirs pluggy polars
+    polars_runtime_32 prettytable prometheus_client prompt_toolkit propcache proto proto_plus
+    protobuf psutil ptyprocess public pure_eval py pyasn1 pyasn1_modules pycparser pydantic
+    pydantic_core pydantic_settings pydevd_plugins pydot pygit2 pygments pygtrie pyjwt pylab
+    pyparsing pytest python_dateutil python_dotenv pywin32 pyyaml pyzmq referencing requests
+    requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs scikit_learn scipy scmrepo
+    semver setuptools shellingham shortuuid shtab six skl2onnx sklearn skops smmap sortedcontainers
+    sqltrie stack_data starlette tabulate threadpoolctl tomlkit tornado tqdm traitlets typer
+    types_pyyaml typing_extensions typing_inspection tzdata tzlocal urllib3 uvicorn uvloop validate
+    vine voluptuous watchfiles wcwidth websockets werkzeug wrapt wrapt_stubs yaml yaml_stubs yarl zc
+    zc_lockfile zmq
     """.split()
 )
 """Every distribution and module in a generated project's environment; ``-`` is written ``_``."""

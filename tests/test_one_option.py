@@ -17,6 +17,7 @@ OWNED: dict[str, set[str]] = {
     "python_version": {".python-version"},
     "task": {"config/schema.yaml", "config/model.yaml", "docs/guides/models.md", "docs/guides/serving.md"},
     "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
+    "data_versioning": {"docs/layout.md", ".gitignore"},
 }
 """Files that are always there and whose content follows one option."""
 
