@@ -16,7 +16,7 @@ from cookiecutter.utils import create_env_with_context
 
 from hooks import post_gen_project, pre_gen_project
 
-ANSWERS = {"package": "ml_project", "serving": "fastapi"}
+ANSWERS = {"package": "ml_project", "serving": "fastapi", "data_versioning": "dvc"}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_pruning_keeps_what_the_answers_ask_for_and_removes_the_rest(project: Pa
 
 
 def test_pruning_removes_a_folder_with_all_in_it_and_the_folders_left_empty(project: Path) -> None:
-    post_gen_project.prune(str(project), {**ANSWERS, "serving": "none"})
+    post_gen_project.prune(str(project), {**ANSWERS, "serving": "none", "data_versioning": "none"})
     assert [path.name for path in project.iterdir()] == ["README.md"]
 
 

@@ -21,7 +21,8 @@ def add_to(app: typer.Typer) -> None:
 
 def repro() -> None:
     """As `pipeline`, through DVC: only stages whose dependencies changed are run."""
-    configure_logging((project := find_project()).logs / "training.log")
+    project = find_project()
+    configure_logging(project.logs / "training.log")
     typer.echo(stages.reproduce(project))
 
 
@@ -52,10 +53,10 @@ def add(
 
 @remote.command()
 def check() -> None:
-    """Ask the remote what it lacks of this commit."""
+    """Ask the remote what it lacks of what this commit points at."""
     project = find_project()
     found = require_remote(project)
     missing = list_missing(project)
     for name in missing:
         typer.echo(f"not there yet: {name}")
-    typer.echo(f"{found.url} answers and lacks {len(missing)} of what this commit needs" + "; run `push`" * bool(missing))
+    typer.echo(f"{found.url} answers; it lacks {len(missing)} of the files and folders that this machine has")

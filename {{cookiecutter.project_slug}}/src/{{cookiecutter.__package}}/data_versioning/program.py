@@ -57,7 +57,7 @@ def _surroundings() -> dict[str, str]:
 
 def _require_git(root: Path) -> None:
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["git", "rev-parse", "--git-dir"],  # noqa: S607
             cwd=root,
             capture_output=True,

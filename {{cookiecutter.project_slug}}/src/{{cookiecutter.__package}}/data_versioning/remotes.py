@@ -80,9 +80,10 @@ def check_url(url: str) -> Cloud:
     known = ", ".join(f"{scheme}://" for scheme in CLOUDS)
     cloud = CLOUDS.get(parts.scheme)
     if cloud is None:
-        raise ProjectError(f"{parts.scheme}:// is no remote that this project knows; give {known} or the path of a folder.")
+        raise ProjectError(f"{parts.scheme}:// is no remote known here; give {known} or the path of a folder.")
     if not parts.netloc:
-        raise ProjectError(f"The address names no {cloud.bucket}; write {parts.scheme}://{cloud.bucket.upper()}/FOLDER.")
+        name = cloud.bucket.upper()
+        raise ProjectError(f"The address names no {cloud.bucket}; write {parts.scheme}://{name}/FOLDER.")
     return cloud
 
 
@@ -136,7 +137,7 @@ def require_remote(project: Project) -> Remote:
     """
     remote = find_remote(project)
     if remote is None:
-        raise ProjectError("No remote is set up; run `remote add URL` with s3://, azure://, gs:// or the path of a folder.")
+        raise ProjectError("No remote is set up; run `remote add URL`, with s3://, azure://, gs:// or a folder's path.")
     return remote
 
 
