@@ -145,10 +145,19 @@ def list_missing(project: Project) -> list[str]:
     """What the remote lacks of what this commit needs and this machine has.
 
     Raises:
-        ProjectError: the remote cannot be asked.
+        ProjectError: there is no remote, or it cannot be asked.
     """
-    answer: dict[str, Any] = json.loads(ask_dvc(project, "status", "--cloud", "--json") or "{}")
+    remote = require_remote(project)
+    try:
+        answer: dict[str, Any] = json.loads(ask_dvc(project, "status", "--cloud", "--json") or "{}")
+    except ProjectError as error:
+        raise ProjectError(f"{remote.url} does not answer. {describe_needs(remote)}\n{error}") from error
     return sorted(name for name, state in answer.items() if state == "new")
+
+
+def describe_needs(remote: Remote) -> str:
+    """What must hold before the remote can be used."""
+    return f"See that it can be reached and that it lets you in ({remote.cloud.credentials})."
 
 
 def _split(url: str) -> Any:

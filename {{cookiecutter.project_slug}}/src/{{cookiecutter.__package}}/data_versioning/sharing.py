@@ -4,7 +4,7 @@ from ..config import Project
 from ..errors import ProjectError
 from .pointers import track_raw_files, track_versions
 from .program import run_dvc
-from .remotes import Remote, require_remote
+from .remotes import Remote, describe_needs, require_remote
 
 
 def push(project: Project) -> Remote:
@@ -19,7 +19,7 @@ def push(project: Project) -> Remote:
     if not run_dvc(project, "push"):
         raise ProjectError(
             f"Not everything reached {remote.url}; DVC says why above. Nothing is lost, and what arrived is not sent "
-            f"again. {_describe_needs(remote)} Then run `push` again."
+            f"again. {describe_needs(remote)} Then run `push` again."
         )
     return remote
 
@@ -34,10 +34,6 @@ def pull(project: Project) -> Remote:
     if not run_dvc(project, "pull"):
         raise ProjectError(
             f"Not everything came from {remote.url}; DVC says why above. Nothing that you changed was written over. "
-            f"{_describe_needs(remote)} What nobody pushed cannot be pulled. Then run `pull` again."
+            f"{describe_needs(remote)} What nobody pushed cannot be pulled. Then run `pull` again."
         )
     return remote
-
-
-def _describe_needs(remote: Remote) -> str:
-    return f"See that it can be reached and that it lets you in ({remote.cloud.credentials})."
