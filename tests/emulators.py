@@ -33,7 +33,8 @@ import os
 from botocore.session import Session
 session = Session()
 def client(service, **keys):
-    return session.create_client(service, endpoint_url=os.environ["ENDPOINT"], region_name="us-east-1", **keys)
+    address = os.environ["ENDPOINT"]
+    return session.create_client(service, endpoint_url=address, region_name="us-east-1", **keys)
 nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
 iam = client("iam", **nobody)
 iam.create_user(UserName="me")
@@ -120,7 +121,7 @@ def google(project: BakedProject, folder: Path) -> Iterator[Cloud]:  # noqa: ARG
     """Serve Google Cloud Storage, which here asks for no credentials, so wrong ones are a broken file."""
     port = free_port()
     command = (
-        *(*UV_TOOL, "gcp-storage-emulator==2024.8.3", "gcp-storage-emulator", "start"),
+        *(*UV_TOOL, "gcp-storage-emulator==2026.7.19", "gcp-storage-emulator", "start"),
         *("--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "bucket"),
     )
     broken = folder / "credentials.json"

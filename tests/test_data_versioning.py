@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
@@ -100,11 +100,11 @@ def test_wrong_credentials_give_one_message_and_cost_nothing(
 ) -> None:
     before = shared_digests(project)
     attempt(project, trained, *add(cloud, "credentials"))
-    refused = attempt(project, trained, "make", "push", fails=True, **cloud.wrong)
+    refused = refusal(project, trained, "make", "push", **cloud.wrong)
     assert f"error: Not everything reached {cloud.url}-credentials" in refused
     assert "it lets you in" in refused
     assert "Traceback" not in refused
-    refused = attempt(project, trained, *cli(project), "remote", "check", fails=True, **cloud.wrong)
+    refused = refusal(project, trained, *cli(project), "remote", "check", **cloud.wrong)
     assert f"error: {cloud.url}-credentials does not answer" in refused
     assert shared_digests(project) == before
     attempt(project, trained, "make", "push", **cloud.right)
@@ -120,7 +120,7 @@ def test_a_remote_that_cannot_be_reached_gives_one_message_and_costs_nothing(
     for command, message in (("push", "Not everything reached"), ("pull", "Not everything came")):
         if command == "pull":
             shutil.rmtree(project.path / ".dvc" / "cache")
-        refused = attempt(project, trained, "make", command, fails=True, **bucket.right)
+        refused = refusal(project, trained, "make", command, **bucket.right)
         assert f"error: {message}" in refused
         assert "Traceback" not in refused
     assert shared_digests(project) == before
@@ -143,9 +143,10 @@ def test_a_push_that_is_killed_halfway_can_be_finished(
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        assert gate.full.wait(60), "five files were never sent"
+        is_halfway = gate.full.wait(60)
         os.killpg(push.pid, signal.SIGKILL)
         push.wait()
+        assert is_halfway, "six files were never sent"
         gate.open()
         assert shared_digests(project) == before
         checked = attempt(project, trained, *cli(project), "remote", "check", **bucket.right)
@@ -196,11 +197,25 @@ def surroundings(trained: BakedProject, **variables: str) -> dict[str, str]:
     return {**kept, **HERE, **shared, **variables}
 
 
-def attempt(
-    project: BakedProject, trained: BakedProject, *command: str, fails: bool = False, **variables: str
-) -> str:
-    """Run a command in a copy of a project, which must succeed or must fail; return what it printed."""
-    done = subprocess.run(
+def attempt(project: BakedProject, trained: BakedProject, *command: str, **variables: str) -> str:
+    """Run a command in a copy of a project, which must succeed; return what it printed."""
+    done = run(project, trained, command, variables)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def refusal(project: BakedProject, trained: BakedProject, *command: str, **variables: str) -> str:
+    """Run a command in a copy of a project, which must fail; return what it printed."""
+    done = run(project, trained, command, variables)
+    assert done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def run(
+    project: BakedProject, trained: BakedProject, command: tuple[str, ...], variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a copy of a project, with its output and its errors in one."""
+    return subprocess.run(
         command,
         cwd=project.path,
         env=surroundings(trained, **variables),
@@ -210,8 +225,6 @@ def attempt(
         encoding="utf-8",
         timeout=300,
     )
-    assert (done.returncode != 0) is fails, done.stdout
-    return done.stdout
 
 
 def wipe(project: BakedProject) -> None:
