@@ -29,26 +29,38 @@ JINJA_OPENINGS = ("{{", "{%", "{#")
 
 DEPENDENCIES = frozenset(
     """
-    aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio appnope
-    ast_serialize asttokens async_timeout attr attrs blinker cachetools certifi cffi
-    charset_normalizer click cloudpickle colorama comm contourpy cryptography cycler databricks
-    databricks_sdk dateutil debugpy docker dotenv executing fastapi fastjsonschema filelock flask
-    flask_cors flatbuffers fonttools frozenlist git gitdb gitpython google google_auth granian
-    graphene graphql graphql_core graphql_relay gunicorn h11 httpcore httptools httpx huey
-    hypothesis idna importlib_metadata iniconfig ipykernel ipykernel_launcher ipython
-    ipython_pygments_lexers itsdangerous jedi jinja2 joblib jsonschema jsonschema_specifications
-    jupyter jupyter_client jupyter_core kiwisolver librt mako markdown_it markdown_it_py markupsafe
-    matplotlib matplotlib_inline mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing mpl_toolkits
-    multidict mypy mypy_extensions mypyc narwhals nbclient nbformat nest_asyncio2 numpy onnx
+    adlfs aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aioitertools aiosignal alembic amqp
+    annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
+    ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core
+    azure_identity azure_storage_blob billiard blinker botocore cachetools celery certifi cffi
+    charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama comm
+    configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator
+    dictdiffer diskcache distro docker dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
+    dvc_objects dvc_render dvc_s3 dvc_studio_client dvc_task entrypoints executing fastapi
+    fastjsonschema filelock flask flask_cors flatbuffers flatten_dict flufl flufl_lock fonttools
+    frozenlist fsspec funcy gcsfs git gitdb gitpython google google_api_core google_auth
+    google_auth_oauthlib google_cloud_core google_cloud_storage google_cloud_storage_control
+    google_crc32c google_resumable_media googleapis_common_protos grandalf granian graphene graphql
+    graphql_core graphql_relay grpc grpc_google_iam_v1 grpc_status grpcio grpcio_status gto
+    gunicorn h11 httpcore httptools httpx huey hydra hydra_core hypothesis idna images
+    importlib_metadata iniconfig ipykernel ipykernel_launcher ipython ipython_pygments_lexers
+    isodate iterative_telemetry itsdangerous jedi jinja2 jmespath joblib jsonschema
+    jsonschema_specifications jupyter jupyter_client jupyter_core jwt kiwisolver knack kombu librt
+    mako markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline mdurl ml_dtypes mlflow
+    mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict mypy mypy_extensions
+    mypyc narwhals nbclient nbformat nest_asyncio2 networkx numpy oauthlib omegaconf onnx
     onnxruntime opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
-    opentelemetry_semantic_conventions packaging pandas parso pathspec pexpect pil pillow
+    opentelemetry_semantic_conventions orjson packaging pandas parso pathspec pexpect pil pillow
     platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
-    propcache protobuf psutil ptyprocess pure_eval py pyarrow pyasn1 pyasn1_modules pycparser
-    pydantic pydantic_core pygments pylab pyparsing pytest python_dateutil python_dotenv pyyaml
-    pyzmq referencing requests rich rpds rpds_py ruff scikit_learn scipy shellingham six skl2onnx
-    sklearn skops smmap sortedcontainers sqlalchemy sqlparse stack_data starlette threadpoolctl
-    tornado traitlets typer types_pyyaml typing_extensions typing_inspection tzdata urllib3 uvicorn
-    uvloop watchfiles wcwidth websockets werkzeug yaml yaml_stubs yarl zipp zmq
+    propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1
+    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
+    pygments pygtrie pyjwt pylab pyparsing pytest python_dateutil python_dotenv pywin32 pyyaml
+    pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs
+    scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
+    skops smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
+    threadpoolctl tomlkit tornado tqdm traitlets typer types_pyyaml typing_extensions
+    typing_inspection tzdata tzlocal urllib3 uvicorn uvloop validate vine voluptuous watchfiles
+    wcwidth websockets werkzeug wrapt wrapt_stubs yaml yaml_stubs yarl zc zc_lockfile zipp zmq
     """.split()
 )
 """Every distribution and module in a generated project's environment; ``-`` is written ``_``."""

@@ -248,7 +248,8 @@ def test_every_dependency_of_a_project_is_a_name_that_cannot_be_taken(serving: s
     project = tomllib.loads((bake(serving=serving).path / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"].values()
     lists = [project["project"]["dependencies"], *extras, *project["dependency-groups"].values()]
-    required = {re.split(r"[^\w.-]", requirement)[0] for each in lists for requirement in each}
+    named = {requirement for each in lists for requirement in each if isinstance(requirement, str)}
+    required = {re.split(r"[^\w.-]", requirement)[0] for requirement in named}
     assert {name.lower().replace("-", "_") for name in required} <= DEPENDENCIES
 
 

@@ -149,8 +149,8 @@ def test_a_pipeline_leaves_run_parameters_metrics_pictures_and_the_champion(
     assert run.data.params["estimator"] == "logistic_regression"
     manifest = Registry(project.models).manifest("v1")
     assert run.data.metrics["test_log_loss"] == pytest.approx(manifest.metrics["test"]["log_loss"])
-    pictures = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
-    assert {"figures/confusion_matrix.png", "figures/calibration.png"} <= pictures
+    pictures = {file.path for file in client.list_artifacts(run.info.run_id, "figures/evaluation")}
+    assert {"figures/evaluation/confusion_matrix.png", "figures/evaluation/calibration.png"} <= pictures
     assert _champion(project, client) == "v1"
 
 

@@ -14,7 +14,7 @@ def test_evaluate_writes_metrics_tables_and_pictures(trained: Project) -> None:
     assert trained.model.gate.metric in metrics["metrics"]["test"]
     kind = {"classification": ["confusion_matrix", "calibration"], "regression": ["residuals", "predicted_values"]}
     for name in [*kind[trained.schema.task], "permutation_importance"]:
-        assert (trained.reports / "figures" / f"{name}.png").read_bytes().startswith(PNG)
+        assert (trained.figures / f"{name}.png").read_bytes().startswith(PNG)
     predictions = pl.read_csv(trained.reports / "tables" / "test_predictions.csv")
     assert predictions.height == metrics["rows"]["test"]
 

@@ -103,7 +103,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
-    from .modeling.pipeline import is_superseded
+    from .modeling.outcome import is_superseded
     from .modeling.promotion import promote_model
 
     if force != bool(reason.strip()):

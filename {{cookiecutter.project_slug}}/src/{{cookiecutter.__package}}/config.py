@@ -261,6 +261,11 @@ class Project:
         return self.root / self.pipeline.paths.reports
 
     @property
+    def figures(self) -> Path:
+        """Folder of the pictures that `evaluate` made last."""
+        return self.reports / "figures" / "evaluation"
+
+    @property
     def logs(self) -> Path:
         """Folder of the log files."""
         return self.root / self.pipeline.paths.logs

@@ -75,7 +75,7 @@ def write_card(project: Project, manifest: Manifest, verdict: Verdict, path: Pat
         *(
             f"![{name.removesuffix('.png').replace('_', ' ')}](figures/{name})"
             for name in FIGURES
-            if (project.reports / "figures" / name).is_file()
+            if (project.figures / name).is_file()
         ),
         "",
         "## Gate",

@@ -22,7 +22,7 @@ from ..plots import (
 )
 from ..schema import Schema
 from ..tracking.run import resume_run
-from ..utils.files import hash_file, write_bytes, write_json
+from ..utils.files import hash_file, staged_folder, write_bytes, write_json
 from ..utils.logger import get_logger
 from ..utils.progress import track
 from .bootstrap import measure_interval, sample_rows
@@ -66,7 +66,7 @@ def evaluate_model(project: Project) -> Evaluation:
         for split, values in evaluation.metrics.items():
             run.log_metrics({f"{split}_{name}": value for name, value in values.items()})
         for path in files:
-            run.log_file(path, path.parent.name)
+            run.log_file(path, path.parent.relative_to(project.reports).as_posix())
         run.reach("evaluated")
     return evaluation
 
@@ -132,7 +132,7 @@ def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[
 def _write_report(project: Project, predictor: Predictor, test: Dataset, scores: Scores) -> list[Path]:
     """Write tables and pictures; those that are small and tell of the model alone."""
     schema, gate = project.schema, project.model.gate
-    figures, tables = project.reports / "figures", project.reports / "tables"
+    tables = project.reports / "tables"
     truth = test.target
     metric = find_metric(schema.task, gate.metric)
     predictions = _describe_predictions(schema, truth, scores)
@@ -147,18 +147,21 @@ def _write_report(project: Project, predictor: Predictor, test: Dataset, scores:
         }
     else:
         shown = sample_rows(len(truth), project.model.seed)
+        values, predicted = truth[shown], scores[shown]
         pictures = {
-            "residuals.png": plot_residuals(truth[shown], scores[shown], schema.target),
-            "predicted_values.png": plot_predicted_values(truth[shown], scores[shown], schema.target),
+            "residuals.png": plot_residuals(values, predicted, schema.target),
+            "predicted_values.png": plot_predicted_values(values, predicted, schema.target),
         }
     importance = _measure_importance(project, predictor, test, metric)
     write_bytes(tables / IMPORTANCE_TABLE, importance.write_csv().encode())
     pictures["permutation_importance.png"] = plot_importance(
         importance["column"].to_list(), importance["loss"].to_list(), gate.metric
     )
-    for name, picture in pictures.items():
-        save_figure(picture, figures / name)
-    return [*(figures / name for name in pictures), tables / SLICES_TABLE, tables / IMPORTANCE_TABLE]
+    # The whole folder at once, so that no picture of a former task stays behind.
+    with staged_folder(project.figures) as figures:
+        for name, picture in pictures.items():
+            save_figure(picture, figures / name)
+    return [*(project.figures / name for name in pictures), tables / SLICES_TABLE, tables / IMPORTANCE_TABLE]
 
 
 def _describe_predictions(schema: Schema, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:

@@ -191,9 +191,9 @@ def _fill_version(
             ),
         }
     )
-    pictures = [name for name in FIGURES if (project.reports / "figures" / name).is_file()]
+    pictures = [name for name in FIGURES if (project.figures / name).is_file()]
     for name in pictures:
-        write_bytes(version.folder / "figures" / name, (project.reports / "figures" / name).read_bytes())
+        write_bytes(version.folder / "figures" / name, (project.figures / name).read_bytes())
     write_card(project, complete, verdict, version.folder / CARD_FILE)
     files = [*manifest.files, CARD_FILE, *(f"figures/{name}" for name in pictures)]
     complete = complete.model_copy(update={"files": describe_artifacts(version.folder, files)})

@@ -1,0 +1,259 @@
+"""Data and models of a really baked project go to the clouds' emulators and come back as the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+from baking import SKELETON, BakedProject
+from conftest import Bake
+from emulators import CLOUDS, Cloud, Gate, s3
+from running import environment, free_port
+
+HERE = {
+    **{
+        f"GIT_{who}_{what}": "test@example.org"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    },
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_GCE_CHECK": "true",
+}
+"""Keeps this machine's settings of git and of the clouds out."""
+
+SHARED = ("data/raw", "data/processed/splits", "models/candidate", "models/versioned", "reports")
+
+
+@pytest.fixture(scope="module")
+def trained(bake: Bake) -> BakedProject:
+    """A project with a first version, all of it committed."""
+    project = bake(project_slug="versioned-penguins", data_versioning="dvc", serving="none")
+    for command in (
+        ["make", "setup"],
+        ["make", "pipeline"],
+        ["git", "add", "--all"],
+        ["git", "commit", "-qm", "First"],
+    ):
+        project.run(*command, **HERE)
+    return project
+
+
+@pytest.fixture
+def project(trained: BakedProject, tmp_path: Path) -> BakedProject:
+    """A copy of the trained project, to be run with the environment of the first."""
+    path = tmp_path / trained.slug
+    shutil.copytree(trained.path, path, ignore=shutil.ignore_patterns(".venv"))
+    return dataclasses.replace(trained, path=path)
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def cloud(
+    request: pytest.FixtureRequest, trained: BakedProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
+    """A store of each cloud."""
+    store = cast(
+        "AbstractContextManager[Cloud]",
+        CLOUDS[request.param](trained, tmp_path_factory.mktemp(request.param)),
+    )
+    with store as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def bucket(trained: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A store of one cloud, where all would tell the same."""
+    with s3(trained, tmp_path_factory.mktemp("bucket")) as cloud:
+        yield cloud
+
+
+@pytest.mark.slow
+def test_what_was_pushed_comes_back_as_the_same_bytes(
+    project: BakedProject, trained: BakedProject, cloud: Cloud
+) -> None:
+    before = shared_digests(project)
+    attempt(project, trained, *add(cloud, "same-bytes"))
+    assert "has everything" in attempt(project, trained, "make", "push", **cloud.right)
+    assert "lacks 0 of" in attempt(project, trained, *cli(project), "remote", "check", **cloud.right)
+    wipe(project)
+    attempt(project, trained, "make", "pull", **cloud.right)
+    assert shared_digests(project) == before
+    written = "".join(project_texts(project))
+    assert [secret for secret in cloud.secrets if secret in written] == []
+
+
+@pytest.mark.slow
+def test_wrong_credentials_give_one_message_and_cost_nothing(
+    project: BakedProject, trained: BakedProject, cloud: Cloud
+) -> None:
+    before = shared_digests(project)
+    attempt(project, trained, *add(cloud, "credentials"))
+    refused = refusal(project, trained, "make", "push", **cloud.wrong)
+    assert f"error: Not everything reached {cloud.url}-credentials" in refused
+    assert "it lets you in" in refused
+    assert "Traceback" not in refused
+    refused = refusal(project, trained, *cli(project), "remote", "check", **cloud.wrong)
+    assert f"error: {cloud.url}-credentials does not answer" in refused
+    assert shared_digests(project) == before
+    attempt(project, trained, "make", "push", **cloud.right)
+
+
+@pytest.mark.slow
+def test_a_remote_that_cannot_be_reached_gives_one_message_and_costs_nothing(
+    project: BakedProject, trained: BakedProject, bucket: Cloud
+) -> None:
+    before = shared_digests(project)
+    nobody = ("--endpoint", f"http://127.0.0.1:{free_port()}")
+    attempt(project, trained, *add(dataclasses.replace(bucket, options=nobody), "nobody"))
+    for command, message in (("push", "Not everything reached"), ("pull", "Not everything came")):
+        if command == "pull":
+            shutil.rmtree(project.path / ".dvc" / "cache")
+        refused = refusal(project, trained, "make", command, **bucket.right)
+        assert f"error: {message}" in refused
+        assert "Traceback" not in refused
+    assert shared_digests(project) == before
+
+
+@pytest.mark.slow
+def test_a_push_that_is_killed_halfway_can_be_finished(
+    project: BakedProject, trained: BakedProject, bucket: Cloud
+) -> None:
+    before = shared_digests(project)
+    gate = Gate(int(bucket.options[1].rpartition(":")[2]), uploads=5)
+    behind = dataclasses.replace(bucket, options=("--endpoint", f"http://127.0.0.1:{gate.port}"))
+    try:
+        attempt(project, trained, *add(behind, "killed"))
+        push = subprocess.Popen(
+            [*cli(project), "push"],
+            cwd=project.path,
+            env=surroundings(trained, **bucket.right),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        is_halfway = gate.full.wait(60)
+        os.killpg(push.pid, signal.SIGKILL)
+        push.wait()
+        assert is_halfway, "six files were never sent"
+        gate.open()
+        assert shared_digests(project) == before
+        checked = attempt(project, trained, *cli(project), "remote", "check", **bucket.right)
+        assert "not there yet" in checked
+        attempt(project, trained, "make", "push", **bucket.right)
+        wipe(project)
+        attempt(project, trained, "make", "pull", **bucket.right)
+    finally:
+        gate.close()
+    assert shared_digests(project) == before
+
+
+def test_the_pointer_of_the_sample_table_is_true() -> None:
+    table = SKELETON / "data" / "raw" / "penguins.csv"
+    pointer = yaml.safe_load(table.with_name("penguins.csv.dvc").read_text(encoding="utf-8"))
+    content = table.read_bytes()
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert pointer["outs"] == [{"md5": digest, "size": len(content), "hash": "md5", "path": "penguins.csv"}]
+
+
+def cli(project: BakedProject) -> tuple[str, ...]:
+    """Return the command line of a project."""
+    return ("uv", "run", "--all-extras", project.slug)
+
+
+def add(cloud: Cloud, name: str) -> tuple[str, ...]:
+    """Return the command that sets a folder of a store up."""
+    return (
+        "uv",
+        "run",
+        "--all-extras",
+        "versioned-penguins",
+        "remote",
+        "add",
+        f"{cloud.url}-{name}",
+        *cloud.options,
+    )
+
+
+def surroundings(trained: BakedProject, **variables: str) -> dict[str, str]:
+    """Return the environment in which a copy of a project uses the first one's packages."""
+    kept = {
+        name: value
+        for name, value in environment().items()
+        if not name.startswith(("AWS_", "AZURE_", "GOOGLE_"))
+    }
+    shared = {"UV_PROJECT_ENVIRONMENT": str(trained.path / ".venv"), "UV_NO_SYNC": "1"}
+    return {**kept, **HERE, **shared, **variables}
+
+
+def attempt(project: BakedProject, trained: BakedProject, *command: str, **variables: str) -> str:
+    """Run a command in a copy of a project, which must succeed; return what it printed."""
+    done = run(project, trained, command, variables)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def refusal(project: BakedProject, trained: BakedProject, *command: str, **variables: str) -> str:
+    """Run a command in a copy of a project, which must fail; return what it printed."""
+    done = run(project, trained, command, variables)
+    assert done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def run(
+    project: BakedProject, trained: BakedProject, command: tuple[str, ...], variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a copy of a project, with its output and its errors in one."""
+    return subprocess.run(
+        command,
+        cwd=project.path,
+        env=surroundings(trained, **variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+def wipe(project: BakedProject) -> None:
+    """Remove DVC's cache and all that it keeps, but for the pointers."""
+    shutil.rmtree(project.path / ".dvc" / "cache")
+    for file in shared_digests(project):
+        (project.path / file).unlink()
+
+
+def shared_digests(project: BakedProject) -> dict[str, str]:
+    """Return the sha256 of each file that DVC keeps."""
+    kept = ("README.md", ".dvc", "metrics.json")
+    paths = (path for folder in SHARED for path in sorted((project.path / folder).rglob("*")))
+    files = (path for path in paths if path.is_file() and not path.name.endswith(kept))
+    return {
+        path.relative_to(project.path).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def project_texts(project: BakedProject) -> Iterator[str]:
+    """Yield the text of each file that git keeps or would keep."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=project.path,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    for file in filter(None, listed.split("\0")):
+        if (project.path / file).is_file():
+            yield (project.path / file).read_text(encoding="utf-8", errors="replace")
