@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from baking import BakedProject
@@ -59,8 +59,8 @@ class Cloud:
 
     url: str
     options: tuple[str, ...]
-    right: dict[str, str]
-    wrong: dict[str, str]
+    right: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
 
@@ -118,20 +118,16 @@ def azure(project: BakedProject, folder: Path) -> Iterator[Cloud]:
 
 @contextmanager
 def google(project: BakedProject, folder: Path) -> Iterator[Cloud]:  # noqa: ARG001 - as the others
-    """Serve Google Cloud Storage, which here asks for no credentials, so wrong ones are a broken file."""
+    """Serve Google Cloud Storage, which here asks nobody for credentials."""
     port = free_port()
     command = (
         *(*UV_TOOL, "gcp-storage-emulator==2026.7.19", "gcp-storage-emulator", "start"),
         *("--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "bucket"),
     )
-    broken = folder / "credentials.json"
-    broken.write_text("{}", encoding="utf-8")
     with running(command, port, folder / "google.log"):
         yield Cloud(
             "gs://bucket/folder",
             ("--endpoint", f"http://127.0.0.1:{port}"),
-            {},
-            {"GOOGLE_APPLICATION_CREDENTIALS": str(broken)},
         )
 
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from baking import SKELETON, BakedProject
 from conftest import Bake
-from emulators import CLOUDS, Cloud, Gate, s3
+from emulators import CLOUDS, Cloud, Gate
 from running import environment, free_port
 
 HERE = {
@@ -27,8 +27,6 @@ HERE = {
         for what in ("NAME", "EMAIL")
     },
     "GIT_CONFIG_GLOBAL": os.devnull,
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
     "NO_GCE_CHECK": "true",
 }
@@ -72,11 +70,9 @@ def cloud(
         yield cloud
 
 
-@pytest.fixture(scope="module")
-def bucket(trained: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A store of one cloud, where all would tell the same."""
-    with s3(trained, tmp_path_factory.mktemp("bucket")) as cloud:
-        yield cloud
+def only(*clouds: str) -> pytest.MarkDecorator:
+    """Run a test on these clouds alone."""
+    return pytest.mark.parametrize("cloud", clouds, indirect=True)
 
 
 @pytest.mark.slow
@@ -95,6 +91,7 @@ def test_what_was_pushed_comes_back_as_the_same_bytes(
 
 
 @pytest.mark.slow
+@only("s3", "azure")
 def test_wrong_credentials_give_one_message_and_cost_nothing(
     project: BakedProject, trained: BakedProject, cloud: Cloud
 ) -> None:
@@ -111,34 +108,47 @@ def test_wrong_credentials_give_one_message_and_cost_nothing(
 
 
 @pytest.mark.slow
+@only("google")
+def test_a_bucket_that_is_not_there_gives_one_message(
+    project: BakedProject, trained: BakedProject, cloud: Cloud
+) -> None:
+    attempt(project, trained, *add(dataclasses.replace(cloud, url="gs://missing/folder"), "x"))
+    refused = refusal(project, trained, "make", "push", **cloud.right)
+    assert "error: Not everything reached gs://missing/folder-x" in refused
+    assert "Traceback" not in refused
+
+
+@pytest.mark.slow
+@only("s3")
 def test_a_remote_that_cannot_be_reached_gives_one_message_and_costs_nothing(
-    project: BakedProject, trained: BakedProject, bucket: Cloud
+    project: BakedProject, trained: BakedProject, cloud: Cloud
 ) -> None:
     before = shared_digests(project)
     nobody = ("--endpoint", f"http://127.0.0.1:{free_port()}")
-    attempt(project, trained, *add(dataclasses.replace(bucket, options=nobody), "nobody"))
+    attempt(project, trained, *add(dataclasses.replace(cloud, options=nobody), "nobody"))
     for command, message in (("push", "Not everything reached"), ("pull", "Not everything came")):
         if command == "pull":
             shutil.rmtree(project.path / ".dvc" / "cache")
-        refused = refusal(project, trained, "make", command, **bucket.right)
+        refused = refusal(project, trained, "make", command, **cloud.right)
         assert f"error: {message}" in refused
         assert "Traceback" not in refused
     assert shared_digests(project) == before
 
 
 @pytest.mark.slow
+@only("s3")
 def test_a_push_that_is_killed_halfway_can_be_finished(
-    project: BakedProject, trained: BakedProject, bucket: Cloud
+    project: BakedProject, trained: BakedProject, cloud: Cloud
 ) -> None:
     before = shared_digests(project)
-    gate = Gate(int(bucket.options[1].rpartition(":")[2]), uploads=5)
-    behind = dataclasses.replace(bucket, options=("--endpoint", f"http://127.0.0.1:{gate.port}"))
+    gate = Gate(int(cloud.options[1].rpartition(":")[2]), uploads=5)
+    behind = dataclasses.replace(cloud, options=("--endpoint", f"http://127.0.0.1:{gate.port}"))
     try:
         attempt(project, trained, *add(behind, "killed"))
         push = subprocess.Popen(
             [*cli(project), "push"],
             cwd=project.path,
-            env=surroundings(trained, **bucket.right),
+            env=surroundings(trained, **cloud.right),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -149,11 +159,11 @@ def test_a_push_that_is_killed_halfway_can_be_finished(
         assert is_halfway, "six files were never sent"
         gate.open()
         assert shared_digests(project) == before
-        checked = attempt(project, trained, *cli(project), "remote", "check", **bucket.right)
+        checked = attempt(project, trained, *cli(project), "remote", "check", **cloud.right)
         assert "not there yet" in checked
-        attempt(project, trained, "make", "push", **bucket.right)
+        attempt(project, trained, "make", "push", **cloud.right)
         wipe(project)
-        attempt(project, trained, "make", "pull", **bucket.right)
+        attempt(project, trained, "make", "pull", **cloud.right)
     finally:
         gate.close()
     assert shared_digests(project) == before
