@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from baking import TEMPLATE, skeleton_files
+from baking import TEMPLATE
 from combinations import options
 from inspecting import LINK
 from option_table import table, updated
@@ -50,11 +50,3 @@ def test_every_test_file_stands_behind_a_guarantee() -> None:
     guarantees = (TEMPLATE / "docs" / "guarantees.md").read_text(encoding="utf-8")
     files = sorted(file.name for file in (TEMPLATE / "tests").glob("test_*.py"))
     assert [file for file in files if f"`tests/{file}`" not in guarantees] == []
-
-
-def test_every_guarantee_of_a_project_is_behind_a_file_of_its_tests() -> None:
-    guarantees = (TEMPLATE / "docs" / "guarantees.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(test_\w+)`", guarantees)
-    files = {Path(file).stem for file in skeleton_files() if Path(file).parent.name == "tests"}
-    assert named
-    assert set(named) <= files

@@ -1,7 +1,7 @@
 """Alarms that were given, so that the same drift does not start a retraining again and again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ALARMS_FILE = "drift_alarms.json"
 
 
 def silence_known(
-    findings: Iterable[str], path: Path, now: datetime, promoted_at: datetime | None, cooldown: timedelta
+    findings: Sequence[str], path: Path, now: datetime, promoted_at: datetime | None, cooldown: timedelta
 ) -> dict[str, datetime]:
     """The findings that were alarmed before and are still cooling down, with the moment that ends it.
 
