@@ -105,6 +105,15 @@ def test_too_many_bad_rows_stop_the_run_and_leave_the_former_data(toy: Project) 
     assert DataRejectedError.exit_code == 2
 
 
+def test_a_table_of_which_no_row_is_good_stops_the_run_and_leaves_the_former_data(toy: Project) -> None:
+    prepare_data(toy)
+    before = read_files(toy.splits)
+    write_raw(toy.root, ["big,-1,30,red,true,x"] * 10)
+    with pytest.raises(DataRejectedError, match=r"None of 10 rows can be used.*data/interim/rejected"):
+        prepare_data(toy)
+    assert read_files(toy.splits) == before
+
+
 def test_a_damaged_file_leaves_the_former_data(toy: Project) -> None:
     prepare_data(toy)
     before = read_files(toy.splits)

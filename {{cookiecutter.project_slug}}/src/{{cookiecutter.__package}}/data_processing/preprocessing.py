@@ -110,6 +110,8 @@ def reject_duplicates(split: Split, schema: Schema, splits: Path, rejected: Path
     need the costly comparison.
     """
     files = sorted((splits / split).glob(f"*{_SUFFIX}"))
+    if not files:
+        return Duplicates(0, [])
     columns = list(schema.columns)
     buckets = 1 + _count_rows(files) * len(columns) // _CELLS_AT_ONCE
     repeated = [_find_duplicates(files, columns, pl.col(IDENTITY) % buckets == bucket) for bucket in range(buckets)]
