@@ -40,6 +40,7 @@ from .toys import copy_version
 PACKAGE = "{{ cookiecutter.__package }}"
 KEY = "first-key"
 OTHER_KEY = "other-key"
+SHUTDOWN_SECONDS = 60
 MAXIMUM_ROWS = 20
 MAXIMUM_BODY_BYTES = 100_000
 ANYONE = httpx.Client(headers={"Connection": "close"})
@@ -130,6 +131,12 @@ def start_server(project: Project, *options: str, **environment: str) -> Iterato
             yield url
         finally:
             process.terminate()
+            # A server that does not stop is a failure, and must not hold up the other tests.
+            try:
+                process.wait(SHUTDOWN_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def server_output(project: Project) -> str:

@@ -17,6 +17,9 @@ from .service import Response, Service, open_service
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+# How long requests under way may take once the server is told to stop.
+_SHUTDOWN_SECONDS = 30
+
 _KEY_VARIABLE = f"HTTP_{KEY_HEADER.upper().replace('-', '_')}"
 
 
@@ -76,6 +79,8 @@ def run(host: str, port: int, workers: int) -> None:
         address=host,
         port=port,
         workers=workers,
+        # A worker that is told to stop while it still loads does not hear it, and would be waited for forever.
+        workers_kill_timeout=_SHUTDOWN_SECONDS,
         # It warns of its many threads, which are wanted: a client that sends its body slowly holds one.
         log_level=LogLevels.error,
     ).serve()
