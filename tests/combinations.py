@@ -51,16 +51,23 @@ def pairs(combination: Combination) -> set[Pair]:
 def covering_array(candidates: Sequence[Combination]) -> list[Combination]:
     """Return some of the candidates that hold every pair of answers which any of them holds.
 
-    Greedy: each next one adds the most pairs, and the first of equals wins, so the result is always
-    the same.
+    Greedy: each next one adds the pairs of the greatest weight, and the first of equals wins, so the
+    result is always the same. Pairs of options with many choices weigh more: they are the hardest to
+    fit in, and how many there are decides how few combinations can do.
     """
     left = set[Pair]().union(*(pairs(combination) for combination in candidates))
     chosen = []
     while left:
-        best = max(candidates, key=lambda combination: len(pairs(combination) & left))
+        best = max(candidates, key=lambda combination: sum(map(weight, pairs(combination) & left)))
         chosen.append(best)
         left -= pairs(best)
     return chosen
+
+
+def weight(pair: Pair) -> int:
+    """Return how hard it is to fit a pair of answers into a small covering array."""
+    (option, _), (other, _) = pair
+    return (len(options()[option]) * len(options()[other])) ** 2
 
 
 def neighbours(combination: Combination) -> Iterator[tuple[str, Combination]]:
