@@ -216,7 +216,7 @@ def list_runs(context: typer.Context) -> None:
     print_table(describe_runs(project, summaries))
     picture = picture_runs(project, summaries)
     if picture is not None:
-        typer.echo(f"Picture: {picture}")
+        typer.echo(f"Picture: {picture.relative_to(project.root).as_posix()}")
 
 
 def _open_project(log_name: str | None = None) -> Project:

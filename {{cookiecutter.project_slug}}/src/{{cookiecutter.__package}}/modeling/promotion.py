@@ -52,7 +52,7 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         ProjectError: the candidate is missing, was changed, or was not evaluated.
     """
     registry = Registry(project.models)
-    read_manifest(project.candidate)
+    read_manifest(project.candidate)  # says what is wrong with it before its hash is asked for
     with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
         version = _promote(project, registry, new_schema, force_reason)
         run.log_version(version, registry.folder(version))
