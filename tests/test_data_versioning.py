@@ -32,7 +32,14 @@ HERE = {
 }
 """Keeps this machine's settings of git and of the clouds out."""
 
-SHARED = ("data/raw", "data/processed/splits", "models/candidate", "models/versioned", "reports")
+SHARED = (
+    "data/raw",
+    "data/processed/splits",
+    "models/candidate",
+    "models/versioned",
+    "reports/figures",
+    "reports/tables",
+)
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,8 @@ def requirements(project: BakedProject) -> set[str]:
     settings = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
     extras = settings["project"]["optional-dependencies"].values()
     groups = settings["dependency-groups"].values()
-    return {*settings["project"]["dependencies"], *(name for each in (*extras, *groups) for name in each)}
+    named = [name for each in (settings["project"]["dependencies"], *extras, *groups) for name in each]
+    return {name for name in named if isinstance(name, str)}  # the others are groups that a group includes
 
 
 def assert_no_name_is_free(project: BakedProject) -> None:
