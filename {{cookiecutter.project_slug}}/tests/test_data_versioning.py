@@ -233,6 +233,17 @@ def test_without_git_there_is_one_message(project: Project) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_where_the_repository_around_ignores_the_project_there_is_one_message(project: Project) -> None:
+    shutil.rmtree(project.root / ".git")
+    around = Project(project.root.parent)
+    _git(around, "init", "--quiet")
+    (around.root / ".gitignore").write_text("/project/\n", encoding="utf-8")
+    refused = _run(project, "repro")
+    assert refused.returncode == 1
+    assert "is ignored by the git repository around it" in refused.stderr
+    assert "run `git init` in it" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("url", "options", "message"),
     [

@@ -56,14 +56,17 @@ def _surroundings() -> dict[str, str]:
 
 
 def _require_git(root: Path) -> None:
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--git-dir"],  # noqa: S607
-            cwd=root,
-            capture_output=True,
-            check=False,
+    if not _run_git(root, "rev-parse", "--git-dir"):
+        raise ProjectError(f"{root} is no git repository, in which DVC keeps its pointers; run `git init` in it.")
+    if _run_git(root, "check-ignore", "--quiet", "."):
+        raise ProjectError(
+            f"{root} is ignored by the git repository around it, so DVC's pointers would be too; run `git init` in it."
         )
+
+
+def _run_git(root: Path, *arguments: str) -> bool:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)  # noqa: S603, S607
     except OSError as error:
         raise ProjectError("git is not installed; DVC keeps its pointers in a git repository.") from error
-    if done.returncode != 0:
-        raise ProjectError(f"{root} is no git repository, in which DVC keeps its pointers; run `git init` in it.")
+    return done.returncode == 0
