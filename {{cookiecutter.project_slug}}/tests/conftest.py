@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project, find_project
-from {{ cookiecutter.__package }}.data_processing.loading import (
+from {{ cookiecutter.__package }}.data.loading import (
     ROW_NUMBER,
     find_raw_files,
     scan_table,
 )
-from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
+from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.modeling.metrics import find_metric
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
-from {{ cookiecutter.__package }}.utils.logger import configure_logging
+from {{ cookiecutter.__package }}.terminal import configure_logging
 
 from .toys import change_config, make_toy
 

@@ -23,24 +23,24 @@ from {{ cookiecutter.__package }}.config import (
     SplitSettings,
     find_project,
 )
-from {{ cookiecutter.__package }}.data_processing.adoption.adopting import (
+from {{ cookiecutter.__package }}.data.adoption.adopting import (
     Adoption,
     adopt_table,
     superseded_version,
 )
-from {{ cookiecutter.__package }}.data_processing.adoption.configuration import write_schema
-from {{ cookiecutter.__package }}.data_processing.adoption.dialect import (
+from {{ cookiecutter.__package }}.data.adoption.configuration import write_schema
+from {{ cookiecutter.__package }}.data.adoption.dialect import (
     Dialect,
     DialectOptions,
     detect_dialect,
 )
-from {{ cookiecutter.__package }}.data_processing.adoption.inference import Wishes
-from {{ cookiecutter.__package }}.data_processing.adoption.reporting import print_adoption
-from {{ cookiecutter.__package }}.data_processing.adoption.times import cut_by_time
-from {{ cookiecutter.__package }}.data_processing.cleaning import check_rows
-from {{ cookiecutter.__package }}.data_processing.loading import BLANKS, scan_table
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
-from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
+from {{ cookiecutter.__package }}.data.adoption.inference import Wishes
+from {{ cookiecutter.__package }}.data.adoption.reporting import print_adoption
+from {{ cookiecutter.__package }}.data.adoption.times import cut_by_time
+from {{ cookiecutter.__package }}.data.loading import BLANKS, scan_table
+from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
+from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
+from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from {{ cookiecutter.__package }}.config import Project, SourceSettings
-from {{ cookiecutter.__package }}.data_processing.cleaning import check_rows
-from {{ cookiecutter.__package }}.data_processing.loading import scan_table
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data, read_summary
-from {{ cookiecutter.__package }}.data_processing.preprocessing import SPLITS, read_split
+from {{ cookiecutter.__package }}.data.loading import scan_table
+from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
+from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
+from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import DataRejectedError, ProjectError
 from {{ cookiecutter.__package }}.schema import Column
 

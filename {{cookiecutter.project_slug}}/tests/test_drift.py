@@ -16,23 +16,23 @@ import pytest
 from scipy import stats
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.features.columns import Columns
+from {{ cookiecutter.__package }}.features import Columns
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest
-from {{ cookiecutter.__package }}.modeling.reference import (
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.training import train_model
+from {{ cookiecutter.__package }}.monitoring import statistics
+from {{ cookiecutter.__package }}.monitoring.comparison import compare
+from {{ cookiecutter.__package }}.monitoring.drift import Period, Verdict, monitor_model
+from {{ cookiecutter.__package }}.monitoring.reference import (
     REFERENCE_FILE,
     count_numbers,
     describe_reference,
     read_reference,
     round_scores,
 )
-from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.monitoring import statistics
-from {{ cookiecutter.__package }}.monitoring.comparison import compare
-from {{ cookiecutter.__package }}.monitoring.drift import Period, Verdict, monitor_model
 from {{ cookiecutter.__package }}.monitoring.settings import MonitoringSettings
 from {{ cookiecutter.__package }}.monitoring.window import Truth, Window
 

@@ -8,14 +8,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from {{ cookiecutter.__package }}.config import ParitySettings, Project
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.features.engineering import engineer_features, plan_features
+from {{ cookiecutter.__package }}.features import engineer_features, plan_features
 from {{ cookiecutter.__package }}.modeling.dataset import read_dataset
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS
 from {{ cookiecutter.__package }}.modeling.export import compare_scores, load_skops, write_onnx
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
-from {{ cookiecutter.__package }}.modeling.predictor import load_onnx, load_predictor, score_with_pipeline
+from {{ cookiecutter.__package }}.modeling.model import load_model, load_onnx, score_with_pipeline
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Task
 
@@ -49,7 +49,7 @@ def test_each_estimator_exports_to_a_model_that_agrees(
     dataset = read_dataset(project.splits, "test", project.schema)
     matrix = engineer_features(dataset.columns, plan_features(project.schema))
     expected = score_with_pipeline(pipeline, task == "classification")(matrix)
-    served = load_predictor(project.candidate).predict(dataset.columns)
+    served = load_model(project.candidate).predict(dataset.columns)
     np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_a_refused_export_is_served_by_scikit_learn_and_says_so(toy: Project, mo
     assert "changes the label" in manifest.parity.reason
     assert list(manifest.files) == ["model.skops", "reference.json"]
     dataset = read_dataset(toy.splits, "test", toy.schema)
-    assert load_predictor(toy.candidate).predict(dataset.columns).shape == (len(dataset), 2)
+    assert load_model(toy.candidate).predict(dataset.columns).shape == (len(dataset), 2)
 
 
 def test_a_file_with_types_of_its_own_is_not_loaded(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.files import hash_file
 from {{ cookiecutter.__package }}.modeling.manifest import ONNX_FILE
+from {{ cookiecutter.__package }}.modeling.model import load_model
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest
-from {{ cookiecutter.__package }}.modeling.predictor import load_predictor
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.utils.files import hash_file
 
 from .toys import change_config, read_files
 
@@ -100,4 +100,4 @@ def test_a_model_of_other_feature_engineering_is_not_loaded(trained_toy: Project
     content["features"] = content["features"][::-1]
     manifest.write_text(json.dumps(content))
     with pytest.raises(ProjectError, match="other feature engineering"):
-        load_predictor(trained_toy.candidate)
+        load_model(trained_toy.candidate)

@@ -8,18 +8,18 @@ import polars as pl
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data_processing.exploration import explore_data
-from {{ cookiecutter.__package }}.data_processing.profiling.associations import (
+from {{ cookiecutter.__package }}.data.exploration import explore_data
+from {{ cookiecutter.__package }}.data.profiling.associations import (
     correlate,
     correlation_ratio,
     cramers_v,
 )
-from {{ cookiecutter.__package }}.data_processing.profiling.findings import FindingKind, find_suspicious
-from {{ cookiecutter.__package }}.data_processing.profiling.page import write_page
-from {{ cookiecutter.__package }}.data_processing.profiling.sample import read_sample
-from {{ cookiecutter.__package }}.data_processing.profiling.statistics import TableProfile, profile_table
+from {{ cookiecutter.__package }}.data.profiling.findings import FindingKind, find_suspicious
+from {{ cookiecutter.__package }}.data.profiling.markup import element
+from {{ cookiecutter.__package }}.data.profiling.page import write_page
+from {{ cookiecutter.__package }}.data.profiling.sample import read_sample
+from {{ cookiecutter.__package }}.data.profiling.statistics import TableProfile, profile_table
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.utils.markup import element
 
 from .toys import TOY_HEADER, change_config, toy_rows, write_raw
 

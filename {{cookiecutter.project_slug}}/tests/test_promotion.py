@@ -3,7 +3,7 @@
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline

@@ -36,7 +36,7 @@ import shutil, sys
 from pathlib import Path
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, manifest_json
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.utils.files import write_json
+from {{ cookiecutter.__package }}.files import write_json
 registry = Registry(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

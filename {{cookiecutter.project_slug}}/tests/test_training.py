@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data_processing.preparation import prepare_data
-from {{ cookiecutter.__package }}.data_processing.preprocessing import read_split
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
+from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.training import train_model
 

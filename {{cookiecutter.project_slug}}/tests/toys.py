@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.files import write_json
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, manifest_json
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.utils.files import write_json
 
 TOY_SCHEMA: dict[str, Any] = {
     "task": "classification",

@@ -1,17 +1,24 @@
 """One command a stage; each hands over to the module that does the work."""
 
-import importlib
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .config import Project, find_project
+# {% if cookiecutter.data_versioning == "dvc" %}
+from .data_versioning import command as data_versioning
+# {% endif %}
 from .errors import ProjectError
 from .schema import Task
-from .utils.logger import configure_logging
+# {% if cookiecutter.serving != "none" %}
+from .serving.command import example, serve
+# {% endif %}
+from .terminal import configure_logging
+# {% if cookiecutter.tracking == "mlflow" %}
+from .tracking.command import show, sync
+# {% endif %}
 
 DATA_LOG = "data_processing.log"
 TRAINING_LOG = "training.log"
@@ -49,10 +56,10 @@ def adopt(
     null: Annotated[list[str] | None, typer.Option(help="A string that means missing; may be repeated.")] = None,
 ) -> None:
     """Make TABLE the project's own: infer config/ from it and copy it to data/raw."""
-    from .data_processing.adoption.adopting import adopt_table
-    from .data_processing.adoption.dialect import DialectOptions
-    from .data_processing.adoption.inference import Wishes
-    from .data_processing.adoption.reporting import print_adoption
+    from .data.adoption.adopting import adopt_table
+    from .data.adoption.dialect import DialectOptions
+    from .data.adoption.inference import Wishes
+    from .data.adoption.reporting import print_adoption
     from .modeling.registry import Registry
 
     project = _open_project(DATA_LOG)
@@ -64,7 +71,7 @@ def adopt(
 @app.command()
 def data() -> None:
     """Load the raw files, check each row against config/schema.yaml, and split them."""
-    from .data_processing.preparation import prepare_data
+    from .data.preparation import prepare_data
 
     prepare_data(_open_project(DATA_LOG))
 
@@ -72,8 +79,8 @@ def data() -> None:
 @app.command()
 def explore() -> None:
     """Describe the raw data in reports/data_profile.html and reports/tables."""
-    from .data_processing.exploration import explore_data
-    from .utils.tables import print_table, table_from_frame
+    from .data.exploration import explore_data
+    from .terminal import print_table, table_from_frame
 
     print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).profile.statistics()))
 
@@ -140,7 +147,7 @@ def predict(
     ] = None,
 ) -> None:
     """Score the rows of a file with models/latest."""
-    from .data_processing.loading import find_raw_files
+    from .data.loading import find_raw_files
     from .modeling.prediction import predict_file
 
     project = _open_project(INFERENCE_LOG)
@@ -148,6 +155,7 @@ def predict(
     typer.echo(f"{summary.version}: {summary.scored} rows scored, {summary.refused} refused, written to {output}")
 
 
+# {% if cookiecutter.monitoring == "drift" %}
 @app.command()
 def monitor(
     table: Annotated[Path | None, typer.Option(help="Rows to judge (CSV, TSV, Parquet) in place of requests.")] = None,
@@ -157,13 +165,14 @@ def monitor(
 ) -> None:
     """Compare recent rows with those that models/latest was trained on; exit code 3 means drift."""
     from .monitoring.drift import Period, monitor_model, summarize
-    from .utils.tables import print_table, table_from_frame
+    from .terminal import print_table, table_from_frame
 
     verdict = monitor_model(_open_project(INFERENCE_LOG), table, labels, Period(since, window))
     print_table(table_from_frame(summarize(verdict)))
     raise typer.Exit(verdict.exit_code)
 
 
+# {% endif %}
 models = typer.Typer(help="List the versions, compare two, remove old ones.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
@@ -174,7 +183,7 @@ def list_models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from .modeling.listing import list_versions
-    from .utils.tables import print_table
+    from .terminal import print_table
 
     print_table(list_versions(_open_project()))
 
@@ -183,7 +192,7 @@ def list_models(context: typer.Context) -> None:
 def compare_models(left: str, right: str) -> None:
     """Show metrics and settings of two versions side by side."""
     from .modeling.listing import compare_versions
-    from .utils.tables import print_table
+    from .terminal import print_table
 
     print_table(compare_versions(_open_project(), left, right))
 
@@ -208,8 +217,8 @@ def list_runs(context: typer.Context) -> None:
     """List the runs, and draw their metric in reports/figures/runs.png."""
     if context.invoked_subcommand is not None:
         return
+    from .terminal import print_table
     from .tracking.listing import describe_runs, list_runs, picture_runs
-    from .utils.tables import print_table
 
     project = _open_project()
     summaries = list_runs(project)
@@ -225,18 +234,14 @@ def _open_project(log_name: str | None = None) -> Project:
     return project
 
 
-def _add_optional_commands() -> None:
-    # The package may have been generated without them.
-    for name, group in ((".serving.command", app), (".data_versioning.command", app), (".tracking.command", runs)):
-        if _is_part(name):
-            importlib.import_module(name, __package__).add_to(group)
-
-
-def _is_part(name: str) -> bool:
-    try:
-        return find_spec(name, __package__) is not None
-    except ModuleNotFoundError:  # its folder is not there either
-        return False
-
-
-_add_optional_commands()
+# {% if cookiecutter.data_versioning == "dvc" %}
+data_versioning.add_to(app)
+# {% endif %}
+# {% if cookiecutter.serving != "none" %}
+app.command()(serve)
+app.command()(example)
+# {% endif %}
+# {% if cookiecutter.tracking == "mlflow" %}
+runs.command("sync")(sync)
+runs.command("ui")(show)
+# {% endif %}

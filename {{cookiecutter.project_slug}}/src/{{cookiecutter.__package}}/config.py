@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ProjectError
+from .files import previous_name, recover_folder
 from .schema import Schema
-from .utils.files import previous_name, recover_folder
 
 ROOT_VARIABLE = "PROJECT_ROOT"
 _MARKER = Path("config") / "schema.yaml"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from .utils.files import write_bytes
+from .files import write_bytes
 
 _Numbers = NDArray[Any]
 

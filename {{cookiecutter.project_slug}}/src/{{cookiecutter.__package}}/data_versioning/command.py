@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..config import find_project
-from ..utils.logger import configure_logging
+from ..terminal import configure_logging
 from . import sharing, stages
 from .remotes import add_remote, list_missing, require_remote
 

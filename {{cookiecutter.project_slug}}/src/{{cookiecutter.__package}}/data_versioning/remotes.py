@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..config import Project
 from ..errors import ProjectError
-from ..utils.files import write_bytes
+from ..files import write_bytes
 from .program import ask_dvc
 
 NAME = "storage"

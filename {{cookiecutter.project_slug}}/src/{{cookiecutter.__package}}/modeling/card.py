@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from ..config import Project
-from ..utils.files import write_bytes
+from ..files import write_bytes
 from .bootstrap import INTERVAL_DRAWS
 from .evaluation import IMPORTANCE_TABLE, SLICES_TABLE
 from .gate import Verdict

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..data_processing.preprocessing import Split, read_split
+from ..data.splitting import Split, read_split
 from ..errors import ProjectError
-from ..features.columns import Columns, columns_from_frame
+from ..features import Columns, columns_from_frame
 from ..schema import Schema
-from .predictor import Scores
+from .model import Scores
 
 
 @dataclass(frozen=True)

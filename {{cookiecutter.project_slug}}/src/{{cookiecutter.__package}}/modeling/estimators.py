@@ -9,14 +9,14 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..config import ModelSettings
+from ..config import ModelSettings, SelectionSettings
 from ..errors import ProjectError
-from ..features.selection import make_selector
 from ..schema import Task
 
 
@@ -78,3 +78,17 @@ def _make_estimator(kind: EstimatorKind, settings: ModelSettings, hyperparameter
             f"it has {', '.join(sorted(allowed))}."
         )
     return kind.create(**{"random_state": settings.seed} | hyperparameters)
+
+
+def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:
+    """A scikit-learn selector, or None to keep all `features`.
+
+    `variance` drops features that never change; `k_best` keeps the k with the highest F statistic.
+    """
+    # There is nothing to choose from one, and skl2onnx 1.20 writes a selector of one wrongly.
+    if settings.method == "none" or features == 1:
+        return None
+    if settings.method == "variance":
+        return VarianceThreshold()
+    score = f_classif if task == "classification" else f_regression
+    return SelectKBest(score, k=min(settings.k, features))

@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..config import Project
-from ..data_processing.preparation import read_summary
+from ..data.preparation import read_summary
 from ..errors import ProjectError
+from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..plots import (
     plot_calibration,
     plot_confusion_matrix,
@@ -21,15 +22,13 @@ from ..plots import (
     save_figure,
 )
 from ..schema import Schema
+from ..terminal import get_logger, track
 from ..tracking.run import resume_run
-from ..utils.files import hash_file, staged_folder, write_bytes, write_json
-from ..utils.logger import get_logger
-from ..utils.progress import track
 from .bootstrap import measure_interval, sample_rows
 from .dataset import Dataset, align_scores, read_dataset, read_slices
 from .manifest import MANIFEST_FILE
 from .metrics import METRICS, Metric, compute_metrics, find_metric
-from .predictor import Predictor, Scores, load_predictor
+from .model import Model, Scores, load_model
 
 METRICS_FILE = "metrics.json"
 SLICES_TABLE = "slices.csv"
@@ -60,7 +59,7 @@ def evaluate_model(project: Project) -> Evaluation:
     Raises:
         ProjectError: there is no candidate or no prepared data, or they do not belong together.
     """
-    predictor = load_predictor(project.candidate)
+    predictor = load_model(project.candidate)
     with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
         evaluation, files = _evaluate(project, predictor)
         for split, values in evaluation.metrics.items():
@@ -71,7 +70,7 @@ def evaluate_model(project: Project) -> Evaluation:
     return evaluation
 
 
-def _evaluate(project: Project, predictor: Predictor) -> tuple[Evaluation, list[Path]]:
+def _evaluate(project: Project, predictor: Model) -> tuple[Evaluation, list[Path]]:
     summary = read_summary(project)
     if predictor.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
@@ -115,7 +114,7 @@ def read_evaluation(project: Project) -> Evaluation:
     return evaluation
 
 
-def score_dataset(predictor: Predictor, dataset: Dataset, schema: Schema) -> Scores:
+def score_dataset(predictor: Model, dataset: Dataset, schema: Schema) -> Scores:
     """A model's scores of a dataset, with a probability for each label of the schema."""
     return align_scores(predictor.predict(dataset.columns), predictor.manifest.labels, schema)
 
@@ -129,7 +128,7 @@ def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[
     return intervals
 
 
-def _write_report(project: Project, predictor: Predictor, test: Dataset, scores: Scores) -> list[Path]:
+def _write_report(project: Project, predictor: Model, test: Dataset, scores: Scores) -> list[Path]:
     """Write tables and pictures; those that are small and tell of the model alone."""
     schema, gate = project.schema, project.model.gate
     tables = project.reports / "tables"
@@ -196,7 +195,7 @@ def _count_confusion(truth: NDArray[Any], scores: Scores, labels: int) -> NDArra
     return counts
 
 
-def _measure_importance(project: Project, predictor: Predictor, test: Dataset, metric: Metric) -> pl.DataFrame:
+def _measure_importance(project: Project, predictor: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
     # How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as
     # it is served.
     generator = np.random.default_rng(project.model.seed)

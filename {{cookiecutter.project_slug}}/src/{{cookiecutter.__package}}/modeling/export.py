@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from ..config import ParitySettings
 from ..errors import ProjectError
 from .manifest import ParityRecord
-from .predictor import INPUT_NAME, Scores
+from .model import INPUT_NAME, Scores
 
 # Types that skops does not know to be harmless and that our estimators are made of. The list is
 # code, so that a file cannot widen it.

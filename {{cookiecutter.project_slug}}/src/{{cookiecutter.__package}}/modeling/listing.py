@@ -5,7 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from ..config import Project
-from ..utils.tables import make_table
+from ..terminal import make_table
 from .manifest import Manifest
 from .registry import Registry
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..config import DerivedFeature, describe_errors
 from ..errors import ProjectError
+from ..files import hash_file
 from ..schema import Schema
-from ..utils.files import hash_file
 
 MANIFEST_FILE = "manifest.json"
 ONNX_FILE = "model.onnx"

@@ -31,7 +31,7 @@ def _is_same_model(candidate: Manifest, latest: Manifest) -> bool:
 
 def is_superseded(project: Project) -> bool:
     """Whether `latest` belongs to the table before the one that was adopted, so that comparing makes no sense."""
-    from ..data_processing.adoption.adopting import superseded_version
+    from ..data.adoption.adopting import superseded_version
 
     latest = Registry(project.models).latest()
     return latest is not None and latest == superseded_version(project)

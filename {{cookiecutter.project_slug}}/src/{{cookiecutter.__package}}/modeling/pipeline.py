@@ -1,7 +1,7 @@
 """The whole way from raw files to `latest`, in one call."""
 
 from ..config import Project
-from ..data_processing.preparation import prepare_data
+from ..data.preparation import prepare_data
 from .evaluation import evaluate_model
 from .outcome import promote_if_new
 from .training import train_model

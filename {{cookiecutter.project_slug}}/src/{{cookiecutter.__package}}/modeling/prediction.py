@@ -7,13 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from ..config import Project
-from ..data_processing.cleaning import CheckedRows, check_rows
-from ..data_processing.loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
+from ..data.loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
+from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
-from ..features.columns import columns_from_frame
-from ..utils.logger import get_logger
-from ..utils.progress import track
-from .predictor import Predictor, load_predictor
+from ..features import columns_from_frame
+from ..terminal import get_logger, track
+from .model import Model, load_model
 from .registry import Registry
 
 _BATCH_ROWS = 50_000
@@ -34,7 +33,7 @@ class BatchSummary:
     refused: int
 
 
-def load_latest(project: Project) -> Predictor:
+def load_latest(project: Project) -> Model:
     """The model in `models/latest`.
 
     Raises:
@@ -44,7 +43,7 @@ def load_latest(project: Project) -> Predictor:
     version = registry.latest()
     if version is None:
         raise ProjectError(f"No model was promoted in {project.models} yet; run the `pipeline` command first.")
-    return load_predictor(registry.folder(version), threads=0)
+    return load_model(registry.folder(version), threads=0)
 
 
 def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
@@ -89,7 +88,7 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     return summary
 
 
-def score_frame(predictor: Predictor, raw: pl.LazyFrame) -> pl.DataFrame:
+def score_frame(predictor: Model, raw: pl.LazyFrame) -> pl.DataFrame:
     """Score rows in memory; what comes back is what `predict_file` writes.
 
     Args:
@@ -107,7 +106,7 @@ def score_frame(predictor: Predictor, raw: pl.LazyFrame) -> pl.DataFrame:
     return _score_batch(predictor, checked, checked.frame.collect(), kept)
 
 
-def _score_batch(predictor: Predictor, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
+def _score_batch(predictor: Model, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
     frame = batch.with_columns(checked.describe_broken().alias(_BROKEN)).with_row_index(_PLACE)
     good = frame.filter(checked.is_valid)
     labels = predictor.manifest.labels

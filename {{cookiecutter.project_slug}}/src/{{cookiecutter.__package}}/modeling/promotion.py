@@ -6,12 +6,12 @@ from statistics import median
 from time import perf_counter
 
 from ..config import Project
-from ..data_processing.preparation import SUMMARY_FILE
+from ..data.preparation import SUMMARY_FILE
 from ..errors import ProjectError, PromotionRefusedError
+from ..files import hash_file, write_bytes, write_json
 from ..schema import is_same_table
+from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
-from ..utils.files import hash_file, write_bytes, write_json
-from ..utils.logger import get_logger
 from .card import FIGURES, write_card
 from .dataset import read_dataset, read_slices
 from .evaluation import Evaluation, read_evaluation, score_dataset
@@ -28,7 +28,7 @@ from .manifest import (
     read_manifest,
 )
 from .metrics import find_metric
-from .predictor import Predictor, load_predictor
+from .model import Model, load_model
 from .registry import NewVersion, Registry, now
 
 CARD_FILE = "model_card.md"
@@ -99,7 +99,7 @@ def roll_back(project: Project, version: str | None = None) -> str:
         manifest = registry.manifest(target)
         if target == registry.moves()[-1].to_version:
             raise ProjectError(f"latest is {target} already; name another version.")
-        predictor = load_predictor(registry.folder(target))
+        predictor = load_model(registry.folder(target))
         measured = _measure_again(project, predictor)
         registry.move_latest(target, f"rollback, {measured}")
     _logger.info("Rolled back to %s (%s): %s", target, manifest.estimator, measured)
@@ -117,7 +117,7 @@ def _judge(
 ) -> Verdict:
     gate, schema = project.model.gate, project.schema
     metric = find_metric(schema.task, gate.metric)
-    candidate = load_predictor(project.candidate)
+    candidate = load_model(project.candidate)
     test = read_dataset(project.splits, "test", schema)
     measured = Measured(
         value=evaluation.metrics["test"][gate.metric],
@@ -129,7 +129,7 @@ def _judge(
     reasons = check_alone(gate, metric, measured)
     if latest is None:
         return Verdict(tuple(reasons))
-    champion = load_predictor(registry.folder(latest))
+    champion = load_model(registry.folder(latest))
     if not is_same_table(champion.manifest.table, schema):
         if new_schema:
             _logger.warning("The table differs from that of %s; the two were not compared.", latest)
@@ -151,7 +151,7 @@ def _judge(
     return Verdict((*reasons, *against.reasons), against.comparison, against.slices)
 
 
-def _measure_latency(project: Project, predictor: Predictor) -> float:
+def _measure_latency(project: Project, predictor: Model) -> float:
     """Milliseconds that a prediction of one row takes, the median of many."""
     test = read_dataset(project.splits, "test", project.schema)
     row = {name: values[:1] for name, values in test.columns.items()}
@@ -200,7 +200,7 @@ def _fill_version(
     write_json(version.folder / MANIFEST_FILE, manifest_json(complete))
 
 
-def _measure_again(project: Project, predictor: Predictor) -> str:
+def _measure_again(project: Project, predictor: Model) -> str:
     gate = project.model.gate
     is_same = is_same_table(predictor.manifest.table, project.schema)
     if not is_same or not (project.splits / SUMMARY_FILE).is_file():

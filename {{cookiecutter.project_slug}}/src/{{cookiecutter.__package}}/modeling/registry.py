@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import ProjectError
-from ..utils.files import hash_file, sync_folder, sync_tree, write_bytes
+from ..files import hash_file, sync_folder, sync_tree, write_bytes
 from .manifest import MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")

@@ -12,14 +12,14 @@ from sklearn.model_selection import ParameterSampler
 from sklearn.pipeline import Pipeline
 
 from ..config import ModelSettings, Project
-from ..data_processing.preparation import DataSummary, read_summary
+from ..data.preparation import DataSummary, read_summary
 from ..errors import ProjectError
-from ..features.engineering import FeaturePlan, engineer_features, plan_features
+from ..features import FeaturePlan, engineer_features, plan_features
+from ..files import hash_file, staged_folder, write_json
+from ..monitoring.reference import REFERENCE_FILE, describe_reference, write_reference
 from ..schema import Schema
+from ..terminal import get_logger, track
 from ..tracking.run import Run, start_run
-from ..utils.files import hash_file, staged_folder, write_json
-from ..utils.logger import get_logger
-from ..utils.progress import track
 from .dataset import Dataset, align_scores, read_dataset
 from .estimators import make_pipeline
 from .export import compare_scores, write_onnx, write_skops
@@ -35,8 +35,7 @@ from .manifest import (
     manifest_json,
 )
 from .metrics import find_metric
-from .predictor import load_onnx, score_with_pipeline
-from .reference import REFERENCE_FILE, describe_reference, write_reference
+from .model import load_onnx, score_with_pipeline
 
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data_processing.cleaning import RuleKind
+from ..data.validation import RuleKind
 from ..modeling.dataset import choose_labels
 from ..modeling.manifest import Manifest
-from ..modeling.reference import (
+from ..schema import Column
+from . import statistics
+from .reference import (
     CategoryCounts,
     NumberCounts,
     Reference,
@@ -21,8 +23,6 @@ from ..modeling.reference import (
     count_categories,
     round_scores,
 )
-from ..schema import Column
-from . import statistics
 from .settings import MonitoringSettings
 from .window import Window
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ..errors import ProjectError
-from ..utils.files import write_json
+from ..files import write_json
 
 ALARMS_FILE = "drift_alarms.json"
 

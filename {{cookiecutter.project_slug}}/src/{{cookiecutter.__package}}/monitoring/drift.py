@@ -12,18 +12,17 @@ import polars as pl
 
 from ..config import Project, read_settings
 from ..errors import ProjectError
+from ..files import staged_folder, write_bytes, write_json
 from ..modeling.dataset import align_scores
 from ..modeling.manifest import Manifest
 from ..modeling.metrics import compute_metrics
 from ..modeling.prediction import load_latest
-from ..modeling.reference import read_reference
 from ..modeling.registry import Registry
 from ..plots import plot_compared_counts, plot_compared_numbers, plot_stability, save_figure
-from ..utils.files import staged_folder, write_bytes, write_json
-from ..utils.logger import get_logger
-from ..utils.progress import track
+from ..terminal import get_logger, track
 from .comparison import Comparison, compare
 from .cooldown import ALARMS_FILE, silence_known
+from .reference import read_reference
 from .requests import read_request_window
 from .settings import SETTINGS_FILE, MonitoringSettings
 from .window import Window, read_table_window

@@ -17,12 +17,12 @@ import polars as pl
 
 from ..config import Project
 from ..errors import ProjectError
-from ..features.columns import columns_from_frame
+from ..features import columns_from_frame
+from ..files import write_bytes
 from ..modeling.manifest import Manifest
-from ..modeling.predictor import Scores
+from ..modeling.model import Scores
 from ..schema import Column
-from ..utils.files import write_bytes
-from ..utils.logger import get_logger
+from ..terminal import get_logger
 from .log_format import ABANDONED_SECONDS, CLOSED, OPEN, PACKED
 from .window import Window, find_truth, join_labels
 

@@ -9,13 +9,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..config import Project
-from ..data_processing.cleaning import CheckedRows, RuleKind, check_rows
-from ..data_processing.identity import fraction, scramble
-from ..data_processing.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from ..data.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from ..data.splitting import fraction, scramble
+from ..data.validation import CheckedRows, RuleKind, check_rows
 from ..errors import ProjectError
-from ..features.columns import Columns, columns_from_frame
+from ..features import Columns, columns_from_frame
 from ..modeling.manifest import Manifest
-from ..modeling.predictor import Predictor, Scores
+from ..modeling.model import Model, Scores
 from ..schema import Schema
 
 _SAMPLE_SEED = 0
@@ -55,9 +55,7 @@ class Window:
         return len(next(iter(self.columns.values())))
 
 
-def read_table_window(
-    project: Project, predictor: Predictor, path: Path, labels: Path | None, maximum_rows: int
-) -> Window:
+def read_table_window(project: Project, predictor: Model, path: Path, labels: Path | None, maximum_rows: int) -> Window:
     """The rows of a CSV, TSV or Parquet file, an even sample of them where it has more than `maximum_rows`.
 
     The truth comes from the file's own target column, or from the file `labels`, by the columns whose

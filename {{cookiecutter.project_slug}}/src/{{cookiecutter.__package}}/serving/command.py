@@ -25,12 +25,6 @@ class _Adapter(Protocol):
     def run(self, host: str, port: int, workers: int) -> None: ...
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the package's own."""
-    app.command()(serve)
-    app.command()(example)
-
-
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,

@@ -4,7 +4,7 @@ import threading
 
 from ..errors import ProjectError
 from ..modeling.registry import Registry
-from ..utils.logger import get_logger
+from ..terminal import get_logger
 from .metrics import Metrics
 from .model import ServedModel, load_served_model
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypedDict, final
 
 from ..errors import ProjectError
-from ..features.columns import RowReader
+from ..features import RowReader
 from ..modeling.manifest import Manifest
-from ..modeling.predictor import Predictor, load_predictor
+from ..modeling.model import Model, load_model
 from .requests import RequestError, RequestReader, RequestRefusedError, Row, example_row
 
 
@@ -36,7 +36,7 @@ class ServedModel:
     """One version in memory; made once, then only read, by many requests at a time."""
 
     version: str
-    predictor: Predictor
+    predictor: Model
     requests: RequestReader
     rows: RowReader
 
@@ -73,7 +73,7 @@ def load_served_model(folder: Path, maximum_rows: int) -> ServedModel:
     Raises:
         ProjectError: the version is damaged, cannot be loaded or cannot predict.
     """
-    predictor = load_predictor(folder)
+    predictor = load_model(folder)
     table = predictor.manifest.table
     model = ServedModel(
         version=predictor.manifest.version or folder.name,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
-from ..utils.logger import get_logger
+from ..terminal import get_logger
 from .metrics import Metrics
 from .model import Prediction, ServedModel
 from .requests import Row

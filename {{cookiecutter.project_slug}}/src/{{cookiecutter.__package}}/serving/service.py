@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from ..config import Project, find_project, read_settings
 from ..modeling.registry import Registry
-from ..utils.logger import configure_logging, get_logger
+from ..terminal import configure_logging, get_logger
 from .keys import KEY_HEADER, KeyRing, read_keys
 from .loading import LatestModel
 from .metrics import METRICS_TYPE, Metrics

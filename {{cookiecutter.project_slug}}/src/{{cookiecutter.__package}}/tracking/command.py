@@ -6,14 +6,8 @@ import typer
 
 from ..config import find_project
 from ..modeling.registry import Registry
-from ..utils.logger import configure_logging
+from ..terminal import configure_logging
 from .mlflow import open_destination, synchronize
-
-
-def add_to(runs: typer.Typer) -> None:
-    """Add the commands to the group `runs`."""
-    runs.command("sync")(sync)
-    runs.command("ui")(show)
 
 
 def sync() -> None:

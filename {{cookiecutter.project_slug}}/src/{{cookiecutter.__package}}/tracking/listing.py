@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ..config import Project
 from ..plots import plot_runs, save_figure
-from ..utils.tables import make_table
+from ..terminal import make_table
 from .events import Metrics, Parameters, Reached, Version
 from .local import Journal, list_journals
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
-from ..utils.files import write_bytes
-from ..utils.logger import get_logger
+from ..files import write_bytes
+from ..terminal import get_logger
 from .events import Candidate, Event, Metrics, Parameters, Reached, Stored, Version
 from .local import Journal, list_journals
 

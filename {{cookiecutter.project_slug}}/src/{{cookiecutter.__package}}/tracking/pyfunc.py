@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ..config import SourceSettings
-from ..data_processing.loading import frame_as_strings
+from ..data.loading import frame_as_strings
+from ..modeling.model import Model, load_model
 from ..modeling.prediction import score_frame
-from ..modeling.predictor import Predictor, load_predictor
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Model:
+class PyfuncModel:
     """A loaded version."""
 
-    predictor: Predictor
+    model: Model
 
     def predict(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         """Score rows as the command `predict` does: a row that breaks the schema says so in `error`.
@@ -28,8 +28,8 @@ class Model:
             rows: one column for each feature of the schema; others are passed through.
         """
         raw = frame_as_strings(pl.from_pandas(rows).lazy(), SourceSettings())
-        return score_frame(self.predictor, raw).to_pandas()
+        return score_frame(self.model, raw).to_pandas()
 
 
-def _load_pyfunc(path: str) -> Model:  # the name that MLflow asks for
-    return Model(load_predictor(Path(path)))
+def _load_pyfunc(path: str) -> PyfuncModel:  # the name that MLflow asks for
+    return PyfuncModel(load_model(Path(path)))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from ..config import Project
 from ..errors import PromotionRefusedError
-from ..utils.git import describe_commit
+from ..git import describe_commit
 from .events import Candidate, Event, Metrics, Parameters, Reached, State, Stored, Version
 from .local import Journal, find_journal, new_journal
 from .settings import read_tracking_settings

@@ -6,7 +6,7 @@ import polars as pl
 
 from ...config import SplitSettings
 from ...errors import ProjectError
-from ..cleaning import parse_timestamp
+from ..validation import parse_timestamp
 
 FORMATS = (
     *(

@@ -11,7 +11,7 @@ import polars as pl
 
 from ...errors import ProjectError
 from ...schema import Column, Task
-from ..cleaning import FALSE_WORDS, TRUE_WORDS
+from ..validation import FALSE_WORDS, TRUE_WORDS
 from .survey import ColumnFacts, Survey
 from .times import choose_format, find_formats
 

@@ -7,8 +7,8 @@ from string import Template
 
 import numpy as np
 
-from ...utils.markup import Markup, element, join
 from .findings import TITLES, Finding
+from .markup import Markup, element, join
 from .pictures import (
     draw_bars,
     draw_counts,

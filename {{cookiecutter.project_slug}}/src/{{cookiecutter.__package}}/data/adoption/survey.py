@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...config import SourceSettings
-from ...utils.progress import track
-from ..cleaning import parse_number
+from ...terminal import track
 from ..loading import ROW_NUMBER
+from ..validation import parse_number
 
 DISTINCT_VALUES = 300
 """The most values of a column that are counted one by one."""

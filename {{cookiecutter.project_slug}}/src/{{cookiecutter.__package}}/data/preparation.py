@@ -9,11 +9,10 @@ import polars as pl
 
 from ..config import Project
 from ..errors import DataRejectedError, ProjectError
-from ..utils.files import hash_file, hash_json, staged_folder, write_bytes, write_json
-from ..utils.logger import get_logger
-from ..utils.progress import track
+from ..files import hash_file, hash_json, staged_folder, write_bytes, write_json
+from ..terminal import get_logger, track
 from .loading import find_raw_files
-from .preprocessing import DUPLICATE_RULE, SPLITS, count_split, reject_duplicates, split_file
+from .splitting import DUPLICATE_RULE, SPLITS, count_split, reject_duplicates, split_file
 
 SUMMARY_FILE = "summary.json"
 

@@ -13,10 +13,10 @@ import polars as pl
 
 from ...config import PipelineSettings, Project, SourceSettings, SplitSettings, ValidationSettings
 from ...errors import ProjectError
+from ...files import hash_file, staged_folder, sync_folder
 from ...schema import Column, Schema
-from ...utils.files import hash_file, staged_folder, sync_folder
-from ..cleaning import check_rows
 from ..loading import ROW_NUMBER, check_file, explain_polars_errors, is_nested, scan_table
+from ..validation import check_rows
 from .configuration import suggest_model, write_model, write_pipeline, write_schema
 from .dialect import Dialect, DialectOptions, detect_dialect
 from .inference import Decision, Wishes, check_wishes, decide_columns, decide_target, find_missing_words

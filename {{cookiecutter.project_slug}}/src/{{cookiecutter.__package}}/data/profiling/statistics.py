@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ...schema import Column, Schema
-from ...utils.progress import track
+from ...terminal import track
 from .associations import Codes, Numbers, correlate, correlation_ratio, cramers_v
 from .sample import RawFile, Sample
 

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..config import describe_errors
 from ..errors import ProjectError
-from ..features.columns import MISSING_CODE, Columns
+from ..features import MISSING_CODE, Columns
+from ..files import write_bytes
+from ..modeling.dataset import choose_labels
+from ..modeling.model import Scores
 from ..schema import Column, Schema
-from ..utils.files import write_bytes
-from .dataset import choose_labels
-from .predictor import Scores
 
 REFERENCE_FILE = "reference.json"
 

@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 
 from ...config import SourceSettings, SplitSettings
 from ...schema import Schema
-from ..cleaning import check_rows
-from ..identity import identify_texts, identify_values
-from ..preprocessing import IDENTITY, SPLITS, split_of
+from ..splitting import IDENTITY, SPLITS, identify_texts, identify_values, split_of
+from ..validation import check_rows
 
 _TRIED_SEEDS = 40
 _BINS = 5

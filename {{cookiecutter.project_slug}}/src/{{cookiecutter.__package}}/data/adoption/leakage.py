@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from ...schema import Column, Task
-from ..cleaning import check_rows
+from ..validation import check_rows
 
 _SUSPICIOUS = 0.99
 _BINS = 32

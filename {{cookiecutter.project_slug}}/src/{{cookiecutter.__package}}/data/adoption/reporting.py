@@ -4,7 +4,7 @@ from rich.console import Console
 
 from ...config import SourceSettings
 from ...schema import Column
-from ...utils.tables import make_table, print_table
+from ...terminal import make_table, print_table
 from .adopting import Adoption
 from .dialect import NAMES
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ProjectError
-from ..features.columns import Columns
-from ..features.engineering import FeaturePlan, engineer_features, plan_features
+from ..features import Columns, FeaturePlan, engineer_features, plan_features
 from .manifest import ONNX_FILE, SKOPS_FILE, Manifest, check_artifacts, read_manifest
 
 INPUT_NAME = "features"
@@ -20,7 +19,7 @@ _Score = Callable[[NDArray[np.float32]], Scores]
 
 
 @dataclass(frozen=True)
-class Predictor:
+class Model:
     """A model that was checked and loaded."""
 
     manifest: Manifest
@@ -32,7 +31,7 @@ class Predictor:
         return self.score(engineer_features(columns, self.plan))
 
 
-def load_predictor(folder: Path, threads: int = 1) -> Predictor:
+def load_model(folder: Path, threads: int = 1) -> Model:
     """Check the hashes of a candidate or version and load it.
 
     Raises:
@@ -47,7 +46,7 @@ def load_predictor(folder: Path, threads: int = 1) -> Predictor:
         score = load_onnx(folder / ONNX_FILE, bool(manifest.labels), threads)
     else:
         score = _load_skops(folder / SKOPS_FILE, manifest)
-    return Predictor(manifest, plan, score)
+    return Model(manifest, plan, score)
 
 
 def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> _Score:

@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from ...config import Project
-from ...utils.files import hash_file
-from ...utils.progress import track
-from ..cleaning import check_rows
-from ..identity import fraction, identify_texts, identify_values, scramble
+from ...files import hash_file
+from ...terminal import track
 from ..loading import ROW_NUMBER, explain_polars_errors, find_raw_files, require_columns, scan_table
+from ..splitting import fraction, identify_texts, identify_values, scramble
+from ..validation import check_rows
 
 _MOST_ROWS = 200_000
 _MOST_CELLS = 20_000_000

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ...config import SourceSettings, describe_errors
 from ...errors import ProjectError
-from ...utils.progress import track
+from ...terminal import track
 from ..loading import BLANKS
 
 SEPARATORS = (",", ";", "\t", "|")

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from ...utils.markup import Markup, element, join
 from .associations import Numbers
+from .markup import Markup, element, join
 from .statistics import Count, Histogram, TargetGroup, format_number
 
 _HEIGHT = 100

@@ -11,7 +11,7 @@ import polars as pl
 
 from ..config import Project, SourceSettings
 from ..errors import ProjectError
-from .cleaning import OWN_PREFIXES
+from .validation import OWN_PREFIXES
 
 ROW_NUMBER = "_row"
 OWN_NAMES = (ROW_NUMBER, "_identity", "_split", "_file")

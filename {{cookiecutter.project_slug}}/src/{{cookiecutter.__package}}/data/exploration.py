@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Project
-from ..utils.files import write_bytes
-from ..utils.logger import get_logger
+from ..files import write_bytes
+from ..terminal import get_logger
 from .profiling.findings import Finding, find_suspicious
 from .profiling.page import write_page
 from .profiling.sample import read_sample

@@ -1,1 +1,0 @@
-"""From columns to the numbers that a model sees."""
