@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import PurePosixPath
@@ -106,11 +106,11 @@ class SkeletonFile:
 
 
 class Composer:
-    """Composes the projects of one name."""
+    """Composes the projects of one name, with cookiecutter's environment and the template's extensions."""
 
-    def __init__(self, slug: str = "ml-project") -> None:
+    def __init__(self, slug: str = "ml-project", extensions: Sequence[str] = SETTINGS["_extensions"]) -> None:
         self.package = package({"project_slug": slug})
-        self.environment = create_env_with_context({"cookiecutter": SETTINGS})
+        self.environment = create_env_with_context({"cookiecutter": {**SETTINGS, "_extensions": extensions}})
         self.environment.loader = FileSystemLoader([SKELETON, TEMPLATE / "templates"])
         texts = {name: text for name, text in SETTINGS.items() if isinstance(text, str) and name[0] != "_"}
         self._texts = {**texts, "project_slug": slug, "__package": self.package}
