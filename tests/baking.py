@@ -46,6 +46,12 @@ class BakedProject:
         )
 
     @cached_property
+    def folders(self) -> frozenset[str]:
+        """Every folder, the project itself as a dot."""
+        folders = (Path(folder) for folder, _, _ in os.walk(self.path))
+        return frozenset(folder.relative_to(self.path).as_posix() for folder in folders)
+
+    @cached_property
     def texts(self) -> dict[str, str]:
         """The text of each file that is not binary."""
         contents = {file: (self.path / file).read_bytes() for file in sorted(self.files)}
@@ -54,7 +60,10 @@ class BakedProject:
     @cached_property
     def digests(self) -> dict[str, str]:
         """The sha256 of each file's content and mode."""
-        return {file: self._digest(self.path / file) for file in sorted(self.files)}
+        return {
+            file: digest((self.path / file).read_bytes(), os.access(self.path / file, os.X_OK))
+            for file in sorted(self.files)
+        }
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -81,10 +90,10 @@ class BakedProject:
         assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    @staticmethod
-    def _digest(path: Path) -> str:
-        executable = b"x" if os.access(path, os.X_OK) else b"-"
-        return hashlib.sha256(executable + path.read_bytes()).hexdigest()
+
+def digest(content: bytes, is_executable: bool) -> str:
+    """Return the sha256 of a file's content and mode."""
+    return hashlib.sha256((b"x" if is_executable else b"-") + content).hexdigest()
 
 
 @dataclass(frozen=True)

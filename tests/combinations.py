@@ -6,8 +6,9 @@ An option is a question of cookiecutter.json with a list of choices, so a new on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from heapq import heapify, heapreplace
 from itertools import combinations, product
 from pathlib import Path
 
@@ -55,12 +56,21 @@ def covering_array(candidates: Sequence[Combination]) -> list[Combination]:
     result is always the same. Pairs of options with many choices weigh more: they are the hardest to
     fit in, and how many there are decides how few combinations can do.
     """
-    left = set[Pair]().union(*(pairs(combination) for combination in candidates))
+    left = {pair: weight(pair) for combination in candidates for pair in pairs(combination)}
+
+    def added(place: int) -> int:
+        return sum(left.get(pair, 0) for pair in pairs(candidates[place]))
+
+    # What a candidate adds can only shrink: one that still leads after it was weighed again is the best.
+    heap = [(-added(place), place) for place in range(len(candidates))]
+    heapify(heap)
     chosen = []
     while left:
-        best = max(candidates, key=lambda combination: sum(map(weight, pairs(combination) & left)))
-        chosen.append(best)
-        left -= pairs(best)
+        best = (-added(heap[0][1]), heap[0][1])
+        if heapreplace(heap, best) == best:
+            chosen.append(candidates[best[1]])
+            for pair in pairs(chosen[-1]):
+                left.pop(pair, None)
     return chosen
 
 
@@ -68,15 +78,6 @@ def weight(pair: Pair) -> int:
     """Return how hard it is to fit a pair of answers into a small covering array."""
     (option, _), (other, _) = pair
     return (len(options()[option]) * len(options()[other])) ** 2
-
-
-def neighbours(combination: Combination) -> Iterator[tuple[str, Combination]]:
-    """Yield each option with the valid combinations that differ in it alone."""
-    for option, choices in options().items():
-        for choice in choices:
-            other = {**combination, option: choice}
-            if other != combination and all(rule(other) for rule in RULES):
-                yield option, other
 
 
 def label(combination: Combination) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from baking import BakedProject, Oven
+from baking import SKELETON, TEMPLATE, BakedProject, Oven
 from combinations import options
 from interpreters import interpreter_for
 
@@ -47,3 +49,22 @@ def oven(tmp_path: Path) -> Oven:
     folder = tmp_path / "oven"
     folder.mkdir()
     return Oven(folder)
+
+
+@pytest.fixture
+def template_repository(tmp_path: Path) -> Path:
+    """Return the template as a git repository, with what is not committed yet."""
+    folder = tmp_path / "cookiecutter-mlops"
+    folder.mkdir()
+    for name in ("cookiecutter.json", *(file.name for file in TEMPLATE.glob("*.py"))):
+        shutil.copyfile(TEMPLATE / name, folder / name)
+    for name in ("hooks", "templates", SKELETON.name):
+        shutil.copytree(TEMPLATE / name, folder / name)
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.autocrlf=false"]
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all", "--force"],
+        [*who, "commit", "--quiet", "-m", "All"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder

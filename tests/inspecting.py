@@ -89,28 +89,61 @@ def missing(paths: Iterable[str], files: frozenset[str]) -> list[str]:
     return sorted(path for path in paths if path.rstrip("/") not in there and not path.startswith(MADE))
 
 
-@cache
 def foreign_words(file: str, text: str, answers: frozenset[tuple[str, str]]) -> list[str]:
     """Return words that belong to an answer which was not given."""
+    owned = words_of_answers(file, text)
+    return [word for answer, words in owned.items() if answer not in answers for word in words]
+
+
+@cache
+def words_of_answers(file: str, text: str) -> dict[tuple[str, str], list[str]]:
+    """Return the words of a file that belong to an answer, by answer."""
     if PurePosixPath(file).suffix == ".py":
         text = "\n".join(imported_modules(text))
     elif PurePosixPath(file).suffix not in PROSE:
-        return []
-    return [
-        match.group()
-        for answer, words in ONLY_FOR.items()
-        if answer not in answers
-        for match in re.finditer(words, text)
-    ]
+        return {}
+    found = {answer: re.findall(words, text) for answer, words in ONLY_FOR.items()}
+    return {answer: words for answer, words in found.items() if words}
 
 
 def imported_modules(source: str) -> Iterator[str]:
     """Yield the name of every module that Python source imports."""
-    for node in ast.walk(ast.parse(source)):
+    for node in imports_in(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             yield node.module or ""
+
+
+@cache
+def imported_files(file: str, text: str) -> frozenset[str]:
+    """Return the modules of the project that Python source imports: their paths, without a suffix."""
+    if PurePosixPath(file).suffix != ".py":
+        return frozenset()
+    folders = [parent.as_posix() for parent in PurePosixPath(file).parents]
+    found: set[str] = set()
+    for node in imports_in(text):
+        if isinstance(node, ast.Import):
+            found.update(f"src/{alias.name}" for alias in node.names)
+        elif not node.level:
+            found.add(f"src/{node.module}")
+        elif node.module:
+            found.add(f"{folders[node.level - 1]}/{node.module}")
+        else:
+            found.update(f"{folders[node.level - 1]}/{alias.name}" for alias in node.names)
+    return frozenset(module.replace(".", "/") for module in found)
+
+
+def missing_modules(modules: Iterable[str], files: frozenset[str]) -> list[str]:
+    """Return the modules that would be in a folder of the project's own, and are not there."""
+    there = _with_modules(files)
+    return sorted(module for module in modules if module not in there and _folders_of(module) & there)
+
+
+@cache
+def imports_in(source: str) -> list[ast.Import | ast.ImportFrom]:
+    """Return every import of Python source, wherever it stands."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def resolved(folder: PurePosixPath, target: str) -> str:
@@ -123,6 +156,16 @@ def resolved(folder: PurePosixPath, target: str) -> str:
         else:
             parts.append(part)
     return "/".join(parts)
+
+
+@cache
+def _folders_of(module: str) -> frozenset[str]:
+    return frozenset(parent.as_posix() for parent in PurePosixPath(module).parents) - {".", "src"}
+
+
+@cache
+def _with_modules(files: frozenset[str]) -> frozenset[str]:
+    return _with_folders(files).union(file.removesuffix(".py") for file in files)
 
 
 @cache
@@ -145,7 +188,7 @@ def _parse_notebook(text: str) -> None:
 PARSERS: dict[str, Callable[[str], object]] = {
     ".ipynb": _parse_notebook,
     ".json": json.loads,
-    ".py": ast.parse,
+    ".py": imports_in,
     ".toml": tomllib.loads,
     ".yaml": _parse_yaml,
     ".yml": _parse_yaml,

@@ -170,8 +170,17 @@ def test_a_replay_file_with_a_wrong_answer_is_refused_and_leaves_nothing(oven: O
         encoding="utf-8",
     )
     assert done.returncode == 1
-    assert 'serving is "tornado": answer one of fastapi, flask, none.' in done.stdout
-    assert list(output.iterdir()) == []
+    assert done.stdout.splitlines() == [
+        "Nothing was written, because of these answers:",
+        '  - serving is "tornado": answer one of fastapi, flask, none.',
+        "Run the same command again and answer these differently.",
+    ]
+    assert not output.exists()
+
+
+def test_a_package_cannot_be_given_a_name_of_its_own(oven: Oven) -> None:
+    with pytest.raises(FailedHookException, match='__package is "os": leave it out'):
+        oven.bake({"__package": "os"})
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)

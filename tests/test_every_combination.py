@@ -1,109 +1,128 @@
-"""Every valid combination of answers is rendered and held against what the template says of it."""
+"""Every valid combination of answers is composed and held against what the template says of it.
+
+One test is one fact, and names each combination that lacks it.
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import combinations
 import pytest
-from baking import BakedProject, skeleton_files
 from combinations import (
     Combination,
     covering_array,
     default_combination,
     every_combination,
     label,
-    neighbours,
     options,
     pairs,
 )
+from composing import ComposedProject, Composer, composer, options_read, parents
 from conftest import Bake
-from inspecting import foreign_words, leftovers, missing, parse, references
+from inspecting import (
+    foreign_words,
+    imported_files,
+    leftovers,
+    missing,
+    missing_modules,
+    parse,
+    references,
+)
+from jinja2 import ChoiceLoader, DictLoader, UndefinedError
 
 from answers import LONGEST
 from hooks.post_gen_project import PIECES
 
-
-@pytest.fixture(scope="module", params=every_combination(), ids=label)
-def project(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
-    return bake(**request.param)
+each_of_the_array = pytest.mark.parametrize("combination", covering_array(every_combination()), ids=label)
 
 
-def expected_files(project: BakedProject) -> set[str]:
-    """Return the files of the skeleton under their rendered names, less what PIECES drops."""
-    names = {"package": project.package}
-    dropped = tuple(
-        piece.format_map(names)
-        for piece, (option, values) in PIECES.items()
-        if project.answers[option] not in values
-    )
-    files = {file.replace("{{cookiecutter.__package}}", project.package) for file in skeleton_files()}
-    return {
-        file for file in files if not any(file == piece or file.startswith(f"{piece}/") for piece in dropped)
-    }
+@each_of_the_array
+def test_a_bake_writes_what_was_composed(combination: Combination, bake: Bake) -> None:
+    baked, composed = bake(**combination), composer().compose(combination)
+    assert baked.files == composed.files
+    assert baked.folders == composed.folders
+    assert [file for file in baked.files if baked.digests[file] != composed.digests[file]] == []
 
 
-def test_it_has_exactly_the_files_that_its_answers_keep(project: BakedProject) -> None:
-    assert project.files == expected_files(project)
+def test_every_piece_is_a_path_of_the_skeleton() -> None:
+    paths = {path for file in composer().files for path in (file.path, *parents(file.path))}
+    assert [piece for piece in PIECES if piece.format(package=composer().package) not in paths] == []
 
 
-def test_no_folder_is_empty(project: BakedProject) -> None:
-    assert [folder for folder, folders, files in os.walk(project.path) if not folders and not files] == []
+def test_every_file_parses() -> None:
+    errors = {}
+    for file, text in distinct_texts(composer()):
+        try:
+            parse(file, text)
+        except Exception as error:
+            errors[file] = str(error)
+    assert errors == {}
 
 
-def test_no_template_tag_is_left(project: BakedProject) -> None:
-    assert {file: tags for file, text in project.texts.items() if (tags := leftovers(text))} == {}
+def test_no_template_tag_is_left() -> None:
+    assert {file: tags for file, text in distinct_texts(composer()) if (tags := leftovers(text))} == {}
 
 
-def test_every_file_parses(project: BakedProject) -> None:
-    for file, text in project.texts.items():
-        parse(file, text)
+def test_no_file_speaks_of_a_file_that_is_not_there() -> None:
+    assert combinations_where(speaks_of_missing_files) == {}
 
 
-def test_no_file_speaks_of_a_file_that_is_not_there(project: BakedProject) -> None:
-    spoken_of = {file: references(file, text) for file, text in project.texts.items()}
-    assert {file: lost for file, paths in spoken_of.items() if (lost := missing(paths, project.files))} == {}
+def test_no_module_imports_a_module_that_is_not_there() -> None:
+    assert combinations_where(imports_missing_modules) == {}
 
 
-def test_nothing_is_left_of_answers_that_were_not_given(project: BakedProject) -> None:
-    answers = frozenset(project.answers.items())
-    assert {
-        file: words for file, text in project.texts.items() if (words := foreign_words(file, text, answers))
-    } == {}
+def test_nothing_is_left_of_answers_that_were_not_given() -> None:
+    assert combinations_where(has_words_of_other_answers) == {}
 
 
 @pytest.mark.parametrize("version", options()["python_version"])
-def test_ruff_has_nothing_to_say_of_any_file(version: str, bake: Bake, tmp_path: Path) -> None:
-    """Lay the distinct contents of each file over as many projects as it has contents, and check all."""
-    contents: dict[str, list[str]] = {}
-    for combination in every_combination():
-        project = bake(**combination)
-        for file, digest in project.digests.items():
-            if file.endswith(".py") and digest not in contents.setdefault(file, []):
-                contents[file].append(digest)
-                tree = tmp_path / str(len(contents[file]))
-                if not tree.exists():
-                    shutil.copytree(bake(python_version=version).path, tree)
-                (tree / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(project.path / file, tree / file)
-    assert_ruff_is_silent(tmp_path)
-
-
-@pytest.mark.parametrize("combination", covering_array(every_combination()), ids=label)
-@pytest.mark.parametrize("slug", ["a", "p" * LONGEST["project_slug"]])
+@pytest.mark.parametrize(
+    "slug", ["ml-project", "a", "p" * LONGEST["project_slug"]], ids=["usual", "short", "long"]
+)
 def test_ruff_has_nothing_to_say_whatever_the_length_of_the_name(
-    slug: str, combination: Combination, bake: Bake
+    slug: str, version: str, tmp_path: Path
 ) -> None:
-    assert_ruff_is_silent(bake(**combination, project_slug=slug).path)
-
-
-def assert_ruff_is_silent(folder: Path) -> None:
+    trees = lay_out(composer(slug), {**default_combination(), "python_version": version}, tmp_path)
     for command in (["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"]):
-        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+        done = subprocess.run([*command, *trees], cwd=tmp_path, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ruff_is_told_the_same_whatever_the_answers() -> None:
+    texts = (text for file, text in distinct_texts(composer()) if file == "pyproject.toml")
+    settings = [tomllib.loads(text)["tool"]["ruff"] for text in texts]
+    assert [other for other in settings if other != settings[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("{{ cookiecutter.project_name | quoted }} {{ cookiecutter.__package }}", []),
+        (
+            '# {% if cookiecutter.serving != "none" and cookiecutter.task %}\n# {% endif %}',
+            ["task", "serving"],
+        ),
+        ('# {% include cookiecutter.license ~ ".txt" %}', ["license"]),
+        ("{{ cookiecutter['serving'] }}", list(options())),
+        ("{{ cookiecutter | chosen }}", list(options())),
+        ("# {% set it = cookiecutter.serving %}\n{{ it }}", list(options())),
+    ],
+)
+def test_the_answers_that_a_text_reads_are_found(source: str, read: list[str]) -> None:
+    environment = composer().environment
+    with_file = environment.overlay(loader=ChoiceLoader([DictLoader({"file": source}), environment.loader]))
+    assert options_read(with_file, "file") == read
+
+
+def test_a_file_is_rendered_with_no_answer_but_those_it_reads() -> None:
+    readme = next(file for file in composer().files if file.path == "README.md")
+    with pytest.raises(UndefinedError):
+        readme.render({option: default_combination()[option] for option in readme.reads[1:]})
 
 
 def test_the_covering_array_holds_every_pair_of_answers() -> None:
@@ -117,4 +136,63 @@ def test_the_covering_array_holds_every_pair_of_answers() -> None:
 def test_a_rule_takes_combinations_out_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(combinations, "RULES", [lambda combination: combination["serving"] != "flask"])
     assert {combination["serving"] for combination in every_combination()} == {"fastapi", "none"}
-    assert {other["serving"] for _, other in neighbours(default_combination())} == {"fastapi", "none"}
+    assert {project.answers["serving"] for project in Composer().projects()} == {"fastapi", "none"}
+
+
+def test_each_combination_that_lacks_a_fact_is_named() -> None:
+    with_flask = combinations_where(lambda project: {file: ["x"] for file in project.files if "wsgi" in file})
+    assert set(with_flask) == {label(each) for each in every_combination() if each["serving"] == "flask"}
+
+
+def combinations_where(
+    finds: Callable[[ComposedProject], dict[str, list[str]]],
+) -> dict[str, dict[str, list[str]]]:
+    """Return what is found in each combination in which anything is, by its name and by file."""
+    found = ((project.answers, finds(project)) for project in composer().projects())
+    return {label(answers): files for answers, files in found if files}
+
+
+def speaks_of_missing_files(project: ComposedProject) -> dict[str, list[str]]:
+    """Return the paths that a file speaks of and that are not there."""
+    spoken_of = {file: missing(references(file, text), project.files) for file, text in project.texts}
+    return {file: paths for file, paths in spoken_of.items() if paths}
+
+
+def imports_missing_modules(project: ComposedProject) -> dict[str, list[str]]:
+    """Return the project's own modules that a file imports and that are not there."""
+    imported = {
+        file: missing_modules(imported_files(file, text), project.files) for file, text in project.texts
+    }
+    return {file: modules for file, modules in imported.items() if modules}
+
+
+def has_words_of_other_answers(project: ComposedProject) -> dict[str, list[str]]:
+    """Return the words that belong to an answer which was not given."""
+    answers = frozenset(project.answers.items())
+    found = {file: foreign_words(file, text, answers) for file, text in project.texts}
+    return {file: words for file, words in found.items() if words}
+
+
+def distinct_texts(composed: Composer) -> Iterator[tuple[str, str]]:
+    """Yield each file with each text that any combination gives it."""
+    for file in composed.files:
+        yield from ((file.path, content.text) for content in file.distinct if content.text is not None)
+
+
+def lay_out(composed: Composer, answers: Combination, folder: Path) -> list[str]:
+    """Write each Python file and notebook into as many trees as it has texts, and return the trees."""
+    project = composed.compose(answers)
+    # By these ruff knows its settings, and which imports are the project's own.
+    always = {
+        file: project.contents[file].data
+        for file in ("pyproject.toml", f"src/{composed.package}/__init__.py")
+    }
+    numbers = Counter[str]()
+    for file, text in distinct_texts(composed):
+        if file.endswith((".py", ".ipynb")):
+            numbers[file] += 1
+            tree = folder / str(numbers[file])
+            for path, data in {**always, file: text.encode()}.items():
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                (tree / path).write_bytes(data)
+    return [str(number) for number in range(1, max(numbers.values()) + 1)]

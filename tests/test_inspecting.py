@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from inspecting import foreign_words, leftovers, missing, parse, references
+from inspecting import (
+    foreign_words,
+    imported_files,
+    leftovers,
+    missing,
+    missing_modules,
+    parse,
+    references,
+)
 
 FILES = frozenset({"README.md", "docs/guides/serving.md", "config/schema.yaml"})
 FLASK = frozenset({("serving", "flask"), ("license", "MIT")})
@@ -85,3 +93,41 @@ def test_a_word_of_another_answer_is_foreign(file: str, text: str) -> None:
 def test_a_word_of_the_answer_given_is_not_foreign() -> None:
     assert foreign_words("README.md", "Flask on granian, MIT", FLASK) == []
     assert foreign_words("a.py", "import flask  # unlike fastapi", FLASK) == []
+
+
+MODULES = frozenset({"src/a/data/loading.py", "src/a/cli.py", "tests/test_a.py", "tests/toys.py"})
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("src/a/cli.py", "from .serving import app"),
+        ("src/a/cli.py", "def main():\n    from .data.splitting import split"),
+        ("src/a/cli.py", "from . import serving"),
+        ("src/a/data/loading.py", "from ..schema import Schema"),
+        ("tests/test_a.py", "from a.serving.app import app"),
+        ("tests/test_a.py", "import a.serving"),
+        ("tests/test_a.py", "from .helpers import help"),
+    ],
+)
+def test_a_module_of_the_project_that_is_not_there_is_missing(file: str, text: str) -> None:
+    assert missing_modules(imported_files(file, text), MODULES)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (
+            "src/a/cli.py",
+            "from .data.loading import load, missing\nfrom .data import loading\nfrom . import data",
+        ),
+        ("src/a/data/loading.py", "from ..cli import app"),
+        (
+            "tests/test_a.py",
+            "import numpy.linalg\nfrom a.cli import app\nfrom .toys import toy\nimport a.data.loading",
+        ),
+        ("README.md", "from .serving import app"),
+    ],
+)
+def test_a_module_that_is_there_or_is_not_the_project_s_own_is_not_missing(file: str, text: str) -> None:
+    assert missing_modules(imported_files(file, text), MODULES) == []

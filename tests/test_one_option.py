@@ -1,16 +1,17 @@
-"""An option changes what it owns, the few files that all options share, and nothing else."""
+"""An option changes what it owns, the few files that all options share, and nothing else.
+
+Flipping an option changes a file where the file is there for some of its choices only, which PIECES says, or
+where the file's text follows it, which is seen in the texts that the file has for any answers.
+"""
 
 from __future__ import annotations
 
 import pytest
-from baking import BakedProject
-from combinations import Combination, every_combination, label, neighbours, options
-from conftest import Bake
+from combinations import default_combination, options
+from composing import composer
 
-from hooks.post_gen_project import PIECES
-
-SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore"}
-"""Files whose format wants one file where several options have a say."""
+SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore", "src/ml_project/cli.py"}
+"""Files in which several options have a say: what wants one file by its format, and the list of commands."""
 
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
@@ -29,35 +30,29 @@ OWNED: dict[str, set[str]] = {
 """Files that are always there and whose content follows one option."""
 
 
-@pytest.mark.parametrize("combination", every_combination(), ids=label)
-def test_flipping_one_option_changes_only_what_it_owns(combination: Combination, bake: Bake) -> None:
-    project = bake(**combination)
-    for option, other in neighbours(combination):
-        strange = {
-            file for file in changed(project, bake(**other)) if not owned(option, file, project.package)
-        }
-        assert strange == set(), f"{option}: {combination[option]} -> {other[option]}"
+@pytest.mark.parametrize("option", options())
+def test_flipping_an_option_changes_only_what_it_owns(option: str) -> None:
+    follow = {file.path for file in composer().files if option in file.followed()}
+    pieces = {file.path for file in composer().files if option in dict(file.kept_by)}
+    assert follow - pieces - SHARED - OWNED.get(option, set()) == set()
 
 
 @pytest.mark.parametrize("option", options())
-def test_every_choice_of_an_option_makes_a_difference(option: str, bake: Bake) -> None:
-    projects = [bake(**{option: choice}) for choice in options()[option]]
-    assert len({frozenset(project.digests.items()) for project in projects}) == len(projects)
+def test_no_file_is_said_to_follow_an_option_that_it_does_not_follow(option: str) -> None:
+    follow = {file.path for file in composer().files if option in file.followed()}
+    assert OWNED.get(option, set()) - follow == set()
 
 
-def test_a_change_is_a_file_that_differs_or_is_in_one_alone(bake: Bake) -> None:
-    assert changed(bake(serving="none"), bake(serving="none")) == set()
-    assert "tests/test_api.py" in changed(bake(serving="none"), bake(serving="flask"))
-    assert "LICENSE" in changed(bake(license="MIT"), bake(license="Proprietary"))
+@pytest.mark.parametrize("option", options())
+def test_every_choice_of_an_option_makes_a_difference(option: str) -> None:
+    flipped = ({**default_combination(), option: choice} for choice in options()[option])
+    projects = [composer().compose(answers).digests for answers in flipped]
+    assert [other for other in projects if projects.count(other) > 1] == []
 
 
-def changed(one: BakedProject, other: BakedProject) -> set[str]:
-    """Return the files that are not the same in both."""
-    return {file for file, _ in one.digests.items() ^ other.digests.items()}
-
-
-def owned(option: str, file: str, package: str) -> bool:
-    """Tell whether flipping the option may change the file."""
-    pieces = [piece.format(package=package) for piece, (owner, _) in PIECES.items() if owner == option]
-    inside = any(file == piece or file.startswith(f"{piece}/") for piece in pieces)
-    return inside or file in SHARED or file in OWNED.get(option, set())
+def test_a_file_follows_an_option_where_another_choice_alone_changes_its_text() -> None:
+    files = {file.path: file for file in composer().files}
+    assert list(files["LICENSE"].followed()) == ["license"]
+    assert list(files["config/pipeline.yaml"].followed()) == []
+    assert files["README.md"].reads
+    assert set(files["README.md"].followed()) <= set(files["README.md"].reads)

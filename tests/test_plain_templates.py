@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from baking import SKELETON, TEMPLATE, skeleton_files
+from baking import SKELETON, skeleton_files
+from composing import SETTINGS, Composer, composer
 from cookiecutter.utils import create_env_with_context
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,29 +16,47 @@ from jinja2 import FileSystemLoader, UndefinedError
 
 from plain_templates import PlainTemplate, is_plain
 
-CONTEXT: dict[str, Any] = {
-    "cookiecutter": json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-}
+CONTEXT: dict[str, Any] = {"cookiecutter": SETTINGS}
+JINJA = ["answers.Answers"]
+"""The extensions without the shortcut."""
+
+ENVIRONMENT = create_env_with_context({"cookiecutter": {**SETTINGS, "_extensions": JINJA}})
+
 ANSWERS: dict[str, Any] = {"name": 'a "b" {{ c }}', "__package": "ml_project"}
 
-LIKELY = st.lists(
-    st.sampled_from(["a/b", "{{cookiecutter.name}}", "{{ cookiecutter.__package }}", "{", "}", "\n", " "])
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            "a/b",
+            "{{cookiecutter.name}}",
+            "{{ cookiecutter.__package }}",
+            "{{ cookiecutter.name | quoted }}",
+            "{{ cookiecutter.name|markdown }}",
+            *"{}\n #%",
+        ]
+    )
+).map("".join)
+CONDITIONS = st.builds(
+    'cookiecutter.{} {} "{}"'.format,
+    st.sampled_from(["__package", "__package", "unknown"]),
+    st.sampled_from(["==", "!="]),
+    st.sampled_from(["ml_project", "other"]),
 )
 
 
-def is_plain_file(file: str) -> bool:
-    try:
-        text = (SKELETON / file).read_bytes().decode()
-    except UnicodeDecodeError:
-        return False
-    return "{{ cookiecutter." in text and is_plain(text)
+def blocks(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Draw texts with a block in them that has a condition or several."""
+    others = st.lists(st.builds("# {{% elif {} %}}\n{}\n".format, CONDITIONS, inside), max_size=2).map(
+        "".join
+    )
+    last = st.just("") | st.builds("  # {{% else %}}\n{}\n".format, inside)
+    block = "{}\n# {{% if {} %}}\n{}\n{}{}# {{% endif %}}\n{}"
+    return st.builds(block.format, inside, CONDITIONS, inside, others, last, inside)
 
 
-def by_jinja(source: str, answers: dict[str, Any] = ANSWERS) -> str:
-    """Render with cookiecutter's environment, without our extensions."""
-    settings = {name: value for name, value in CONTEXT["cookiecutter"].items() if name != "_extensions"}
-    environment = create_env_with_context({"cookiecutter": settings})
-    return str(environment.from_string(source).render(cookiecutter=answers))
+def by_jinja(source: str) -> str:
+    """Render with cookiecutter's environment, without the shortcut."""
+    return str(ENVIRONMENT.from_string(source).render(cookiecutter=ANSWERS))
 
 
 def by_shortcut(source: str) -> str:
@@ -52,10 +70,23 @@ def outcome(render: Callable[[str], str], source: str) -> str | type[UndefinedEr
         return type(error)
 
 
-@given(st.text(max_size=40) | LIKELY.map("".join))
+@given(st.text(max_size=40) | TEXTS | st.recursive(TEXTS, blocks, max_leaves=6))
 def test_a_plain_text_is_rendered_as_by_jinja(text: str) -> None:
     if is_plain(text):
         assert outcome(by_shortcut, text) == outcome(by_jinja, text)
+
+
+@given(st.recursive(st.just("{{ cookiecutter.name }}"), blocks, max_leaves=6))
+def test_lines_with_conditions_are_plain(text: str) -> None:
+    assert is_plain(text)
+
+
+def test_every_file_of_the_skeleton_is_rendered_as_by_jinja_for_all_answers() -> None:
+    without = Composer(extensions=JINJA)
+    for _ in without.projects():
+        pass
+    said = {file.path: file.contents for file in composer().files}
+    assert [file.path for file in without.files if file.contents != said[file.path]] == []
 
 
 @pytest.mark.parametrize("path", skeleton_files())
@@ -64,7 +95,18 @@ def test_every_path_of_the_skeleton_is_plain(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ a | b }}", "{{a}}", "# {% if a %}", "{# a #}", "a\r\nb", "{{ cookiecutter.a | b }}"]
+    "text",
+    [
+        "{{ a | b }}",
+        "{{a}}",
+        "{# a #}",
+        "a\r\nb",
+        "{{{ cookiecutter.a }}}",
+        "{{ cookiecutter.a | upper }}",
+        "# {% if a %}\n# {% endif %}\n",
+        '# {% if cookiecutter.a == "b" and cookiecutter.c == "d" %}\n# {% endif %}\n',
+        'a # {% if cookiecutter.a == "b" %}\n# {% endif %}\n',
+    ],
 )
 def test_what_is_more_than_plain_is_left_to_jinja(text: str) -> None:
     assert not is_plain(text)
@@ -81,19 +123,12 @@ def test_cookiecutter_takes_the_shortcut() -> None:
     assert environment.from_string("{{ 'a' | upper }}").render() == "A"
 
 
-def test_a_plain_file_takes_the_shortcut_and_one_with_blocks_does_not(tmp_path: Path) -> None:
+def test_a_plain_file_takes_the_shortcut_and_one_with_an_include_does_not(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text("from {{ cookiecutter.__package }} import a\n", encoding="utf-8")
-    (tmp_path / "blocks.md").write_text('# {% include "plain.py" %}\n', encoding="utf-8")
+    (tmp_path / "other.md").write_text('# {% include "plain.py" %}\n', encoding="utf-8")
     environment = create_env_with_context(CONTEXT)
     environment.loader = FileSystemLoader(tmp_path)
     assert isinstance(environment.get_template("plain.py"), PlainTemplate)
-    blocks = environment.get_template("blocks.md")
-    assert not isinstance(blocks, PlainTemplate)
-    assert blocks.render(cookiecutter=ANSWERS) == "from ml_project import a\n"
-
-
-@pytest.mark.parametrize("file", [file for file in skeleton_files() if is_plain_file(file)])
-def test_every_plain_file_of_the_skeleton_is_rendered_as_by_jinja(file: str) -> None:
-    text = (SKELETON / file).read_text(encoding="utf-8")
-    answers = {**json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8")), **ANSWERS}
-    assert PlainTemplate(text).render(cookiecutter=answers) == by_jinja(text, answers)
+    other = environment.get_template("other.md")
+    assert not isinstance(other, PlainTemplate)
+    assert other.render(cookiecutter=ANSWERS) == "from ml_project import a\n"

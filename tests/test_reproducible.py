@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from baking import SKELETON, TEMPLATE, BakedProject, Oven
+from baking import TEMPLATE, BakedProject, Oven
 from conftest import Bake
 
 ANSWERS = {
@@ -19,31 +17,6 @@ ANSWERS = {
     "task": "regression",
     "serving": "flask",
 }
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """Return the template as a git repository, with what is not committed yet."""
-    folder = tmp_path / "cookiecutter-mlops"
-    for name in (
-        "cookiecutter.json",
-        "answers.py",
-        "plain_templates.py",
-        "hooks",
-        "templates",
-        SKELETON.name,
-    ):
-        copy = shutil.copytree if (TEMPLATE / name).is_dir() else shutil.copyfile
-        (folder / name).parent.mkdir(exist_ok=True)
-        copy(TEMPLATE / name, folder / name)
-    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.autocrlf=false"]
-    for command in (
-        ["init", "--quiet"],
-        ["add", "--all", "--force"],
-        [*who, "commit", "--quiet", "-m", "All"],
-    ):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    return folder
 
 
 def test_two_bakes_are_the_same(bake: Bake, oven: Oven) -> None:
@@ -60,12 +33,12 @@ def test_the_command_line_in_another_place_and_hash_seed_writes_the_same(bake: B
     assert BakedProject(tmp_path / "freude", ANSWERS).digests == bake(**ANSWERS).digests
 
 
-def test_cruft_writes_the_same_bytes(bake: Bake, repository: Path, tmp_path: Path) -> None:
+def test_cruft_writes_the_same_bytes(bake: Bake, template_repository: Path, tmp_path: Path) -> None:
     subprocess.run(
         [
             "cruft",
             "create",
-            repository,
+            template_repository,
             "--no-input",
             "--default-config",
             "--output-dir",

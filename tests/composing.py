@@ -1,0 +1,184 @@
+"""What bakes would write, put together from files that are rendered once for each set of answers they read.
+
+Options multiply, files do not: what a file says depends on the answers that its text reads, and whether it
+is there depends on its lines in PIECES. A file is rendered with the answers that it reads and no others, so
+an answer that was overlooked is an error. A test holds compositions against real bakes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import PurePosixPath
+
+from baking import SKELETON, TEMPLATE, digest, skeleton_files
+from combinations import Combination, every_combination, options
+from cookiecutter.generate import is_copy_only_path
+from cookiecutter.utils import create_env_with_context
+from jinja2 import Environment, FileSystemLoader, meta, nodes
+
+from answers import package
+from hooks.post_gen_project import PIECES
+
+SETTINGS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+FOLLOWS = {"__package": "project_slug"}
+"""The question that each private value follows."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file says to some answers."""
+
+    data: bytes
+    is_executable: bool
+
+    @cached_property
+    def text(self) -> str | None:
+        """The text, None where it is binary."""
+        return None if b"\0" in self.data else self.data.decode()
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of content and mode."""
+        return digest(self.data, self.is_executable)
+
+
+@dataclass(frozen=True)
+class ComposedProject:
+    """The files that a bake with some answers would write."""
+
+    answers: Combination
+    contents: dict[str, Content]
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """Every file, as a path with slashes relative to the project."""
+        return frozenset(self.contents)
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Every folder with something in it; the project itself is a dot."""
+        return frozenset().union(*map(parents, self.contents))
+
+    @property
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Each file that is not binary, with its text."""
+        return ((file, content.text) for file, content in self.contents.items() if content.text is not None)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The sha256 of each file's content and mode."""
+        return {file: content.digest for file, content in self.contents.items()}
+
+
+@dataclass
+class SkeletonFile:
+    """A file under its name in a project, with what keeps it there and what it says to which answers."""
+
+    path: str
+    kept_by: list[tuple[str, tuple[str, ...]]]
+    reads: tuple[str, ...]
+    render: Callable[[Combination], Content]
+    contents: dict[tuple[str, ...], Content] = field(default_factory=dict)
+    distinct: dict[Content, Content] = field(default_factory=dict)
+
+    def is_kept(self, answers: Combination) -> bool:
+        """Tell whether a project with these answers has the file."""
+        return all(answers[option] in values for option, values in self.kept_by)
+
+    def content(self, answers: Combination) -> Content:
+        """Return what the file says to these answers, rendered at the first time."""
+        key = tuple([answers[option] for option in self.reads])
+        if key not in self.contents:
+            content = self.render(dict(zip(self.reads, key, strict=True)))
+            self.contents[key] = self.distinct.setdefault(content, content)
+        return self.contents[key]
+
+    def followed(self) -> Iterator[str]:
+        """Yield the options of which another choice, all else as it was, made the file say something else."""
+        for place, option in enumerate(self.reads):
+            said = [(key[:place] + key[place + 1 :], content) for key, content in self.contents.items()]
+            if len(set(said)) > len({others for others, _ in said}):
+                yield option
+
+
+class Composer:
+    """Composes the projects of one name, with cookiecutter's environment and the template's extensions."""
+
+    def __init__(self, slug: str = "ml-project", extensions: Sequence[str] = SETTINGS["_extensions"]) -> None:
+        self.package = package({"project_slug": slug})
+        self.environment = create_env_with_context({"cookiecutter": {**SETTINGS, "_extensions": extensions}})
+        self.environment.loader = FileSystemLoader([SKELETON, TEMPLATE / "templates"])
+        texts = {name: text for name, text in SETTINGS.items() if isinstance(text, str) and name[0] != "_"}
+        self._texts = {**texts, "project_slug": slug, "__package": self.package}
+        self.files = [self._file(source) for source in skeleton_files()]
+
+    def projects(self) -> Iterator[ComposedProject]:
+        """Yield the project of every combination."""
+        return map(self.compose, every_combination())
+
+    def compose(self, answers: Combination) -> ComposedProject:
+        """Return what a bake with these answers would write."""
+        kept = (file for file in self.files if file.is_kept(answers))
+        return ComposedProject(answers, {file.path: file.content(answers) for file in kept})
+
+    def pieces(self, path: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the lines of PIECES that a path hangs on: those of itself and of the folders it is in."""
+        places = {path, *parents(path)}
+        return [owner for piece, owner in PIECES.items() if piece.format(package=self.package) in places]
+
+    def _file(self, source: str) -> SkeletonFile:
+        path = self.environment.from_string(source).render(cookiecutter=self._texts)
+        is_copied = is_copy_only_path(os.path.normpath(source), {"cookiecutter": SETTINGS})
+        is_executable = os.access(SKELETON / source, os.X_OK)
+
+        def render(answers: Combination) -> Content:
+            if is_copied:
+                return Content((SKELETON / source).read_bytes(), is_executable)
+            template = self.environment.get_template(source)
+            return Content(template.render(cookiecutter={**self._texts, **answers}).encode(), is_executable)
+
+        read = [] if is_copied else options_read(self.environment, source)
+        return SkeletonFile(path, self.pieces(path), tuple(read), render)
+
+
+@cache
+def composer(slug: str = "ml-project") -> Composer:
+    """Return the one composer of a name, which has rendered and composed every combination."""
+    made = Composer(slug)
+    for _ in made.projects():
+        pass
+    return made
+
+
+def options_read(environment: Environment, name: str) -> list[str]:
+    """Return the options that a template reads, in the order of cookiecutter.json.
+
+    These are all options where it uses the answers in a way that cannot be followed.
+    """
+    assert environment.loader
+    source, _, _ = environment.loader.get_source(environment, name)
+    tree = environment.parse(source)
+    variables = [variable.name for variable in tree.find_all(nodes.Name)]
+    attributes = [
+        attribute.attr
+        for attribute in tree.find_all(nodes.Getattr)
+        if isinstance(attribute.node, nodes.Name) and attribute.node.name == "cookiecutter"
+    ]
+    if variables != ["cookiecutter"] * len(attributes):
+        return list(options())
+    read = {FOLLOWS.get(attribute, attribute) for attribute in attributes}
+    for included in meta.find_referenced_templates(tree):
+        # Where an answer decides what is included, it may be any of them.
+        for other in [included] if included else [file.name for file in (TEMPLATE / "templates").iterdir()]:
+            read.update(options_read(environment, other))
+    return [option for option in options() if option in read]
+
+
+@cache
+def parents(path: str) -> frozenset[str]:
+    """Return the folders that a path is in, up to the project, which is a dot."""
+    return frozenset(parent.as_posix() for parent in PurePosixPath(path).parents)
