@@ -82,7 +82,7 @@ def explore() -> None:
     from .data.exploration import explore_data
     from .terminal import print_table, table_from_frame
 
-    print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).profile.statistics()))
+    print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).statistics))
 
 
 @app.command()
