@@ -28,6 +28,13 @@ PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/guides/data-versioning.md": ("data_versioning", ("dvc",)),
     "src/{package}/data_versioning": ("data_versioning", ("dvc",)),
     "tests/test_data_versioning.py": ("data_versioning", ("dvc",)),
+    "src/{package}/monitoring": ("monitoring", ("drift",)),
+    "src/{package}/serving/request_log.py": ("monitoring", ("drift",)),
+    "config/monitoring.yaml": ("monitoring", ("drift",)),
+    "data/requests/README.md": ("monitoring", ("drift",)),
+    "docs/guides/monitoring.md": ("monitoring", ("drift",)),
+    "scripts/retrain_on_drift.sh": ("monitoring", ("drift",)),
+    "tests/test_drift.py": ("monitoring", ("drift",)),
     "src/{package}/tracking/command.py": ("tracking", ("mlflow",)),
     "src/{package}/tracking/mlflow.py": ("tracking", ("mlflow",)),
     "src/{package}/tracking/pyfunc.py": ("tracking", ("mlflow",)),
@@ -36,6 +43,11 @@ PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_mlflow.py": ("tracking", ("mlflow",)),
 }
 """Each file or folder that depends on an answer: the question, and the answers that keep it."""
+
+ALSO: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tests/test_request_log.py": ("monitoring", ("drift",)),
+}
+"""Pieces that the answer to another question must keep, too."""
 
 
 def main() -> None:
@@ -54,7 +66,7 @@ def prune(project: str, answers: dict[str, str]) -> None:
     for piece, path in paths.items():
         if not os.path.exists(path):
             sys.exit(f"PIECES names {piece}, which the template lacks: correct hooks/post_gen_project.py.")
-    for piece, (option, values) in PIECES.items():
+    for piece, (option, values) in (*PIECES.items(), *ALSO.items()):
         if answers[option] not in values and os.path.exists(paths[piece]):
             remove(paths[piece])
 

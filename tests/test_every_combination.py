@@ -24,7 +24,7 @@ from conftest import Bake
 from inspecting import foreign_words, leftovers, missing, parse, references
 
 from answers import LONGEST
-from hooks.post_gen_project import PIECES
+from hooks.post_gen_project import ALSO, PIECES
 
 
 @pytest.fixture(scope="module", params=every_combination(), ids=label)
@@ -37,7 +37,7 @@ def expected_files(project: BakedProject) -> set[str]:
     names = {"package": project.package}
     dropped = tuple(
         piece.format_map(names)
-        for piece, (option, values) in PIECES.items()
+        for piece, (option, values) in (*PIECES.items(), *ALSO.items())
         if project.answers[option] not in values
     )
     files = {file.replace("{{cookiecutter.__package}}", project.package) for file in skeleton_files()}

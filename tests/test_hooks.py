@@ -119,8 +119,16 @@ def test_pruning_fails_before_it_removes_anything_where_a_piece_does_not_exist(p
 
 
 def test_every_piece_hangs_on_choices_that_are_offered() -> None:
-    for option, values in post_gen_project.PIECES.values():
+    for option, values in (*post_gen_project.PIECES.values(), *post_gen_project.ALSO.values()):
         assert set(values) < set(options()[option])
+
+
+@pytest.mark.parametrize(("serving", "monitoring"), [("none", "drift"), ("fastapi", "none")])
+def test_a_piece_that_hangs_on_two_questions_needs_both(serving: str, monitoring: str, project: Path) -> None:
+    assert post_gen_project.ALSO.keys() <= post_gen_project.PIECES.keys()
+    post_gen_project.prune(str(project), {**ANSWERS, "serving": serving, "monitoring": monitoring})
+    assert not (project / "tests/test_request_log.py").exists()
+    assert (project / "README.md").exists()
 
 
 @pytest.mark.parametrize(

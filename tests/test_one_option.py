@@ -7,9 +7,9 @@ from baking import BakedProject
 from combinations import Combination, every_combination, label, neighbours, options
 from conftest import Bake
 
-from hooks.post_gen_project import PIECES
+from hooks.post_gen_project import ALSO, PIECES
 
-SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore"}
+SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore", "src/ml_project/cli.py"}
 """Files whose format wants one file where several options have a say."""
 
 OWNED: dict[str, set[str]] = {
@@ -23,6 +23,13 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
+    "monitoring": {
+        "docs/guides/models.md",
+        "docs/layout.md",
+        "dvc.yaml",
+        "src/ml_project/config.py",
+        "src/ml_project/modeling/training.py",
+    },
     "data_versioning": {"docs/layout.md", "scripts/retrain_on_drift.sh"},
     "tracking": {"docs/layout.md", "docs/guides/tracking.md"},
 }
@@ -58,6 +65,7 @@ def changed(one: BakedProject, other: BakedProject) -> set[str]:
 
 def owned(option: str, file: str, package: str) -> bool:
     """Tell whether flipping the option may change the file."""
-    pieces = [piece.format(package=package) for piece, (owner, _) in PIECES.items() if owner == option]
+    lines = (*PIECES.items(), *ALSO.items())
+    pieces = [piece.format(package=package) for piece, (owner, _) in lines if owner == option]
     inside = any(file == piece or file.startswith(f"{piece}/") for piece in pieces)
     return inside or file in SHARED or file in OWNED.get(option, set())
