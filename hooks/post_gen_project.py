@@ -12,30 +12,36 @@ import sys
 CHOSEN = "{{ cookiecutter | chosen }}"
 """The answers that files depend on, as ``question=answer`` with spaces between."""
 
-PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "src/{package}/serving": ("serving", ("fastapi", "flask")),
-    "src/{package}/serving/asgi.py": ("serving", ("fastapi",)),
-    "src/{package}/serving/wsgi.py": ("serving", ("flask",)),
-    "config/serving.yaml": ("serving", ("fastapi", "flask")),
-    "data/requests": ("serving", ("fastapi", "flask")),
-    "docs/guides/serving.md": ("serving", ("fastapi", "flask")),
-    "tests/test_api.py": ("serving", ("fastapi", "flask")),
-    "tests/test_request_log.py": ("serving", ("fastapi", "flask")),
-    ".dvc": ("data_versioning", ("dvc",)),
-    ".dvcignore": ("data_versioning", ("dvc",)),
-    "dvc.yaml": ("data_versioning", ("dvc",)),
-    "data/raw/penguins.csv.dvc": ("data_versioning", ("dvc",)),
-    "docs/guides/data-versioning.md": ("data_versioning", ("dvc",)),
-    "src/{package}/data_versioning": ("data_versioning", ("dvc",)),
-    "tests/test_data_versioning.py": ("data_versioning", ("dvc",)),
-    "src/{package}/tracking/command.py": ("tracking", ("mlflow",)),
-    "src/{package}/tracking/mlflow.py": ("tracking", ("mlflow",)),
-    "src/{package}/tracking/pyfunc.py": ("tracking", ("mlflow",)),
-    "config/mlflow.yaml": ("tracking", ("mlflow",)),
-    "docs/guides/mlflow.md": ("tracking", ("mlflow",)),
-    "tests/test_mlflow.py": ("tracking", ("mlflow",)),
+PIECES: dict[str, dict[str, tuple[str, ...]]] = {
+    "src/{package}/serving": {"serving": ("fastapi", "flask")},
+    "src/{package}/serving/asgi.py": {"serving": ("fastapi",)},
+    "src/{package}/serving/wsgi.py": {"serving": ("flask",)},
+    "config/serving.yaml": {"serving": ("fastapi", "flask")},
+    "data/requests": {"serving": ("fastapi", "flask"), "monitoring": ("drift",)},
+    "docs/guides/serving.md": {"serving": ("fastapi", "flask")},
+    "tests/test_api.py": {"serving": ("fastapi", "flask")},
+    "tests/test_request_log.py": {"serving": ("fastapi", "flask"), "monitoring": ("drift",)},
+    ".dvc": {"data_versioning": ("dvc",)},
+    ".dvcignore": {"data_versioning": ("dvc",)},
+    "dvc.yaml": {"data_versioning": ("dvc",)},
+    "data/raw/penguins.csv.dvc": {"data_versioning": ("dvc",)},
+    "docs/guides/data-versioning.md": {"data_versioning": ("dvc",)},
+    "src/{package}/data_versioning": {"data_versioning": ("dvc",)},
+    "tests/test_data_versioning.py": {"data_versioning": ("dvc",)},
+    "src/{package}/monitoring": {"monitoring": ("drift",)},
+    "src/{package}/serving/request_log.py": {"monitoring": ("drift",)},
+    "config/monitoring.yaml": {"monitoring": ("drift",)},
+    "docs/guides/monitoring.md": {"monitoring": ("drift",)},
+    "scripts/retrain_on_drift.sh": {"monitoring": ("drift",)},
+    "tests/test_drift.py": {"monitoring": ("drift",)},
+    "src/{package}/tracking/command.py": {"tracking": ("mlflow",)},
+    "src/{package}/tracking/mlflow.py": {"tracking": ("mlflow",)},
+    "src/{package}/tracking/pyfunc.py": {"tracking": ("mlflow",)},
+    "config/mlflow.yaml": {"tracking": ("mlflow",)},
+    "docs/guides/mlflow.md": {"tracking": ("mlflow",)},
+    "tests/test_mlflow.py": {"tracking": ("mlflow",)},
 }
-"""Each file or folder that depends on an answer: the question, and the answers that keep it."""
+"""Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 
 
 def main() -> None:
@@ -54,8 +60,9 @@ def prune(project: str, answers: dict[str, str]) -> None:
     for piece, path in paths.items():
         if not os.path.exists(path):
             sys.exit(f"PIECES names {piece}, which the template lacks: correct hooks/post_gen_project.py.")
-    for piece, (option, values) in PIECES.items():
-        if answers[option] not in values and os.path.exists(paths[piece]):
+    for piece, keepers in PIECES.items():
+        kept = all(answers[question] in choices for question, choices in keepers.items())
+        if not kept and os.path.exists(paths[piece]):
             remove(paths[piece])
 
 

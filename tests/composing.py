@@ -128,7 +128,8 @@ class Composer:
     def pieces(self, path: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return the lines of PIECES that a path hangs on: those of itself and of the folders it is in."""
         places = {path, *parents(path)}
-        return [owner for piece, owner in PIECES.items() if piece.format(package=self.package) in places]
+        pieces = [piece for piece in PIECES if piece.format(package=self.package) in places]
+        return [keeper for piece in pieces for keeper in PIECES[piece].items()]
 
     def _file(self, source: str) -> SkeletonFile:
         path = self.environment.from_string(source).render(cookiecutter=self._texts)

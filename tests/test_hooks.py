@@ -20,11 +20,12 @@ ANSWERS = {"package": "ml_project", **default_combination()}
 
 
 PIECES = {
-    "src/{package}/serving": ("serving", ("fastapi", "flask")),
-    "src/{package}/serving/asgi.py": ("serving", ("fastapi",)),
-    "src/{package}/serving/wsgi.py": ("serving", ("flask",)),
-    "tests/test_api.py": ("serving", ("fastapi", "flask")),
-    "dvc.yaml": ("data_versioning", ("dvc",)),
+    "src/{package}/serving": {"serving": ("fastapi", "flask")},
+    "src/{package}/serving/fastapi_app.py": {"serving": ("fastapi",)},
+    "src/{package}/serving/flask_app.py": {"serving": ("flask",)},
+    "tests/test_api.py": {"serving": ("fastapi", "flask")},
+    "tests/test_request_log.py": {"serving": ("fastapi", "flask"), "monitoring": ("drift",)},
+    "dvc.yaml": {"data_versioning": ("dvc",)},
 }
 
 
@@ -81,8 +82,9 @@ def test_pruning_keeps_what_the_answers_ask_for_and_removes_the_rest(project: Pa
     assert sorted(path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()) == [
         "README.md",
         "src/ml_project/serving/__init__.py",
-        "src/ml_project/serving/asgi.py",
+        "src/ml_project/serving/fastapi_app.py",
         "tests/test_api.py",
+        "tests/test_request_log.py",
     ]
 
 
@@ -99,8 +101,16 @@ def test_pruning_fails_before_it_removes_anything_where_a_piece_does_not_exist(p
 
 
 def test_every_piece_hangs_on_choices_that_are_offered() -> None:
-    for option, values in post_gen_project.PIECES.values():
-        assert set(values) < set(options()[option])
+    for keepers in post_gen_project.PIECES.values():
+        for option, choices in keepers.items():
+            assert set(choices) < set(options()[option])
+
+
+@pytest.mark.parametrize(("serving", "monitoring"), [("none", "drift"), ("fastapi", "none")])
+def test_a_piece_that_hangs_on_two_questions_needs_both(serving: str, monitoring: str, project: Path) -> None:
+    post_gen_project.prune(str(project), {**ANSWERS, "serving": serving, "monitoring": monitoring})
+    assert not (project / "tests/test_request_log.py").exists()
+    assert (project / "README.md").exists()
 
 
 @pytest.mark.parametrize(

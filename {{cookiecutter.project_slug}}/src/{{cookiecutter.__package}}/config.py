@@ -91,7 +91,9 @@ class PathSettings(Settings):
     raw: Path = Path("data/raw")
     interim: Path = Path("data/interim")
     processed: Path = Path("data/processed")
+    # {% if cookiecutter.monitoring == "drift" %}
     requests: Path = Path("data/requests")
+    # {% endif %}
     models: Path = Path("models")
     reports: Path = Path("reports")
     logs: Path = Path("logs")
@@ -240,11 +242,13 @@ class Project:
         """Folder of the training, validation and test rows."""
         return self.root / self.pipeline.paths.processed / "splits"
 
+    # {% if cookiecutter.monitoring == "drift" %}
     @property
     def requests(self) -> Path:
         """Folder of the requests that the API answered."""
         return self.root / self.pipeline.paths.requests
 
+    # {% endif %}
     @property
     def models(self) -> Path:
         """Folder of the candidate and the versions."""

@@ -1,4 +1,4 @@
-"""The columns of the table: one description for validation, features, the API and drift."""
+"""The columns of the table: one description, which all else follows from."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,7 @@ class Column(BaseModel):
 
     `minimum` and `maximum` are inclusive and belong to numbers and integers; `categories` belong to
     categories; `format` (as in Python's strptime) belongs to timestamps. Texts and timestamps are no
-    features. The values of a `sensitive` column are neither logged nor summed up for `monitor`.
+    features. The values of a `sensitive` column are not kept beside the data itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -16,7 +16,9 @@ from ..data.preparation import DataSummary, read_summary
 from ..errors import ProjectError
 from ..features import FeaturePlan, engineer_features, plan_features
 from ..files import hash_file, staged_folder, write_json
-from ..monitoring.reference import REFERENCE_FILE, describe_reference, write_reference
+# {% if cookiecutter.monitoring == "drift" %}
+from ..monitoring.reference import describe_reference, write_reference
+# {% endif %}
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import Run, start_run
@@ -88,6 +90,7 @@ def _train(project: Project, run: Run) -> Manifest:
         parity = _export_onnx(pipeline, project, labels, validation_rows, folder / ONNX_FILE)
         runtime: Runtime = "onnx" if parity.passed else "sklearn"
         files = [ONNX_FILE, SKOPS_FILE] if parity.passed else [SKOPS_FILE]
+        # {% if cookiecutter.monitoring == "drift" %}
         score = (
             load_onnx(folder / ONNX_FILE, bool(labels))
             if parity.passed
@@ -96,8 +99,8 @@ def _train(project: Project, run: Run) -> Manifest:
         reference = describe_reference(
             schema, labels, training.columns, score(validation_rows.matrix), validation_rows.target
         )
-        write_reference(reference, folder)
-        files.append(REFERENCE_FILE)
+        files.append(write_reference(reference, folder))
+        # {% endif %}
         manifest = Manifest(
             table=schema,
             derived=settings.features.derived,

@@ -1,13 +1,16 @@
 """The `monitor` stage: recent rows against those that the latest model was trained on."""
 
+import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from ..config import Project, read_settings
@@ -20,13 +23,14 @@ from ..modeling.prediction import load_latest
 from ..modeling.registry import Registry
 from ..plots import plot_compared_counts, plot_compared_numbers, plot_stability, save_figure
 from ..terminal import get_logger, track
-from .comparison import Comparison, compare
-from .cooldown import ALARMS_FILE, silence_known
+from .checks import Check
+from .comparison import compare
 from .reference import read_reference
 from .requests import read_request_window
 from .settings import SETTINGS_FILE, MonitoringSettings
 from .window import Window, read_table_window
 
+ALARMS_FILE = "drift_alarms.json"
 REPORT_FILE = "drift.json"
 DRIFT_EXIT_CODE = 3
 
@@ -36,18 +40,24 @@ _logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a run came to: the checks as a table, a name for each thing found, sentences to show, and the exit code."""
+
+    checks: pl.DataFrame
+    findings: tuple[str, ...]
+    messages: tuple[str, ...]
+    exit_code: int
+
+
+@dataclass(frozen=True)
 class Period:
     """Which requests to take: those `since` a moment (ISO 8601; UTC if it does not say), or of the last 12h or 7d."""
 
     since: str | None = None
     window: str | None = None
 
-    def start(self, now: datetime, settings: MonitoringSettings) -> datetime:
-        """The moment from which on requests are taken.
-
-        Raises:
-            ProjectError: both were given, or one that cannot be read.
-        """
+    def start(self, now: datetime, hours: float) -> datetime:
+        """The moment from which on they are taken, if not said so many `hours` ago. Raises: ProjectError."""
         if self.since is not None and self.window is not None:
             raise ProjectError("Give --since or --window, not both.")
         if self.since is not None:
@@ -56,22 +66,10 @@ class Period:
             except ValueError as error:
                 raise ProjectError(f"--since {self.since} is no date: write 2026-01-31 or 2026-01-31T12:00.") from error
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if self.window is None:
-            return now - timedelta(hours=settings.window_hours)
-        match = re.fullmatch(r"([1-9]\d{0,4})([hd])", self.window)
-        if match is None:
+        match = re.fullmatch(r"([1-9]\d{0,4})([hd])", self.window or "")
+        if self.window is not None and match is None:
             raise ProjectError(f"--window {self.window} is no length of time: write 12h or 7d.")
-        return now - timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a run came to: the checks as a table, a sentence for each thing to know, and the exit code."""
-
-    checks: pl.DataFrame
-    findings: tuple[str, ...]
-    messages: tuple[str, ...]
-    exit_code: int
+        return now - timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1) if match else hours)
 
 
 def monitor_model(
@@ -90,49 +88,33 @@ def monitor_model(
         ProjectError: there is no model, there are too few rows, or a file or setting is wrong.
     """
     settings = read_settings(project.root, SETTINGS_FILE, MonitoringSettings)
-    now = now or datetime.now(UTC)
-    period = period or Period()
-    since = period.start(now, settings)
-    if table is not None and (period.since is not None or period.window is not None):
+    now, period = now or datetime.now(UTC), period or Period()
+    since = period.start(now, settings.window_hours)
+    if table is not None and period != Period():
         raise ProjectError("--since and --window choose logged requests; with --table all its rows are taken.")
-    predictor = load_latest(project)
-    manifest = predictor.manifest
+    model = load_latest(project)
+    manifest = model.manifest
     reference = read_reference(Registry(project.models).folder(str(manifest.version)))
     if table is None:
         window = read_request_window(project, manifest, since, labels, settings.maximum_rows)
     else:
-        window = read_table_window(project, predictor, table, labels, settings.maximum_rows)
-    _require_rows(window, settings, labels)
-    comparison = compare(reference, manifest, window, settings)
-    verdict, quiet = _judge(project, manifest, window, comparison, settings, now)
+        window = read_table_window(project, model, table, labels, settings.maximum_rows)
+    _require_rows(window, settings.minimum_rows, labels)
+    checks = compare(reference, manifest, window, settings)
+    found = {check.finding: check.detail for check in checks if check.is_drift}
+    quiet = _silence_known(project, manifest, found, now, timedelta(hours=settings.cooldown_hours))
+    verdict = Verdict(
+        checks=pl.DataFrame([asdict(replace(check, pair=None)) for check in checks]).drop("pair"),
+        findings=tuple(found),
+        messages=tuple(_describe(manifest, window, len(checks), found, quiet, settings.false_alarm_rate)),
+        exit_code=DRIFT_EXIT_CODE if found.keys() - quiet.keys() else 0,
+    )
     with staged_folder(project.reports / "figures" / "drift") as folder:
-        pictures = _draw(comparison, folder, settings.maximum_pictures)
-    _write_report(project, manifest, window, comparison, verdict, quiet, now, pictures)
+        pictures = _draw(checks, folder, settings.maximum_pictures)
+    _write_report(project, manifest, window, verdict, now, quiet, pictures)
     for message in verdict.messages:
         _logger.info("%s", message)
     return verdict
-
-
-def _judge(
-    project: Project,
-    manifest: Manifest,
-    window: Window,
-    comparison: Comparison,
-    settings: MonitoringSettings,
-    now: datetime,
-) -> tuple[Verdict, Mapping[str, datetime]]:
-    """The verdict, and until when each finding that was alarmed before stays quiet."""
-    names = list(dict.fromkeys(check.finding for check in comparison.findings))
-    quiet = silence_known(
-        names,
-        project.models / ALARMS_FILE,
-        now,
-        datetime.fromisoformat(manifest.created_at) if manifest.created_at else None,
-        timedelta(hours=settings.cooldown_hours),
-    )
-    exit_code = DRIFT_EXIT_CODE if len(quiet) < len(names) else 0
-    messages = _describe(manifest, window, comparison, quiet, settings)
-    return Verdict(_tabulate(comparison), tuple(names), tuple(messages), exit_code), quiet
 
 
 def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
@@ -143,57 +125,70 @@ def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
     return shown.select(_SHOWN).head(rows)
 
 
-def _require_rows(window: Window, settings: MonitoringSettings, labels: Path | None) -> None:
-    if window.rows < settings.minimum_rows:
+def _require_rows(window: Window, needed: int, labels: Path | None) -> None:
+    limit = f"minimum_rows of config/monitoring.yaml is {needed}"
+    if window.rows < needed:
+        raise ProjectError(f"Only {window.rows} rows ({window.source}), {limit}: take a longer time, or more rows.")
+    known = 0 if window.truth is None else int(np.count_nonzero(~np.isnan(window.truth)))
+    if labels is not None and known < needed:
         raise ProjectError(
-            f"Only {window.rows} rows ({window.source}), minimum_rows of config/monitoring.yaml is "
-            f"{settings.minimum_rows}: take a longer time, or more rows."
-        )
-    known = 0 if window.truth is None else len(window.truth.rows)
-    if labels is not None and known < settings.minimum_rows:
-        raise ProjectError(
-            f"{labels} has labels for only {known} of the {window.rows} rows, minimum_rows of "
-            f"config/monitoring.yaml is {settings.minimum_rows}: bring more labels, or leave --labels out."
+            f"{labels} has labels for only {known} of the {window.rows} rows, {limit}: "
+            "bring more labels, or leave --labels out."
         )
 
 
-def _tabulate(comparison: Comparison) -> pl.DataFrame:
-    rows = [asdict(check) for check in comparison.checks]
-    numbers = dict.fromkeys(["statistic", "effect", "limit", "p_value", "adjusted_p_value"], pl.Float64)
-    return pl.DataFrame(rows, schema_overrides=numbers, infer_schema_length=None)
+def _silence_known(
+    project: Project, manifest: Manifest, found: Mapping[str, str], now: datetime, cooldown: timedelta
+) -> dict[str, datetime]:
+    """Until when findings that were alarmed before stay quiet; the others are new alarms, and recorded.
+
+    A cooldown counts from the alarm, or, where a version was promoted since, from that promotion:
+    what a retraining does not mend, the next one would not mend either.
+    """
+    path = project.models / ALARMS_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = {finding: datetime.fromisoformat(at) for finding, at in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ProjectError(f"{path} is damaged ({error}); remove it, and the next drift alarms at once.") from error
+    promoted = datetime.fromisoformat(manifest.created_at) if manifest.created_at else datetime.min.replace(tzinfo=UTC)
+    ends = {finding: max(known[finding], promoted) + cooldown for finding in found if finding in known}
+    quiet = {finding: end for finding, end in ends.items() if now < end}
+    if alarms := found.keys() - quiet.keys():
+        known |= dict.fromkeys(alarms, now)
+        write_json(path, {finding: at.isoformat() for finding, at in sorted(known.items())})
+    return quiet
 
 
 def _describe(
     manifest: Manifest,
     window: Window,
-    comparison: Comparison,
+    checks: int,
+    found: Mapping[str, str],
     quiet: Mapping[str, datetime],
-    settings: MonitoringSettings,
-) -> list[str]:
-    messages = [f"{manifest.version}: {window.rows} rows ({window.source}), {len(comparison.checks)} checks"]
-    messages += window.notes
+    rate: float,
+) -> Iterator[str]:
+    yield f"{manifest.version}: {window.rows} rows ({window.source}), {checks} checks"
+    if window.note:
+        yield window.note
     if window.scores is None:
-        messages.append("Predictions were not compared: none are kept for these rows")
-    if not comparison.findings:
-        return [*messages, f"No drift, at a false alarm rate of {settings.false_alarm_rate:g}"]
-    messages += [f"Drift: {check.finding} ({check.detail})" for check in comparison.findings]
+        yield "Predictions were not compared: none are kept for these rows"
+    yield from (f"Drift: {finding} ({detail})" for finding, detail in found.items())
+    if not found:
+        yield f"No drift, at a false alarm rate of {rate:g}"
     if quiet:
-        until = max(quiet.values()).isoformat(timespec="minutes")
-        messages.append(
-            f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {', '.join(quiet)}"
-        )
-    return messages
+        until, names = max(quiet.values()).isoformat(timespec="minutes"), ", ".join(quiet)
+        yield f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {names}"
 
 
 def _write_report(
     project: Project,
     manifest: Manifest,
     window: Window,
-    comparison: Comparison,
     verdict: Verdict,
-    quiet: Mapping[str, datetime],
     now: datetime,
-    pictures: dict[str, str],
+    quiet: Mapping[str, datetime],
+    pictures: Mapping[str, str],
 ) -> None:
     write_bytes(project.reports / "tables" / "drift.csv", verdict.checks.write_csv().encode())
     content = {
@@ -204,7 +199,7 @@ def _write_report(
         "valid_rows": window.valid_rows,
         "drift": bool(verdict.findings),
         "exit_code": verdict.exit_code,
-        "findings": [asdict(check) for check in comparison.findings],
+        "findings": verdict.checks.filter("is_drift").to_dicts(),
         "cooling_down": {finding: until.isoformat() for finding, until in quiet.items()},
         "performance": _measure(manifest, window),
         "messages": verdict.messages,
@@ -215,35 +210,40 @@ def _write_report(
 
 def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     """Each metric of the labelled rows, and of the test rows at promotion; None without labels."""
-    if window.scores is None or window.truth is None or not len(window.truth.rows):
+    labelled = window.labelled()
+    if labelled is None:
         return None
-    scores = align_scores(window.scores[window.truth.rows], manifest.labels, manifest.table)
-    live = compute_metrics(manifest.table.task, window.truth.values, scores)
-    return {
-        "rows": len(window.truth.rows),
-        "live": {name: value if math.isfinite(value) else None for name, value in live.items()},
-        "test": manifest.metrics.get("test", {}),
-    }
+    scores, truth = labelled
+    live = compute_metrics(manifest.table.task, truth, align_scores(scores, manifest.labels, manifest.table))
+    finite = {name: value if math.isfinite(value) else None for name, value in live.items()}
+    return {"rows": len(truth), "live": finite, "test": manifest.metrics.get("test", {})}
 
 
-def _draw(comparison: Comparison, folder: Path, most: int) -> dict[str, str]:
-    """Draw the subjects that changed most; the picture of each subject."""
-    stability = {check.subject: check for check in comparison.checks if check.limit and check.detail.startswith("PSI")}
-    ordered = sorted(stability.values(), key=lambda check: check.effect, reverse=True)
-    if not ordered or not most:
+def _draw(checks: Sequence[Check], folder: Path, most: int) -> dict[str, str]:
+    """Draw the distributions that changed most; the picture of each, by its subject."""
+    changed = sorted((check for check in checks if check.pair), key=lambda check: check.effect, reverse=True)
+    if not changed or not most:
         return {}
-    names = [check.subject for check in ordered]
-    effects = [check.effect for check in ordered]
-    save_figure(plot_stability(names, effects, [check.is_drift for check in ordered]), folder / "stability.png")
-    places = {name: place for place, name in enumerate(names)}
-    pairs = sorted(comparison.pairs, key=lambda pair: places.get(pair.subject, len(places)))[:most]
-    pictures = {}
-    for number, pair in enumerate(track(pairs, "Drawing columns")):
+    names, effects = [check.subject for check in changed], [check.effect for check in changed]
+    bars = plot_stability(names, effects, [check.is_drift for check in changed])
+    save_figure(bars, folder / "stability.png")
+    pictures: dict[str, str] = {}
+    for pair in track([check.pair for check in changed[:most] if check.pair], "Drawing columns"):
+        pictures[pair.subject] = name_picture(pair.subject, pictures.values())
+        compared = (pair.reference, pair.window, pair.subject)
         figure = (
-            plot_compared_counts(pair.names, pair.reference, pair.window, pair.subject)
-            if pair.edges is None
-            else plot_compared_numbers(pair.edges, pair.reference, pair.window, pair.subject)
+            plot_compared_counts(pair.names, *compared) if pair.names else plot_compared_numbers(pair.edges, *compared)
         )
-        pictures[pair.subject] = f"column_{number:03}.png"
         save_figure(figure, folder / pictures[pair.subject])
     return pictures
+
+
+def name_picture(subject: str, taken: Collection[str]) -> str:
+    """A file name that every file system takes, and that differs from the others by more than case."""
+    plain = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
+    stem = name = "column_" + re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60]
+    number = 1
+    while f"{name}.png" in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    return f"{name}.png"

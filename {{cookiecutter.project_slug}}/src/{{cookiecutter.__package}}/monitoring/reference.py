@@ -12,17 +12,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..config import describe_errors
 from ..errors import ProjectError
-from ..features import MISSING_CODE, Columns
+from ..features import Columns
 from ..files import write_bytes
 from ..modeling.dataset import choose_labels
 from ..modeling.model import Scores
-from ..schema import Column, Schema
+from ..schema import Schema
+from .checks import Pair
 
 REFERENCE_FILE = "reference.json"
 
 _GRID = 100
-_DIGITS = 5
-_FALSE_TRUE = ("false", "true")
 
 
 class _Record(BaseModel):
@@ -39,10 +38,13 @@ class NumberCounts(_Record):
     counts: tuple[int, ...]
     missing: int = 0
 
-    @property
-    def rows(self) -> int:
-        """How many numbers there were."""
-        return sum(self.counts)
+    def pair(self, subject: str, values: NDArray[Any]) -> Pair:
+        """These counts beside those of other numbers, NaN left out."""
+        present = values[~np.isnan(values)]
+        # The smallest edge bounds two steps: what is below it, and what it is.
+        places = np.searchsorted(self.edges, present, "left") + np.searchsorted(self.edges[:1], present, "right")
+        counts = np.bincount(places, minlength=len(self.edges) + 2)
+        return Pair(subject, np.array([0, *self.counts, 0]), counts, edges=self.edges)
 
 
 class CategoryCounts(_Record):
@@ -51,10 +53,10 @@ class CategoryCounts(_Record):
     counts: dict[str, int]
     missing: int = 0
 
-    @property
-    def rows(self) -> int:
-        """How many values there were."""
-        return sum(self.counts.values())
+    def pair(self, subject: str, values: NDArray[Any]) -> Pair:
+        """These counts beside those of other values, missing ones left out."""
+        counts = _count_places(values, len(self.counts))
+        return Pair(subject, np.array(list(self.counts.values())), counts, names=tuple(self.counts))
 
 
 class Reference(_Record):
@@ -80,45 +82,37 @@ def describe_reference(
     kept = {name: column for name, column in schema.features.items() if not column.sensitive}
     numbers = {name: count_numbers(training[name]) for name, column in kept.items() if column.is_numeric}
     categories = {
-        name: count_categories(category_codes(column, training[name]), category_names(column))
+        name: count_categories(training[name], column.categories or ("false", "true"))
         for name, column in kept.items()
         if not column.is_numeric
     }
     if not labels:
-        values = round_scores(scores)
-        return Reference(
-            numbers=numbers,
-            categories=categories,
-            predictions=count_numbers(values),
-            errors=count_numbers(absolute_errors(values, truth)),
-        )
-    chosen = scores.argmax(axis=1)
+        predictions, errors = count_numbers(round_scores(scores)), count_numbers(absolute_errors(scores, truth))
+        return Reference(numbers=numbers, categories=categories, predictions=predictions, errors=errors)
     return Reference(
         numbers=numbers,
         categories=categories,
-        predictions=count_categories(chosen, labels),
+        predictions=count_categories(scores.argmax(axis=1), labels),
         confidence=count_numbers(round_scores(scores.max(axis=1))),
         wrong=int(np.count_nonzero(choose_labels(scores, labels, schema) != truth)),
     )
 
 
-def write_reference(reference: Reference, folder: Path) -> None:
-    """Write the file; the same counts give the same bytes."""
+def write_reference(reference: Reference, folder: Path) -> str:
+    """Write the file and return its name; the same counts give the same bytes."""
     write_bytes(folder / REFERENCE_FILE, (reference.model_dump_json() + "\n").encode())
+    return REFERENCE_FILE
 
 
 def read_reference(folder: Path) -> Reference:
-    """The reference of a version.
-
-    Raises:
-        ProjectError: it has none, or the file is damaged.
-    """
+    """The reference of a version. Raises: ProjectError where it has none, or a damaged one."""
     path = folder / REFERENCE_FILE
     try:
         return Reference.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ProjectError(
-            f"{folder.name} has no {REFERENCE_FILE} to compare with; promote a model that this package trained."
+            f"{folder.name} has no {REFERENCE_FILE} to compare with: it was trained without monitoring. Run `train`, "
+            '`evaluate` and `promote`; if that is refused as a tie, `promote --force --reason "with a reference"`.'
         ) from error
     except ValidationError as error:
         raise ProjectError(f"{path} is damaged:\n{describe_errors(error)}") from error
@@ -132,46 +126,26 @@ def count_numbers(values: NDArray[np.float64]) -> NumberCounts:
         return NumberCounts(edges=(), counts=(), missing=missing)
     places = np.linspace(0, len(present) - 1, min(_GRID + 1, len(present))).round().astype(int)
     edges = np.unique(present[places])
-    return NumberCounts(edges=tuple(edges.tolist()), counts=count_between(present, edges)[:-1], missing=missing)
+    counts = np.bincount(np.searchsorted(edges, present, "left"))
+    return NumberCounts(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)
 
 
-def count_between(values: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[int, ...]:
-    """How many values are at most `edges[0]`, then in each half-open step up, then above the last edge."""
-    return tuple(np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1).tolist())
+def count_categories(values: NDArray[Any], names: tuple[str, ...]) -> CategoryCounts:
+    """Counts by name; a value is a place in `names`, NaN or negative if missing."""
+    counts = _count_places(values, len(names))
+    found = dict(zip(names, counts.tolist(), strict=True))
+    return CategoryCounts(counts=found, missing=len(values) - int(counts.sum()))
 
 
-def count_categories(codes: NDArray[np.int64], names: tuple[str, ...]) -> CategoryCounts:
-    """Counts by name; `MISSING_CODE` is missing."""
-    present = codes[codes != MISSING_CODE]
-    counts = np.bincount(present, minlength=len(names)).tolist()
-    return CategoryCounts(counts=dict(zip(names, counts, strict=True)), missing=len(codes) - len(present))
+def _count_places(values: NDArray[Any], size: int) -> NDArray[np.int64]:
+    return np.bincount(values[values >= 0].astype(np.int64), minlength=size)
 
 
-def category_names(column: Column) -> tuple[str, ...]:
-    """The categories of a column; of a boolean, false and true."""
-    return column.categories or _FALSE_TRUE
-
-
-def category_codes(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
-    """A category's or boolean's place in `category_names`, `MISSING_CODE` where missing."""
-    if column.type == "category":
-        return values.astype(np.int64)
-    return np.where(np.isnan(values), MISSING_CODE, values).astype(np.int64)
-
-
-def absolute_errors(values: NDArray[np.float64], truth: NDArray[Any]) -> NDArray[np.float64]:
+def absolute_errors(scores: Scores, truth: NDArray[Any]) -> NDArray[np.float64]:
     """How far predictions are from the truth, rounded as they are."""
-    return round_scores(np.abs(truth - values))
+    return round_scores(np.abs(truth - round_scores(scores)))
 
 
 def round_scores(scores: Scores) -> NDArray[np.float64]:
-    """Five significant digits.
-
-    A model may add up its float32 numbers in another order for one row than for many; without
-    rounding, values that are equal for many rows would differ in the last place.
-    """
-    wide = scores.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(wide))))
-        rounded = np.round(wide * scale) / scale
-    return np.where(np.isfinite(rounded), rounded, 0.0)
+    """Five significant digits: a model's float32 sums may differ in the last place for one row and for many."""
+    return np.array([float(f"{score:.5g}") for score in scores.tolist()])

@@ -10,12 +10,7 @@ SETTINGS_FILE = "monitoring.yaml"
 
 
 class MonitoringSettings(Settings):
-    """`config/monitoring.yaml`.
-
-    `false_alarm_rate` is the chance that a run on rows like the training rows alarms at all, however
-    many columns there are. Whatever its significance, a change also has to be large enough to matter:
-    `minimum_psi` for distributions, `minimum_share` (of rows) for everything that is counted.
-    """
+    """`config/monitoring.yaml`, which says what each means; a change has to be significant and large enough."""
 
     window_hours: Annotated[float, Field(gt=0)] = 168
     minimum_rows: Annotated[int, Field(ge=20)] = 50

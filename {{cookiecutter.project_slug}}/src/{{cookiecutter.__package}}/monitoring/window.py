@@ -1,6 +1,7 @@
-"""The rows to judge: from the request log or from a table."""
+"""The rows to judge, from a table; and what was right, where it is known."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +15,46 @@ from ..data.splitting import fraction, scramble
 from ..data.validation import CheckedRows, RuleKind, check_rows
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame
-from ..modeling.manifest import Manifest
 from ..modeling.model import Model, Scores
-from ..schema import Schema
+from ..schema import Column, Schema
 
 _SAMPLE_SEED = 0
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What was right, where it is known: `rows` are places in the window, `values` the target there.
-
-    For a classification the values are places in the schema's labels.
-    """
-
-    rows: NDArray[np.int64]
-    values: NDArray[Any]
+_BROKEN: dict[RuleKind, str] = {
+    "type": "unreadable",
+    "missing": "missing",
+    "minimum": "out of range",
+    "maximum": "out of range",
+    "category": "unseen category",
+}
 
 
 @dataclass(frozen=True)
 class Window:
     """Rows to compare with the training rows.
 
-    `columns` and `scores` hold the rows that keep to the schema, `broken` counts the others by column
-    and rule; it is None where such rows cannot come, since the API refuses them. `scores` is None if
-    predictions are not kept.
+    `columns`, `scores` and `truth` hold the `valid_rows`; `broken` counts the others by column and by what is wrong,
+    None where such rows cannot come, since the API refuses them. `scores` is None if predictions are not kept. `truth`
+    is NaN where unknown; for a classification, places in the schema's labels.
     """
 
     source: str
     rows: int
+    valid_rows: int
     columns: Columns
     scores: Scores | None
-    broken: dict[str, dict[RuleKind, int]] | None = None
-    truth: Truth | None = None
-    notes: list[str] = field(default_factory=list)
+    truth: NDArray[np.float64] | None = None
+    broken: dict[str, Counter[str]] | None = None
+    note: str = ""
 
-    @property
-    def valid_rows(self) -> int:
-        """How many rows keep to the schema."""
-        return len(next(iter(self.columns.values())))
+    def labelled(self) -> tuple[Scores, NDArray[Any]] | None:
+        """Scores and truth of the rows that have both; None if there are none."""
+        if self.scores is None or self.truth is None or np.isnan(self.truth).all():
+            return None
+        known = ~np.isnan(self.truth)
+        return self.scores[known], self.truth[known].astype(np.int64 if self.scores.ndim > 1 else np.float64)
 
 
-def read_table_window(project: Project, predictor: Model, path: Path, labels: Path | None, maximum_rows: int) -> Window:
+def read_table_window(project: Project, model: Model, path: Path, labels: Path | None, maximum_rows: int) -> Window:
     """The rows of a CSV, TSV or Parquet file, an even sample of them where it has more than `maximum_rows`.
 
     The truth comes from the file's own target column, or from the file `labels`, by the columns whose
@@ -64,100 +63,84 @@ def read_table_window(project: Project, predictor: Model, path: Path, labels: Pa
     Raises:
         ProjectError: a file cannot be used.
     """
-    schema = predictor.manifest.table
-    raw = scan_table(path, project.pipeline.source)
-    with explain_polars_errors(path):
-        found = raw.collect_schema().names()
-        total = int(raw.select(pl.len()).collect(engine="streaming").item())
+    schema = model.manifest.table
     keys = schema.identifiers if labels is not None else []
     if labels is not None and not keys:
         raise ProjectError(
             "config/schema.yaml has no column with role identifier, by which --labels could be joined; "
             f"put the column {schema.target!r} into {path} instead."
         )
-    require_columns(path, found, [*schema.features, *keys])
-    notes = []
-    if total > maximum_rows:
-        place = fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), _SAMPLE_SEED))
-        raw = raw.filter(place < maximum_rows / total)
-        notes.append(f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml")
-    has_target = labels is None and schema.target in found
-    wanted = {**schema.features, **({schema.target: schema.columns[schema.target]} if has_target else {})}
-    form = project.pipeline.source
-    checked = check_rows(raw, wanted, decimal_comma=form.decimal_comma, thousands=form.thousands)
+    raw = scan_table(path, project.pipeline.source)
     with explain_polars_errors(path):
-        frame, counts = _collect(checked, schema, keys)
+        found = raw.collect_schema().names()
+        total = int(raw.select(pl.len()).collect(engine="streaming").item())
+    require_columns(path, found, [*schema.features, *keys])
+    if total > maximum_rows:
+        raw = raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), _SAMPLE_SEED)) < maximum_rows / total)
+    target = {schema.target: schema.columns[schema.target]} if labels is None and schema.target in found else {}
+    with explain_polars_errors(path):
+        frame, rows, broken = _collect(_check(project, raw, {**schema.features, **target}), schema, keys)
     columns = columns_from_frame(schema, frame)
     if labels is not None:
-        frame = join_labels(frame, project, schema, labels, {name: name for name in keys})
+        frame = join_labels(project, frame, schema, labels, keys)
     return Window(
         source=str(path),
-        rows=int(counts["len"].item()),
+        rows=rows,
+        valid_rows=frame.height,
         columns=columns,
-        scores=predictor.predict(columns) if frame.height else None,
-        broken=_count_broken(checked, counts),
-        truth=find_truth(predictor.manifest, frame) if has_target or labels is not None else None,
-        notes=notes,
+        scores=model.predict(columns) if frame.height else None,
+        truth=find_truth(schema, frame) if schema.target in frame.columns else None,
+        broken=broken,
+        note=f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"
+        if total > maximum_rows
+        else "",
     )
 
 
-def join_labels(
-    frame: pl.DataFrame, project: Project, schema: Schema, path: Path, keys: dict[str, str]
-) -> pl.DataFrame:
-    """The frame with the target of the file `path`, null where the file lacks the row.
+def _collect(
+    checked: CheckedRows, schema: Schema, keys: list[str]
+) -> tuple[pl.DataFrame, int, dict[str, Counter[str]]]:
+    """The rows whose features keep to the schema, how many there were in all, and what is wrong with the others."""
+    rules = {rule: broken.fill_null(False) for rule, broken in checked.broken.items() if rule.column in schema.features}
+    frame, counts = pl.collect_all(
+        [
+            checked.frame.filter(~pl.any_horizontal(rules.values())).select(*checked.typed(), *keys),
+            checked.frame.select(pl.len(), *(broken.sum().alias(rule.name) for rule, broken in rules.items())),
+        ],
+        engine="streaming",
+    )
+    found = {name: Counter[str]() for name in schema.features}
+    for rule in rules:
+        found[rule.column][_BROKEN[rule.kind]] += int(counts[rule.name].item())
+    return frame, int(counts["len"].item()), found
 
-    Args:
-        frame: rows with the key columns, as strings.
-        project: says how files are written.
-        schema: the model's table.
-        path: a CSV, TSV or Parquet file.
-        keys: the frame's key columns, and what the file calls each.
+
+def join_labels(project: Project, frame: pl.DataFrame, schema: Schema, path: Path, keys: list[str]) -> pl.DataFrame:
+    """The frame with the target that the file `path` has for each row, null where it has none.
+
+    Rows are the same where the `keys`, columns of both, are the same strings.
 
     Raises:
         ProjectError: the file cannot be used, or names a row twice.
     """
     raw = scan_table(path, project.pipeline.source)
     with explain_polars_errors(path):
-        require_columns(path, raw.collect_schema().names(), [*keys.values(), schema.target])
-        target = {schema.target: schema.columns[schema.target]}
-        form = project.pipeline.source
-        checked = check_rows(raw, target, decimal_comma=form.decimal_comma, thousands=form.thousands)
-        names = [pl.col(theirs).alias(ours) for ours, theirs in keys.items()]
-        known = checked.frame.select(*names, *checked.typed()).drop_nulls().collect(engine="streaming")
+        require_columns(path, raw.collect_schema().names(), [*keys, schema.target])
+        checked = _check(project, raw, {schema.target: schema.columns[schema.target]})
+        known = checked.frame.select(*keys, *checked.typed()).drop_nulls().collect(engine="streaming")
     repeated = known.filter(pl.struct(*keys).is_duplicated())
     if repeated.height:
         row = ", ".join(str(value) for value in repeated.select(*keys).row(0))
         raise ProjectError(f"{path} names the row {row} more than once; keep one label for each row.")
-    return frame.join(known, on=list(keys), how="left", maintain_order="left")
+    return frame.join(known, on=keys, how="left", maintain_order="left")
 
 
-def find_truth(manifest: Manifest, frame: pl.DataFrame) -> Truth:
-    """The known targets of a frame whose target column is typed, null where unknown."""
-    target = frame[manifest.table.target]
-    rows = target.is_not_null().arg_true().to_numpy().astype(np.int64)
-    known = target.drop_nulls()
-    if manifest.labels:
-        return Truth(rows, known.to_physical().cast(pl.Int64).to_numpy())
-    return Truth(rows, known.cast(pl.Float64).to_numpy())
+def find_truth(schema: Schema, frame: pl.DataFrame) -> NDArray[np.float64]:
+    """The targets of a frame, NaN where unknown."""
+    target = frame[schema.target]
+    return (target.to_physical() if schema.labels else target).cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def _collect(checked: CheckedRows, schema: Schema, keys: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows whose features keep to the schema, and how many rows break each rule of theirs."""
-    broken = {rule: expression for rule, expression in checked.broken.items() if rule.column in schema.features}
-    is_broken = pl.any_horizontal(expression.fill_null(False) for expression in broken.values())
-    frame, counts = pl.collect_all(
-        [
-            checked.frame.filter(~is_broken).select(*checked.typed(), *keys),
-            checked.frame.select(pl.len(), *(each.sum().alias(rule.name) for rule, each in broken.items())),
-        ],
-        engine="streaming",
-    )
-    return frame, counts
-
-
-def _count_broken(checked: CheckedRows, counts: pl.DataFrame) -> dict[str, dict[RuleKind, int]]:
-    found: dict[str, dict[RuleKind, int]] = {}
-    for rule in checked.broken:
-        if rule.name in counts.columns and counts[rule.name].item():
-            found.setdefault(rule.column, {})[rule.kind] = int(counts[rule.name].item())
-    return found
+def _check(project: Project, raw: pl.LazyFrame, columns: dict[str, Column]) -> CheckedRows:
+    form = project.pipeline.source
+    return check_rows(raw, columns, decimal_comma=form.decimal_comma, thousands=form.thousands)
