@@ -20,13 +20,10 @@ from {{ cookiecutter.__package }}.config import (
     PipelineSettings,
     Project,
     SourceSettings,
-    SplitSettings,
-    find_project,
 )
 from {{ cookiecutter.__package }}.data.adoption.adopting import (
     Adoption,
     adopt_table,
-    superseded_version,
 )
 from {{ cookiecutter.__package }}.data.adoption.configuration import write_schema
 from {{ cookiecutter.__package }}.data.adoption.dialect import (
@@ -36,7 +33,6 @@ from {{ cookiecutter.__package }}.data.adoption.dialect import (
 )
 from {{ cookiecutter.__package }}.data.adoption.inference import Wishes
 from {{ cookiecutter.__package }}.data.adoption.reporting import print_adoption
-from {{ cookiecutter.__package }}.data.adoption.times import cut_by_time
 from {{ cookiecutter.__package }}.data.loading import BLANKS, scan_table
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
@@ -180,26 +176,6 @@ def test_a_table_that_is_in_place_is_not_copied(toy: Project) -> None:
     shutil.copy(write_table(toy.root, make_rows()), path)
     assert adopt(toy, path).table == path
     assert len(list(toy.raw.iterdir())) == 2
-
-
-@pytest.mark.parametrize("moment", ["copyfile", "copytree", "copy2"])
-def test_a_failure_on_the_way_changes_nothing(toy: Project, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    path = write_table(toy.root, make_rows())
-    before = read_files(toy.root)
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(shutil, moment, fail)
-    with pytest.raises(OSError, match="no space left"):
-        adopt(toy, path)
-    assert read_files(toy.root) == before
-
-
-def test_settings_that_a_killed_exchange_left_aside_come_back(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PROJECT_ROOT", raising=False)
-    (toy.root / "config").rename(toy.root / ".config.previous")
-    assert find_project(toy.root).schema == toy.schema
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -572,16 +548,6 @@ def test_a_time_split_needs_times(toy: Project) -> None:
     refuse(toy, with_column(make_rows(), "year", [1, 2]), r"2 different times cannot be cut", time="year")
 
 
-@given(times=st.lists(st.integers(0, 30), min_size=3, max_size=200).filter(lambda times: len(set(times)) > 2))
-def test_no_split_by_time_is_empty(times: list[int]) -> None:
-    series = pl.Series("time", [float(time) for time in times])
-    split = cut_by_time("time", series, SplitSettings())
-    validation, test = split.validation_from, split.test_from
-    assert isinstance(validation, float)
-    assert isinstance(test, float)
-    assert min(times) < validation < test <= max(times)
-
-
 @pytest.mark.parametrize(
     ("split", "message"),
     [
@@ -652,10 +618,6 @@ def test_parquet_is_read_alike_in_a_project_with_decimal_commas(toy: Project) ->
     columns = {name: Column(type="number") for name in ("size", "text")}
     checked = check_rows(raw, columns, decimal_comma=True, thousands=".")
     assert checked.frame.select(checked.typed()).collect().rows() == [(1234.5, 1234.5), (0.25, 0.25), (None, None)]
-
-
-def test_no_version_is_superseded_before_an_adoption(toy: Project) -> None:
-    assert superseded_version(toy) is None
 
 
 def test_what_was_decided_is_printed(toy: Project, capsys: pytest.CaptureFixture[str]) -> None:

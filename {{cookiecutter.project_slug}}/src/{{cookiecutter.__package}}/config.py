@@ -11,7 +11,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ProjectError
-from .files import previous_name, recover_folder
 from .schema import Schema
 
 ROOT_VARIABLE = "PROJECT_ROOT"
@@ -53,27 +52,35 @@ class ValidationSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """Shares of the rows that are kept from training, or, with `time_column`, from when on they are.
+    """Which shares of the rows are kept from training, and which rows these are.
 
-    `validation_from` and `test_from` have the unit of the column; a timestamp without a zone is read as it stands.
+    With `time_column` they are the latest; with `validation_from` and `test_from` too, those from fixed points on,
+    in the unit of the column; a timestamp without a zone is read as it stands. Otherwise rows that share their
+    identifiers or, by `group_by`, their features stay together.
     """
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: Annotated[int, Field(ge=0)] = 0
+    group_by: Literal["features", "row"] = "features"
     time_column: str | None = None
     validation_from: float | datetime | None = None
     test_from: float | datetime | None = None
 
     @model_validator(mode="after")
     def order_times(self) -> Self:
-        """Refuse a split by time that is half said or runs backwards."""
-        times = (self.validation_from, self.test_from)
-        if any((time is None) != (self.time_column is None) for time in times):
-            raise ValueError("time_column, validation_from and test_from belong together; give all three or none")
-        if isinstance(times[0], datetime) != isinstance(times[1], datetime):
+        """Refuse cut-offs that are half said or run backwards."""
+        validation, test = self.validation_from, self.test_from
+        if validation is None and test is None:
+            return self
+        if validation is None or test is None or self.time_column is None:
+            raise ValueError(
+                "validation_from and test_from belong together and to a time_column; "
+                "leave both out to hold out the latest rows by share"
+            )
+        if isinstance(validation, datetime) != isinstance(test, datetime):
             raise ValueError("validation_from and test_from must both be numbers or both be timestamps")
-        if self.time_column is not None and not times[0] < times[1]:  # type: ignore[operator]
+        if not validation < test:  # type: ignore[operator]
             raise ValueError("validation_from must lie before test_from")
         return self
 
@@ -284,25 +291,16 @@ def find_project(start: Path | None = None) -> Project:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
         root = Path(named).resolve()
-        _recover_config(root)
         if not (root / _MARKER).is_file():
             raise ProjectError(f"{ROOT_VARIABLE} is {root}, which has no {_MARKER.as_posix()}; set it to the project.")
         return Project(root)
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        _recover_config(folder)
         if (folder / _MARKER).is_file():
             return Project(folder)
     raise ProjectError(
         f"No {_MARKER.as_posix()} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}."
     )
-
-
-def _recover_config(root: Path) -> None:
-    # `adopt` swaps the whole folder; killed between the two renames, it leaves the former one aside.
-    config = root / _MARKER.parent
-    if not config.exists() and (previous_name(config) / _MARKER.name).is_file():
-        recover_folder(config)
 
 
 def read_settings(root: Path, name: str, model: type[_SettingsModel]) -> _SettingsModel:

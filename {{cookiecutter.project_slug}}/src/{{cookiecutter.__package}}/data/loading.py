@@ -27,11 +27,7 @@ _COPY_CHARACTERS = 1 << 20
 
 
 def find_raw_files(project: Project) -> list[Path]:
-    """The raw files, sorted by name.
-
-    Raises:
-        ProjectError: there is none.
-    """
+    """The raw files, sorted by name. Raises ProjectError where there is none."""
     pattern = project.pipeline.source.files
     files = sorted(path for path in project.raw.glob(pattern) if path.suffix.lower() in _SUFFIXES)
     if not files:
@@ -45,28 +41,27 @@ def find_raw_files(project: Project) -> list[Path]:
 def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
     """A CSV, TSV or Parquet file as strings, null where missing, with its row number in `_row`, from 1.
 
-    Raises:
-        ProjectError: the file does not exist, is empty, or is of another kind.
+    Raises ProjectError where it does not exist, is empty, or is of another kind.
     """
     check_file(path)
     suffix = path.suffix.lower()
     with explain_polars_errors(path):
-        if suffix in _TEXT_SUFFIXES:
-            text = pl.scan_csv(
-                path if source.encoding in _POLARS_ENCODINGS else _copy_as_utf8(path, source.encoding),
-                separator="\t" if suffix == ".tsv" else source.separator,
-                encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
-                null_values=None if source.trim else list(source.null_values),
-                infer_schema=False,
-                row_index_name=ROW_NUMBER,
-                row_index_offset=1,
-                with_column_names=lambda names: rename_columns(names, source.trim),
-            )
-            if not source.trim:
-                return text
-            cells = pl.col(pl.String).str.strip_chars(BLANKS)
-            return text.with_columns(pl.when(~cells.is_in(list(source.null_values))).then(cells))
-        return frame_as_strings(pl.scan_parquet(path), source)
+        if suffix not in _TEXT_SUFFIXES:
+            return frame_as_strings(pl.scan_parquet(path), source)
+        text = pl.scan_csv(
+            path if source.encoding in _POLARS_ENCODINGS else _copy_as_utf8(path, source.encoding),
+            separator="\t" if suffix == ".tsv" else source.separator,
+            encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
+            null_values=None if source.trim else list(source.null_values),
+            infer_schema=False,
+            row_index_name=ROW_NUMBER,
+            row_index_offset=1,
+            with_column_names=lambda names: rename_columns(names, source.trim),
+        )
+    if not source.trim:
+        return text
+    cells = pl.col(pl.String).str.strip_chars(BLANKS)
+    return text.with_columns(pl.when(~cells.is_in(list(source.null_values))).then(cells))
 
 
 def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFrame:
@@ -79,11 +74,11 @@ def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFram
 
 
 def check_file(path: Path) -> None:
-    """See that a file may be a table.
-
-    Raises:
-        ProjectError: it does not exist, is empty, or has another suffix.
-    """
+    """Raise ProjectError where a path is no table: a folder, absent, empty, or of another suffix."""
+    if path.is_dir():
+        inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+        example = f", such as {path / inside[0]}" if inside else ""
+        raise ProjectError(f"{path} is a folder; give the path of a {', '.join(_SUFFIXES)} file{example}.")
     if not path.is_file():
         raise ProjectError(f"{path} does not exist; give the path of a {', '.join(_SUFFIXES)} file.")
     if path.suffix.lower() not in _SUFFIXES:
@@ -94,15 +89,15 @@ def check_file(path: Path) -> None:
 
 def rename_columns(names: Iterable[str], trim: bool = False) -> list[str]:
     """The names under which a file's columns are read: unlike our own, not empty, and no pattern of polars."""
-    renamed: list[str] = []
+    renamed: dict[str, None] = {}
     for name in names:
         new = (name.strip(BLANKS) if trim else name) or "unnamed"
         if is_own_name(new):
             new = f"column {new}"
         while new in renamed:
             new += "_"
-        renamed.append(new)
-    return renamed
+        renamed[new] = None
+    return list(renamed)
 
 
 def is_own_name(name: str) -> bool:
@@ -122,12 +117,9 @@ def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
 
 
 def require_columns(path: Path, found: list[str], wanted: list[str]) -> None:
-    """Compare a file's header with the columns that the schema needs.
-
-    Raises:
-        ProjectError: a column is missing.
-    """
-    missing = [name for name in wanted if name not in found]
+    """Raise ProjectError where a file's header lacks a column that the schema needs."""
+    present = set(found)
+    missing = [name for name in wanted if name not in present]
     if missing:
         shown = ", ".join(repr(name) for name in found if name != ROW_NUMBER)
         raise ProjectError(
@@ -138,11 +130,7 @@ def require_columns(path: Path, found: list[str], wanted: list[str]) -> None:
 
 @contextmanager
 def explain_polars_errors(path: Path) -> Iterator[None]:
-    """Turn what polars raises on a damaged file into a message that names the file.
-
-    Raises:
-        ProjectError: polars could not read the file.
-    """
+    """Turn what polars raises on a damaged file into a ProjectError that names the file."""
     try:
         yield
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:

@@ -1,12 +1,14 @@
 """Checked rows become three splits, one file for each raw file, without duplicates.
 
-A row's split follows from a number that depends on the row's values alone, so that it never changes when rows
-are added, on any machine and with any version of the engine; an engine's own `hash()` promises none of that.
+A row's split follows from its time, or from a number that depends on the row's values alone, so that it never
+changes when rows are added, on any machine and with any version of the engine; an engine's own `hash()` promises
+none of that.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,12 +21,174 @@ from ..schema import Column, Schema
 from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
 from .validation import CheckedRows, check_rows, typed_value
 
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+DUPLICATE_RULE = "row: duplicate"
+RULES_COLUMN = "rules"
+IDENTITY = "_identity"
+
+_SPLIT = "_split"
+_FILE = "_file"
+_SUFFIX = ".parquet"
+# Cells whose rows are compared at once in the search for duplicates; bounds its memory.
+_CELLS_AT_ONCE = 40_000_000
+_EXAMPLES = 5
+_EXAMPLE_CHARACTERS = 80
+
 _WORD_BYTES = 8
 _TEXT_WORDS = 2
 _LOWER_BITS = 1 << 32
 _FRACTION_BITS = 53
 _MISSING = 0x9E3779B9
 _WORD_SEED = -1
+
+
+@dataclass
+class Rejections:
+    """Rows rejected; for each rule, how many rows broke it and where a few of them are."""
+
+    rows: int = 0
+    by_rule: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, other: "Rejections") -> None:
+        """Take in what became of another file."""
+        self.rows += other.rows
+        self.by_rule.update(other.by_rule)
+        for rule, cases in other.examples.items():
+            self.examples[rule] = [*self.examples.get(rule, []), *cases][:_EXAMPLES]
+
+
+def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings) -> SplitSettings:
+    """The split with the cut-offs that its shares mean for the rows of these files, if it is one by time.
+
+    Counts rows that have a time and a target; rows of one time are on one side. Holds 8 bytes a row. Raises
+    ProjectError where the column has fewer than three times, or is none.
+    """
+    split = settings.split
+    if split.time_column is not None:
+        _check_time_column(schema, split)
+    if split.time_column is None or split.test_from is not None:
+        return split
+    times = pl.concat([_read_times(path, split.time_column, schema, settings) for path in paths])
+    counts = times.sort().rle().struct.unnest()
+    points: list[datetime | float] = counts["value"].to_list()
+    if len(points) < 3:
+        raise ProjectError(
+            f"config/pipeline.yaml: split.time_column {split.time_column!r} has {len(points)} different times, which "
+            "cannot be cut into three splits; bring rows of other times, or leave it out."
+        )
+    before = counts["len"].cum_sum().shift(1, fill_value=0) / times.len()
+    test = 2 + _nearest(before[2:], 1 - split.test)
+    validation = 1 + _nearest(before[1:test], 1 - split.test - split.validation)
+    return split.model_copy(update={"validation_from": points[validation], "test_from": points[test]})
+
+
+def is_unseen(now: SplitSettings, then: SplitSettings) -> bool:
+    """Whether the test rows of `now` are new to who trained and chose by `then`, whatever rows were added since."""
+    if now.time_column or then.time_column:
+        is_later = now.test_from is not None and then.test_from is not None and now.test_from >= then.test_from  # type: ignore[operator]
+        return now.time_column == then.time_column and is_later
+    return (now.seed, now.group_by) == (then.seed, then.group_by) and now.test <= then.test
+
+
+def split_file(
+    path: Path, name: str, schema: Schema, settings: PipelineSettings, splits: Path, rejected: Path
+) -> Rejections:
+    """Check one raw file; write its good rows to the splits, its bad rows as CSV with the rules broken.
+
+    Deterministic and independent of all other files, so that it can run anywhere; the cut-offs of a split by time
+    must be in `settings`. `name` tells the file from the others in the folders `splits` and `rejected`.
+    Raises ProjectError where the file lacks a column or cannot be read.
+    """
+    time = settings.split.time_column
+    parsed = [name for name, column in schema.columns.items() if column.role == "feature" or name == time]
+    checked = _check_file(path, schema, settings, parsed)
+    # Rows of one identifier, or with the same features, belong to one split: a model must not be
+    # tested on what it was trained on.
+    identity = identify_texts(schema.identifiers) if schema.identifiers else identify_values(schema.features)
+    by_row = settings.split.group_by == "row" and not schema.identifiers
+    good = checked.frame.filter(checked.is_valid).select(
+        *checked.typed(), *(name for name in schema.columns if name not in parsed), ROW_NUMBER, identity.alias(IDENTITY)
+    )
+    bad_file = splits / f"{name}.rejected"
+    by_split = pl.PartitionBy(
+        splits,
+        key=split_of(settings.split, _identify_row(name) if by_row else pl.col(IDENTITY)).alias(_SPLIT),
+        include_key=False,
+        file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
+        approximate_bytes_per_file=None,
+    )
+    with explain_polars_errors(path):
+        pl.collect_all(
+            [
+                good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
+                checked.frame.filter(~checked.is_valid).sink_parquet(bad_file, mkdir=True, lazy=True),
+            ],
+            engine="streaming",
+        )
+    result = _describe_rejected(bad_file, name, checked)
+    if result.rows:
+        _write_rejected(bad_file, checked, list(schema.columns), rejected / f"{name}.csv")
+    bad_file.unlink()
+    return result
+
+
+def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
+    """Drop the rows that repeat an earlier one in every column; only rows of one identity are compared."""
+    files = sorted(splits.glob(f"*/*{_SUFFIX}"))
+    if not files:
+        return Rejections()
+    columns = list(schema.columns)
+    buckets = 1 + _count_rows(files) * len(columns) // _CELLS_AT_ONCE
+    repeated = [_find_duplicates(files, columns, pl.col(IDENTITY) % buckets == bucket) for bucket in range(buckets)]
+    duplicates = pl.concat(repeated).with_columns(
+        pl.col(_FILE).map_elements(lambda file: Path(file).parent.name, return_dtype=pl.String).alias(_SPLIT)
+    )
+    for (file,), rows in duplicates.group_by(_FILE, maintain_order=True):
+        _drop_rows(Path(str(file)), rows)
+    for (split,), rows in duplicates.group_by(_SPLIT):
+        rejected.mkdir(parents=True, exist_ok=True)
+        rows.select(
+            pl.col(_FILE).map_elements(lambda file: Path(file).stem, return_dtype=pl.String).alias("file"),
+            ROW_NUMBER,
+            *_aside(columns, ["file", RULES_COLUMN]),
+            pl.lit(DUPLICATE_RULE).alias(RULES_COLUMN),
+        ).write_csv(rejected / f"duplicates-{split}.csv")
+    examples = duplicates.select(_FILE, ROW_NUMBER).head(_EXAMPLES)
+    cases = [f"{Path(file).stem} row {row}" for file, row in examples.iter_rows()]
+    return Rejections(duplicates.height, Counter({DUPLICATE_RULE: duplicates.height}), {DUPLICATE_RULE: cases})
+
+
+def read_split(splits: Path, split: Split) -> pl.DataFrame:
+    """A split's typed columns, row numbers in the raw file, and identities. Raises ProjectError where it is empty."""
+    if not splits.is_dir():
+        raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
+    files = sorted((splits / split).glob(f"*{_SUFFIX}"))
+    frame = pl.read_parquet(files) if files else pl.DataFrame()
+    if frame.is_empty():
+        raise ProjectError(
+            f"The {split} split has no rows. Bring more data, or change split in config/pipeline.yaml: raise its "
+            "share, or, where few rows differ in their features, split those that are alike with `group_by: row`."
+        )
+    return frame
+
+
+def count_split(splits: Path, split: Split) -> int:
+    """How many rows a split has."""
+    return _count_rows(sorted((splits / split).glob(f"*{_SUFFIX}")))
+
+
+def split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
+    """The split of a row with typed columns: by its time, or else by its identity."""
+    if settings.time_column is not None:
+        time = pl.col(settings.time_column)
+        is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
+    else:
+        place = fraction(scramble(identity, settings.seed))
+        is_test, is_held_out = place < settings.test, place < settings.test + settings.validation
+    return pl.when(is_test).then(pl.lit("test")).when(is_held_out).then(pl.lit("validation")).otherwise(pl.lit("train"))
 
 
 def identify_values(columns: Mapping[str, Column]) -> pl.Expr:
@@ -87,175 +251,47 @@ def _odd_number(seed: int, place: int) -> int:
     return int.from_bytes(digest[:8], "little") | 1
 
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-
-DUPLICATE_RULE = "row: duplicate"
-RULES_COLUMN = "rules"
-IDENTITY = "_identity"
-
-_SPLIT = "_split"
-_FILE = "_file"
-_SUFFIX = ".parquet"
-# Cells whose rows are compared at once in the search for duplicates; bounds its memory.
-_CELLS_AT_ONCE = 40_000_000
-_EXAMPLES = 5
-_EXAMPLE_CHARACTERS = 80
+def _identify_row(file: str) -> pl.Expr:
+    digest = hashlib.sha256(file.encode()).digest()
+    place = pl.lit(int.from_bytes(digest[:_WORD_BYTES], "little"), dtype=pl.UInt64)
+    return _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), place])
 
 
-@dataclass(frozen=True)
-class FileResult:
-    """What became of a raw file: rows rejected, rejections by rule, and a few cases of each rule."""
-
-    rejected: int
-    by_rule: dict[str, int]
-    examples: dict[str, list[str]]
-
-
-def split_file(
-    path: Path, name: str, schema: Schema, settings: PipelineSettings, splits: Path, rejected: Path
-) -> FileResult:
-    """Check one raw file; write its good rows to the splits, its bad rows as CSV with the rules broken.
-
-    Deterministic and independent of all other files, so that it can run anywhere. `name` tells the
-    file from the others in the folders `splits` and `rejected`.
-
-    Raises:
-        ProjectError: the file lacks a column or cannot be read.
-    """
+def _check_file(path: Path, schema: Schema, settings: PipelineSettings, names: list[str]) -> CheckedRows:
     raw = scan_table(path, settings.source)
     with explain_polars_errors(path):
         found = raw.collect_schema().names()
     require_columns(path, found, list(schema.columns))
     time = settings.split.time_column
-    _check_time_column(schema, settings.split)
-    parsed = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == time}
-    checked = check_rows(
+    return check_rows(
         raw,
-        parsed,
+        {name: schema.columns[name] for name in names},
         required=[schema.target] if time is None else [schema.target, time],
         decimal_comma=settings.source.decimal_comma,
         thousands=settings.source.thousands,
     )
-    # Rows of one identifier, or with the same features, belong to one split: a model must not be
-    # tested on what it was trained on.
-    identity = identify_texts(schema.identifiers) if schema.identifiers else identify_values(schema.features)
-    good = checked.frame.filter(checked.is_valid).select(
-        *checked.typed(), *(name for name in schema.columns if name not in parsed), ROW_NUMBER, identity.alias(IDENTITY)
-    )
-    bad = checked.frame.filter(~checked.is_valid)
-    bad_file = splits / f"{name}.rejected"
-    by_split = pl.PartitionBy(
-        splits,
-        key=split_of(settings.split).alias(_SPLIT),
-        include_key=False,
-        file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
-        approximate_bytes_per_file=None,
-    )
+
+
+def _read_times(path: Path, time: str, schema: Schema, settings: PipelineSettings) -> pl.Series:
+    checked = _check_file(path, schema, settings, [time, schema.target])
     with explain_polars_errors(path):
-        pl.collect_all(
-            [
-                good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
-                bad.sink_parquet(bad_file, mkdir=True, lazy=True),
-            ],
-            engine="streaming",
-        )
-    by_rule = _count_rules(bad_file, checked)
-    result = FileResult(_count_rows([bad_file]), by_rule, _find_examples(bad_file, checked, by_rule))
-    if result.rejected:
-        _write_rejected(bad_file, checked, list(schema.columns), rejected / f"{name}.csv")
-    bad_file.unlink()
-    return result
+        times = checked.frame.filter(checked.is_valid).select(typed_value(time).alias("value"))
+        return times.collect(engine="streaming").to_series()
 
 
-@dataclass(frozen=True)
-class Duplicates:
-    """How many rows repeat an earlier one, and where a few of them are."""
-
-    rows: int
-    examples: list[str]
-
-
-def reject_duplicates(split: Split, schema: Schema, splits: Path, rejected: Path) -> Duplicates:
-    """Drop the rows of a split that repeat an earlier one in every column.
-
-    Equal rows have equal identities and so are in one split, and only rows that share an identity
-    need the costly comparison.
-    """
-    files = sorted((splits / split).glob(f"*{_SUFFIX}"))
-    if not files:
-        return Duplicates(0, [])
-    columns = list(schema.columns)
-    buckets = 1 + _count_rows(files) * len(columns) // _CELLS_AT_ONCE
-    repeated = [_find_duplicates(files, columns, pl.col(IDENTITY) % buckets == bucket) for bucket in range(buckets)]
-    duplicates = pl.concat(repeated)
-    for (file,), rows in duplicates.group_by(_FILE, maintain_order=True):
-        _drop_rows(Path(str(file)), rows)
-    if duplicates.height:
-        rejected.mkdir(parents=True, exist_ok=True)
-        duplicates.select(
-            pl.col(_FILE).map_elements(lambda file: Path(file).stem, return_dtype=pl.String).alias("file"),
-            ROW_NUMBER,
-            *_aside(columns, ["file", RULES_COLUMN]),
-            pl.lit(DUPLICATE_RULE).alias(RULES_COLUMN),
-        ).write_csv(rejected / f"duplicates-{split}.csv")
-    cases = duplicates.head(_EXAMPLES).select(_FILE, ROW_NUMBER).iter_rows()
-    return Duplicates(duplicates.height, [f"{Path(file).stem} row {row}" for file, row in cases])
-
-
-def read_split(splits: Path, split: Split) -> pl.DataFrame:
-    """The rows of a split: typed columns, row number in the raw file, identity.
-
-    Raises:
-        ProjectError: there are none.
-    """
-    files = sorted((splits / split).glob(f"*{_SUFFIX}"))
-    if not files:
-        raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
-    frame = pl.read_parquet(files)
-    if frame.is_empty():
-        raise ProjectError(
-            f"The {split} split has no rows; bring more data, or raise its share in split of config/pipeline.yaml."
-        )
-    return frame
-
-
-def count_split(splits: Path, split: Split) -> int:
-    """How many rows a split has."""
-    return _count_rows(sorted((splits / split).glob(f"*{_SUFFIX}")))
-
-
-def split_of(settings: SplitSettings) -> pl.Expr:
-    """The split of a row with its identity in `IDENTITY` and its columns typed."""
-    if settings.time_column is not None:
-        time = pl.col(settings.time_column)
-        return (
-            pl.when(time >= pl.lit(settings.test_from))
-            .then(pl.lit("test"))
-            .when(time >= pl.lit(settings.validation_from))
-            .then(pl.lit("validation"))
-            .otherwise(pl.lit("train"))
-        )
-    place = fraction(scramble(pl.col(IDENTITY), settings.seed))
-    held_out = settings.test + settings.validation
-    return (
-        pl.when(place < settings.test)
-        .then(pl.lit("test"))
-        .when(place < held_out)
-        .then(pl.lit("validation"))
-        .otherwise(pl.lit("train"))
-    )
+def _nearest(shares: pl.Series, wanted: float) -> int:
+    return (shares - wanted).abs().arg_min() or 0
 
 
 def _check_time_column(schema: Schema, settings: SplitSettings) -> None:
-    name = settings.time_column
-    if name is None:
-        return
+    name = settings.time_column or ""
     column = schema.columns.get(name)
-    wanted = "timestamp" if isinstance(settings.test_from, datetime) else "number or integer"
-    if column is None or column.type not in wanted.split(" or ") or name == schema.target:
+    wanted = ["timestamp", "number", "integer"]
+    if settings.test_from is not None:
+        wanted = wanted[:1] if isinstance(settings.test_from, datetime) else wanted[1:]
+    if column is None or column.type not in wanted or name == schema.target:
         raise ProjectError(
-            f"config/pipeline.yaml: split.time_column {name!r} must be a column of type {wanted} in "
+            f"config/pipeline.yaml: split.time_column {name!r} must be a column of type {' or '.join(wanted)} in "
             "config/schema.yaml, and not the target; correct one of the two files."
         )
 
@@ -282,24 +318,20 @@ def _count_rows(files: list[Path]) -> int:
     return int(pl.scan_parquet(files).select(pl.len()).collect().item()) if files else 0
 
 
-def _count_rules(bad_file: Path, checked: CheckedRows) -> dict[str, int]:
-    counts = pl.scan_parquet(bad_file).select(broken.sum().alias(rule.name) for rule, broken in checked.broken.items())
-    return {name: count for name, count in counts.collect(engine="streaming").row(0, named=True).items() if count}
-
-
-def _find_examples(bad_file: Path, checked: CheckedRows, by_rule: dict[str, int]) -> dict[str, list[str]]:
-    rules = {rule: broken for rule, broken in checked.broken.items() if rule.name in by_rule}
+def _describe_rejected(bad_file: Path, name: str, checked: CheckedRows) -> Rejections:
     bad = pl.scan_parquet(bad_file)
-    found = pl.collect_all(
-        [bad.filter(broken).head(_EXAMPLES).select(ROW_NUMBER, rule.column) for rule, broken in rules.items()]
-    )
-    return {
+    sums = [broken.sum().alias(rule.name) for rule, broken in checked.broken.items()]
+    rows, *counts = bad.select(pl.len(), *sums).collect(engine="streaming").row(0)
+    by_rule = {rule: count for rule, count in zip(checked.broken, counts, strict=True) if count}
+    cases = [bad.filter(checked.broken[rule]).head(_EXAMPLES).select(ROW_NUMBER, rule.column) for rule in by_rule]
+    examples = {
         rule.name: [
-            f"row {row}" if value is None else f"row {row}: {value[:_EXAMPLE_CHARACTERS]}"
+            f"{name} row {row}" if value is None else f"{name} row {row}: {value[:_EXAMPLE_CHARACTERS]}"
             for row, value in frame.iter_rows()
         ]
-        for rule, frame in zip(rules, found, strict=True)
+        for rule, frame in zip(by_rule, pl.collect_all(cases), strict=True)
     }
+    return Rejections(rows, Counter({rule.name: count for rule, count in by_rule.items()}), examples)
 
 
 def _aside(columns: list[str], taken: list[str]) -> list[pl.Expr]:

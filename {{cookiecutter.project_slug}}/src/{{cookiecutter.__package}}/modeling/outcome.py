@@ -1,6 +1,9 @@
 """The last step of the pipeline: what becomes of a candidate that was measured."""
 
+import json
+
 from ..config import Project
+from ..errors import ProjectError
 from ..schema import is_same_table
 from .manifest import Manifest, read_manifest
 from .registry import Registry
@@ -31,7 +34,11 @@ def _is_same_model(candidate: Manifest, latest: Manifest) -> bool:
 
 def is_superseded(project: Project) -> bool:
     """Whether `latest` belongs to the table before the one that was adopted, so that comparing makes no sense."""
-    from ..data.adoption.adopting import superseded_version
-
+    record = project.root / "config" / "adopted.json"
     latest = Registry(project.models).latest()
-    return latest is not None and latest == superseded_version(project)
+    if latest is None or not record.exists():
+        return False
+    try:
+        return bool(json.loads(record.read_bytes())["supersedes"] == latest)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProjectError("config/adopted.json is damaged; restore it, or remove it.") from error

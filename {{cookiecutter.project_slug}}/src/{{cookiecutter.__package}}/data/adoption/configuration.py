@@ -1,6 +1,5 @@
 """The files in `config/` that `adopt` writes, with comments for those who edit them."""
 
-from datetime import datetime
 from typing import Any
 
 import yaml
@@ -53,9 +52,10 @@ def _count_needed_rows(rows: int) -> int:
 
 def write_schema(schema: Schema, decisions: list[Decision], table: str) -> str:
     """The text of `config/schema.yaml`."""
-    columns: dict[str, Any] = {}
-    for name, column in schema.columns.items():
-        columns[name] = {key: _plain(value) for key, value in column.model_dump(exclude_defaults=True).items()}
+    columns = {
+        name: {key: _plain(value) for key, value in column.model_dump(exclude_defaults=True).items()}
+        for name, column in schema.columns.items()
+    }
     lines = [
         f"Inferred from {table} by `adopt`; yours to edit. Each column once.",
         "  type      number, integer, boolean or category; text and timestamp where it is no feature",
@@ -71,8 +71,8 @@ def write_pipeline(settings: PipelineSettings) -> str:
     comments = {
         "source": 'How the files are written. `files` says which of those in `raw` are read, as in "sales*.csv".',
         "validation": "Above maximum_rejected_share, `data` stops and changes nothing. duplicates: reject or keep.",
-        "split": "Another seed gives other splits. With time_column, rows from validation_from and test_from on "
-        "are held out.",
+        "split": "Shares of the rows that are held out: with time_column the latest ones, whenever `data` runs;\n"
+        "otherwise another seed gives other splits, and rows with the same features share one (group_by: features).",
     }
     return _sections("From raw files to the three splits. `data` reads this file.", settings, comments)
 
@@ -126,6 +126,4 @@ def _dump_yaml(value: dict[str, Any], style: bool | None, allow_unicode: bool) -
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
     return list(value) if isinstance(value, tuple) else value

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -24,7 +23,6 @@ NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 
 _HEAD_CHARACTERS = 1 << 20
 _HEAD_RECORDS = 2_000
-_CHUNK_BYTES = 1 << 20
 _LONGEST_FIELD = 10_000_000
 _SHOWN_LINES = 3
 _FOREIGN_FORMATS = {
@@ -48,11 +46,7 @@ class DialectOptions:
     null_values: tuple[str, ...] = ()
 
     def read(self) -> SourceSettings:
-        """The settings that they make.
-
-        Raises:
-            ProjectError: one of them is none that a file can have.
-        """
+        """The settings that they make. Raises ProjectError where a file cannot have one of them."""
         separator = {name: mark for mark, name in NAMES.items()}.get(self.separator or "", self.separator or ",")
         try:
             return SourceSettings(
@@ -78,15 +72,9 @@ class Dialect:
 def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
     """Find out how a CSV or TSV file is written, and read it once in full to see that it holds together.
 
-    Raises:
-        ProjectError: it is empty, of another format, or its lines have different numbers of fields.
+    Raises ProjectError where it is empty, of another format, or its lines have different numbers of fields.
     """
     given = options.read()
-    with path.open("rb") as file:
-        start = file.read(4)
-    for magic, what in _FOREIGN_FORMATS.items():
-        if start.startswith(magic):
-            raise ProjectError(f"{path} is {what}.")
     encoding = options.encoding or _detect_encoding(path)
     with _explain_decoding(path, encoding):
         head = _read_head(path, encoding)
@@ -98,19 +86,16 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
             raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
         _check_names(path, header)
         _check_fields(path, encoding, separator, len(header))
-    notes: list[str] = []
-    if encoding != "utf8":
-        notes.append(f"The text is {encoding}, not UTF-8; it is converted whenever it is read.")
-    cells = [cell for row in rows for cell in row]
-    trim = any(text != text.strip(BLANKS) and text.strip(BLANKS) for text in [*header, *cells])
+    cells = [*header, *(cell for row in rows for cell in row)]
+    trim = any(text != text.strip(BLANKS) and text.strip(BLANKS) for text in cells)
     decimal_comma = options.decimal_comma
     if decimal_comma is None:
-        decimal_comma = given.decimal_comma or (_uses_decimal_commas(cells) and options.thousands != ",")
-        if decimal_comma:
-            notes.append("Numbers have decimal commas.")
+        decimal_comma = given.decimal_comma or (options.thousands != "," and any(map(_has_decimal_comma, cells)))
+    notes = [f"The text is {encoding}, not UTF-8; it is converted whenever it is read."] if encoding != "utf8" else []
+    notes += ["Numbers have decimal commas."] if decimal_comma and options.decimal_comma is None else []
     found = {"separator": separator, "encoding": encoding, "trim": trim, "decimal_comma": decimal_comma}
-    source = given.model_copy(update=found)
-    return Dialect(source, [name.strip(BLANKS) if trim else name for name in header], notes)
+    names = [name.strip(BLANKS) if trim else name for name in header]
+    return Dialect(given.model_copy(update=found), names, notes)
 
 
 def _read_head(path: Path, encoding: str) -> str:
@@ -130,25 +115,20 @@ def _read_head(path: Path, encoding: str) -> str:
 def _detect_encoding(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        file.seek(0)
-        decoder = codecs.getincrementaldecoder("utf-8")()
+    for magic, what in _FOREIGN_FORMATS.items():
+        if start.startswith(magic):
+            raise ProjectError(f"{path} is {what}.")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    for encoding in ("utf8", "cp1252"):
         try:
-            for chunk in _chunks(file):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
+            with path.open(encoding=encoding, newline="") as text:
+                while text.read(_HEAD_CHARACTERS):
+                    pass
         except UnicodeDecodeError:
-            file.seek(0)
-            # Five bytes mean nothing in Windows' encoding; Latin-1 takes any.
-            is_latin = any(re.search(rb"[\x81\x8d\x8f\x90\x9d]", chunk) for chunk in _chunks(file))
-            return "latin-1" if is_latin else "cp1252"
-    return "utf8"
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK_BYTES):
-        yield chunk
+            continue
+        return encoding
+    return "latin-1"  # takes any bytes, where five mean nothing in Windows' encoding
 
 
 def _codec(encoding: str) -> str:
@@ -190,41 +170,30 @@ def _find_separator(path: Path, head: str, given: str | None) -> str:
 
 
 def _check_names(path: Path, header: list[str]) -> None:
-    repeats = Counter[str]()
-    for name in header:
-        # The name that polars gives to a column that comes again.
-        second = f"{name}_duplicated_{repeats[name] - 1}"
-        if repeats[name] and second in header:
+    for name, count in Counter(header).items():
+        # The names that polars gives to columns that come again.
+        taken = [other for place in range(count - 1) if (other := f"{name}_duplicated_{place}") in header]
+        if taken:
             raise ProjectError(
-                f"{path} has {header.count(name)} columns {name!r}, and one {second!r}, as the second of them would "
-                "be called; rename them."
+                f"{path} has {count} columns {name!r}, and one {taken[0]!r}, as the second of them would be called; "
+                "rename them."
             )
-        repeats[name] += 1
 
 
 def _check_fields(path: Path, encoding: str, separator: str, width: int) -> None:
-    wrong: list[str] = []
-    count = 0
     with path.open(encoding=_codec(encoding), newline="") as text:
         reader = csv.reader(text, delimiter=separator)
-        for record in track(reader, "Reading lines"):
-            if len(record) != width and record:
-                count += 1
-                if len(wrong) < _SHOWN_LINES:
-                    wrong.append(f"line {reader.line_num} has {len(record)}")
-    if count:
-        more = f" and {count - len(wrong)} more lines" if count > len(wrong) else ""
+        lines = ((len(record), reader.line_num) for record in track(reader, "Reading lines") if record)
+        strange = (f"line {number} has {fields}" for fields, number in lines if fields != width)
+        wrong = list(islice(strange, _SHOWN_LINES))
+    if wrong:
         raise ProjectError(
-            f"{path}: the header has {width} fields, but {', '.join(wrong)}{more}. "
+            f"{path}: the header has {width} fields, but {', '.join(wrong)}. "
             "Mend these lines, or give another separator with --separator."
         )
 
 
-def _uses_decimal_commas(cells: list[str]) -> bool:
+def _has_decimal_comma(cell: str) -> bool:
     # 1,234 may be a grouped integer; 1,5 or 12,3456 cannot.
-    kinds = Counter(
-        "grouped" if _GROUPED_BY_COMMA.fullmatch(cell) else "decimal"
-        for cell in (cell.strip() for cell in cells)
-        if _COMMA_NUMBER.fullmatch(cell) or _GROUPED_BY_COMMA.fullmatch(cell)
-    )
-    return kinds["decimal"] > 0
+    text = cell.strip()
+    return bool(_COMMA_NUMBER.fullmatch(text)) and not _GROUPED_BY_COMMA.fullmatch(text)

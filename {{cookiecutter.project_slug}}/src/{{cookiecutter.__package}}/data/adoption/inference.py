@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
@@ -25,8 +25,10 @@ _FEWEST_CATEGORIES = 5
 _ROWS_A_CATEGORY = 10
 _MOST_OBVIOUS_CLASSES = 10
 _FEWEST_AMOUNTS = 20
+_FEWEST_TIMES = 3
 _NUMERIC_SHARE = 0.98
 _UNIQUE_SHARE = 0.98
+_TRIED_WORDS = 100
 _SHOWN = 60
 
 # Words that mean missing wherever they stand, and words that do among numbers.
@@ -65,11 +67,7 @@ class Decision:
 
 
 def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) -> None:
-    """Compare what the user named with the table's columns.
-
-    Raises:
-        ProjectError: a column does not exist, occurs twice, or is given two parts.
-    """
+    """Raise ProjectError where a column that the user named does not exist, occurs twice, or is given two parts."""
     given = {"--target": (wishes.target,), "--id": wishes.identifiers, "--drop": wishes.dropped}
     given["--time-split"] = (wishes.time,) if wishes.time else ()
     seen: dict[str, str] = {}
@@ -88,19 +86,13 @@ def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) ->
 
 def find_missing_words(survey: Survey) -> list[str]:
     """Words of the table that stand for a missing value; from now on the survey counts them as such."""
-    found: list[str] = []
-    others = set[str]()
-    among_numbers = set[str]()
+    among_numbers, others = set[str](), set[str]()
     for facts in survey.columns.values():
-        words = set(facts.other_words or ())
-        found += [word for word in words & _ALWAYS_MISSING if word not in found]
-        if facts.numbers and facts.present - facts.numbers <= facts.present / 2:
-            among_numbers |= words & _MISSING_AMONG_NUMBERS
-        else:
-            others |= words
-    found += sorted(among_numbers - others)
-    for word in found:
-        for facts in survey.columns.values():
+        is_numeric = facts.numbers and facts.present - facts.numbers <= facts.present / 2
+        (among_numbers if is_numeric else others).update(facts.words or ())
+    found = (among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others
+    for facts in survey.columns.values():
+        for word in found:
             facts.forget(word)
     return sorted(found)
 
@@ -108,8 +100,7 @@ def find_missing_words(survey: Survey) -> list[str]:
 def decide_target(survey: Survey, wishes: Wishes) -> tuple[Task, Decision]:
     """The task and what the schema says of the target.
 
-    Raises:
-        ProjectError: the target does not fit the task, or the task cannot be told.
+    Raises ProjectError where the target does not fit the task, or the task cannot be told.
     """
     name, facts = wishes.target, survey.columns[wishes.target]
     if facts.present < FEWEST_ROWS:
@@ -117,31 +108,23 @@ def decide_target(survey: Survey, wishes: Wishes) -> tuple[Task, Decision]:
             f"Only {facts.present} of {facts.rows} rows have a {name}; "
             f"at least {FEWEST_ROWS} are needed to train and test."
         )
-    if facts.distinct.estimate == 1:
+    if facts.different == 1:
         raise ProjectError(f"Every row has the same {name}, {_example(facts)!r}; there is nothing to predict.")
-    is_numeric = facts.numbers >= _NUMERIC_SHARE * facts.present and not facts.leading_zeros
-    task = wishes.task or _tell_task(name, facts, is_numeric)
+    task = wishes.task or _tell_task(name, facts)
     missing = f"; {facts.missing} rows have none and will be rejected" if facts.missing else ""
     if task == "regression":
-        if not is_numeric:
-            raise ProjectError(
-                f"A regression needs numbers, but {facts.present - facts.numbers} of {facts.present} values of {name} "
-                f"are none, such as {_example_word(facts)!r}; use --task classification"
-                + (", or say --decimal-comma or --thousands." if _looks_marked(facts) else ", or mend them.")
-            )
-        column = _number_column(facts)
-        return task, Decision(name, "target", column, f"numbers{missing}", facts.present - facts.numbers)
+        _require_numbers(name, facts)
+        return task, Decision(name, "target", _number_column(facts), f"numbers{missing}", facts.present - facts.numbers)
     if facts.values is None or len(facts.values) > MOST_CLASSES:
-        instead = "use --task regression" if is_numeric else "group them into fewer"
+        instead = "use --task regression" if _is_numeric(facts) else "group them into fewer"
         raise ProjectError(
-            f"{name} has {facts.distinct.estimate} different values, more than {MOST_CLASSES} classes; {instead}."
+            f"{name} has {facts.different} different values, more than {MOST_CLASSES} classes; {instead}."
         )
-    counts = facts.values
-    rare = [f"{label} ({count})" for label, count in sorted(counts.items()) if count < _ROWS_A_CATEGORY]
-    why = f"{len(counts)} classes" + (f"; rare: {', '.join(rare)[:_SHOWN]}" if rare else "") + missing
-    if wishes.task is None and is_numeric:
+    rare = [f"{label} ({count})" for label, count in sorted(facts.values.items()) if count < _ROWS_A_CATEGORY]
+    why = f"{len(facts.values)} classes" + (f"; rare: {', '.join(rare)[:_SHOWN]}" if rare else "") + missing
+    if wishes.task is None and _is_numeric(facts):
         why += "; for amounts say --task regression"
-    return task, Decision(name, "target", Column(type="category", categories=_sort(counts)), why)
+    return task, Decision(name, "target", Column(type="category", categories=_sort(facts.values)), why)
 
 
 def decide_columns(survey: Survey, wishes: Wishes) -> list[Decision]:
@@ -160,53 +143,59 @@ def decide_columns(survey: Survey, wishes: Wishes) -> list[Decision]:
     return decisions
 
 
-def ignore(decision: Decision, why: str) -> Decision:
-    """The same column, kept aside."""
-    column = Column(type="text", role="ignored", description=why)
-    return replace(decision, use="ignored", column=column, why=why, unreadable=0)
-
-
 def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision:
-    distinct = facts.distinct.estimate
     if not facts.present:
         return Decision(name, "dropped", None, "empty: no row has a value")
-    if distinct == 1 and not facts.missing:
+    if facts.different == 1 and not facts.missing:
         return Decision(name, "dropped", None, f"constant: every row has {_example(facts)!r:.40}")
     nullable = facts.missing > 0
     missing = f"{facts.missing / facts.rows:.1%} missing" if nullable else ""
     if _is_boolean(facts):
         return Decision(name, "feature", Column(type="boolean", nullable=nullable), missing)
-    undecided = Decision(name, "ignored", None)
-    is_unique = distinct >= _UNIQUE_SHARE * facts.present and not nullable
-    is_numeric = facts.numbers >= _NUMERIC_SHARE * facts.present
-    if is_numeric and not facts.leading_zeros:
-        whole = facts.integers == facts.numbers
-        is_dense = whole and is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
-        if whole and (is_dense or (_IDENTIFIER_NAME.search(name) and distinct > _FEWEST_AMOUNTS)):
-            return ignore(undecided, "an identifier: " + ("each row has its own" if is_unique else "by its name"))
-        unreadable = facts.present - facts.numbers
-        odd = f"{unreadable} rows are no number, such as {_example_word(facts)!r:.40}: rejected" if unreadable else ""
-        column = _number_column(facts).model_copy(update={"nullable": nullable})
-        return Decision(name, "feature", column, "; ".join(filter(None, [missing, odd])), unreadable)
-    if find_formats(sample):
-        return ignore(undecided, "a date or time; no feature is made of it")
     limit = max(_FEWEST_CATEGORIES, min(_MOST_CATEGORIES, facts.rows // _ROWS_A_CATEGORY))
-    if facts.values is not None and len(facts.values) <= limit:
-        column = Column(type="category", nullable=nullable, categories=_sort(facts.values))
+    why = _find_reason_to_ignore(name, facts, sample, limit)
+    if why:
+        return Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
+    if not _is_numeric(facts):
+        column = Column(type="category", nullable=nullable, categories=_sort(facts.values or ()))
         return Decision(name, "feature", column, missing)
-    example = _example_word(facts) or str(sample.drop_nulls().first())
-    if _NUMBER_WITH_SIGN.fullmatch(example):
-        return ignore(undecided, f"numbers with a sign, such as {example!r:.40}: remove the sign to use them")
-    if _looks_marked(facts) or _MARKED_NUMBER.fullmatch(example):
-        return ignore(undecided, "numbers with marks in them: say --thousands or --decimal-comma")
-    if is_unique and (_IDENTIFIER_NAME.search(name) or is_numeric):
-        return ignore(undecided, "an identifier: each row has its own")
-    return ignore(undecided, f"text: {distinct} different values, more than {limit} categories")
+    unreadable = facts.present - facts.numbers
+    odd = f"{unreadable} rows are no number, such as {_example_word(facts)!r:.40}: rejected" if unreadable else ""
+    column = _number_column(facts).model_copy(update={"nullable": nullable})
+    return Decision(name, "feature", column, "; ".join(filter(None, [missing, odd])), unreadable)
+
+
+def _find_reason_to_ignore(name: str, facts: ColumnFacts, sample: pl.Series, limit: int) -> str:
+    is_unique = facts.different >= _UNIQUE_SHARE * facts.present and not facts.missing
+    is_named = _IDENTIFIER_NAME.search(name) is not None
+    if _is_numeric(facts):
+        whole = facts.integers == facts.numbers
+        is_dense = is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
+        if whole and (is_dense or (is_named and facts.different > _FEWEST_AMOUNTS)):
+            return "an identifier: " + ("each row has its own" if is_unique else "by its name")
+        return ""
+    if find_formats(sample):
+        return "a date or time; no feature is made of it"
+    words = facts.words if facts.words is not None else sample.drop_nulls().head(_TRIED_WORDS).to_list()
+    if _mostly(_NUMBER_WITH_SIGN, words):
+        return f"numbers with a sign, such as {next(iter(words))!r:.40}: remove the sign to use them"
+    if _mostly(_MARKED_NUMBER, words):
+        return "numbers with marks in them: say --thousands or --decimal-comma"
+    if facts.values is not None and len(facts.values) <= limit:
+        return ""
+    if is_unique and (is_named or facts.numbers >= _NUMERIC_SHARE * facts.present):
+        return "an identifier: each row has its own"
+    return f"text: {facts.different} different values, more than {limit} categories"
 
 
 def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
     why = "--time-split: the latest rows are held out"
-    if date_format is None and facts.numbers >= _NUMERIC_SHARE * facts.present and "%Y%m%d" not in find_formats(sample):
+    if facts.different < _FEWEST_TIMES:
+        raise ProjectError(
+            f"--time-split {name}: {facts.different} different times cannot be cut into three splits; leave it out."
+        )
+    is_number = facts.numbers >= _NUMERIC_SHARE * facts.present
+    if date_format is None and is_number and "%Y%m%d" not in find_formats(sample):
         kind: Literal["integer", "number"] = "integer" if facts.integers == facts.numbers else "number"
         column = Column(type=kind, role="ignored", description=why)
         return Decision(name, "time", column, why, facts.missing + facts.present - facts.numbers)
@@ -215,10 +204,25 @@ def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: 
     return Decision(name, "time", column, f"{why}; written {form}", facts.missing)
 
 
-def _tell_task(name: str, facts: ColumnFacts, is_numeric: bool) -> Task:
-    if not is_numeric:
+def _require_numbers(name: str, facts: ColumnFacts) -> None:
+    if not _is_numeric(facts):
+        is_marked = _mostly(_MARKED_NUMBER, facts.words or ())
+        raise ProjectError(
+            f"A regression needs numbers, but {facts.present - facts.numbers} of {facts.present} values of {name} "
+            f"are none, such as {_example_word(facts)!r}; use --task classification, or "
+            + ("say --decimal-comma or --thousands." if is_marked else "mend them.")
+        )
+
+
+def _tell_task(name: str, facts: ColumnFacts) -> Task:
+    if not _is_numeric(facts):
+        if _mostly(_NUMBER_WITH_SIGN, facts.words or ()):
+            raise ProjectError(
+                f"{name} has numbers with a sign, such as {_example_word(facts)!r}: remove the sign to predict them, "
+                "or say --task classification if they are names of classes."
+            )
         return "classification"
-    distinct = facts.distinct.estimate
+    distinct = facts.different
     if facts.integers < facts.numbers or distinct > _FEWEST_AMOUNTS:
         return "regression"
     is_row = facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
@@ -243,6 +247,10 @@ def _describe_absence(option: str, name: str, names: Sequence[str]) -> str:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?", text) is not None
+
+
+def _is_numeric(facts: ColumnFacts) -> bool:
+    return facts.numbers >= _NUMERIC_SHARE * facts.present and not facts.leading_zeros
 
 
 def _is_boolean(facts: ColumnFacts) -> bool:
@@ -278,7 +286,7 @@ def _round(value: float, whole: bool) -> float:
     return float(round(rounded)) if whole else rounded
 
 
-def _sort(values: Sequence[str] | dict[str, int]) -> tuple[str, ...]:
+def _sort(values: Collection[str]) -> tuple[str, ...]:
     if all(_is_number(value) for value in values):
         return tuple(sorted(values, key=lambda value: (float(value.replace(",", ".")), value)))
     return tuple(sorted(values))
@@ -289,9 +297,8 @@ def _example(facts: ColumnFacts) -> str:
 
 
 def _example_word(facts: ColumnFacts) -> str:
-    return next(iter(facts.other_words or [""]))
+    return next(iter(facts.words or [""]))
 
 
-def _looks_marked(facts: ColumnFacts) -> bool:
-    words = list(facts.other_words or ())
-    return bool(words) and sum(_MARKED_NUMBER.fullmatch(word) is not None for word in words) > len(words) / 2
+def _mostly(pattern: re.Pattern[str], words: Collection[str]) -> bool:
+    return sum(pattern.fullmatch(word) is not None for word in words) > len(words) / 2

@@ -1,6 +1,7 @@
 """What is in each column of a table, found in one pass that keeps little in memory."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,11 +13,10 @@ from ...terminal import track
 from ..loading import ROW_NUMBER
 from ..validation import parse_number
 
-DISTINCT_VALUES = 300
-"""The most values of a column that are counted one by one."""
 SAMPLE_ROWS = 20_000
 
-_BATCH_ROWS = 100_000
+_MOST_COUNTED = 300
+_BATCH_CELLS = 2_000_000
 _SKETCH_HASHES = 16_384
 _HASH_SPACE = float(1 << 64)
 
@@ -37,17 +37,20 @@ class DistinctCount:
             new = new[new < self.hashes[-1]]
         self.hashes = np.unique(np.concatenate([self.hashes, new]))[:_SKETCH_HASHES]
 
-    @property
-    def estimate(self) -> int:
-        """The number of different values."""
-        if len(self.hashes) < _SKETCH_HASHES:
-            return len(self.hashes)
-        return round((_SKETCH_HASHES - 1) * _HASH_SPACE / float(self.hashes[-1]))
+    def estimate(self, most: int) -> int:
+        """The number of different values, of which there are no more than `most`."""
+        found = len(self.hashes)
+        if found == _SKETCH_HASHES:
+            found = round((_SKETCH_HASHES - 1) * _HASH_SPACE / float(self.hashes[-1]))
+        return min(found, most)
 
 
 @dataclass
 class ColumnFacts:
-    """Counts over all rows of a column; `values` is None where there are too many to count."""
+    """Counts over all rows of a column.
+
+    `values` counts each value, `words` each that is no number; None where there are more than 300 of them.
+    """
 
     rows: int = 0
     missing: int = 0
@@ -57,7 +60,7 @@ class ColumnFacts:
     minimum: float = float("inf")
     maximum: float = float("-inf")
     values: Counter[str] | None = field(default_factory=Counter)
-    other_words: Counter[str] | None = field(default_factory=Counter)
+    words: Counter[str] | None = field(default_factory=Counter)
     distinct: DistinctCount = field(default_factory=DistinctCount)
 
     @property
@@ -65,14 +68,17 @@ class ColumnFacts:
         """Rows with a value."""
         return self.rows - self.missing
 
+    @property
+    def different(self) -> int:
+        """How many different values there are, about."""
+        return len(self.values) if self.values is not None else self.distinct.estimate(self.present)
+
     def forget(self, word: str) -> None:
         """Count a word as missing from now on."""
-        counted = self.values if self.values is not None else self.other_words
-        if counted and word in counted:
-            self.missing += counted[word]
-            for counter in (self.values, self.other_words):
-                if counter is not None:
-                    counter.pop(word, None)
+        self.missing += self.words[word] if self.words else 0
+        for counter in (self.values, self.words):
+            if counter is not None:
+                counter.pop(word, None)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Survey:
     columns: dict[str, ColumnFacts]
     repeated: int
     sample: pl.DataFrame
-    blank: int = 0
+    blank: int
 
 
 def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) -> Survey:
@@ -94,61 +100,53 @@ def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) ->
     facts = {name: ColumnFacts() for name in names}
     whole_rows = DistinctCount()
     rows = blank = 0
-    sample: list[pl.DataFrame] = []
+    sample = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))]
     share = 1.0
-    batches = raw.drop(ROW_NUMBER).collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
-    for number, found in enumerate(track(batches, "Looking at columns")):
+    for number, found in enumerate(track(_read_batches(raw, len(names)), "Looking at columns")):
         batch = found.filter(~pl.all_horizontal(pl.all().is_null()))
         rows += batch.height
         blank += found.height - batch.height
         whole_rows.add(batch.to_struct())
-        for name in names:
-            _look_at(facts[name], batch[name], source)
+        _look_at(facts, batch, source)
         sample.append(batch.sample(fraction=share, seed=number) if share < 1 else batch)
         while sum(frame.height for frame in sample) > 2 * SAMPLE_ROWS:
             sample = [pl.concat(sample).sample(fraction=0.5, seed=number)]
             share /= 2
-    repeated = max(rows - whole_rows.estimate, 0)
-    drawn = pl.concat(sample) if sample else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-    return Survey(rows, facts, repeated, drawn, blank)
+    return Survey(rows, facts, rows - whole_rows.estimate(rows), pl.concat(sample), blank)
 
 
-def _look_at(facts: ColumnFacts, series: pl.Series, source: SourceSettings) -> None:
-    present = series.drop_nulls()
-    facts.rows += series.len()
-    facts.missing += series.len() - present.len()
-    if not present.len():
-        return
-    facts.distinct.add(present)
-    text = pl.col("text")
-    frame = pl.DataFrame({"text": present}).with_columns(
-        number=parse_number(text, source.decimal_comma, source.thousands)
+def _read_batches(raw: pl.LazyFrame, columns: int) -> Iterator[pl.DataFrame]:
+    # The engine's own batches are of so many rows, and fill gigabytes where the table is wide.
+    size = max(1, _BATCH_CELLS // columns)
+    return raw.drop(ROW_NUMBER).collect_batches(chunk_size=size, maintain_order=True, engine="streaming")
+
+
+def _look_at(facts: dict[str, ColumnFacts], batch: pl.DataFrame, source: SourceSettings) -> None:
+    # All columns at once: a call for each would dominate where there are thousands.
+    numbers = batch.select(parse_number(pl.col(name), source.decimal_comma, source.thousands) for name in facts)
+    missing, known, low, high = (
+        frame.row(0) for frame in (batch.null_count(), numbers.count(), numbers.min(), numbers.max())
     )
-    number = pl.col("number")
-    counts = frame.select(
-        numbers=number.count(),
-        integers=(number == number.round()).sum(),
-        leading_zeros=text.str.contains(r"^[-+]?0\d").sum(),
-        minimum=number.min(),
-        maximum=number.max(),
-    ).row(0, named=True)
-    for name in ("numbers", "integers", "leading_zeros"):
-        setattr(facts, name, getattr(facts, name) + counts[name])
-    if counts["numbers"]:
-        facts.minimum = min(facts.minimum, counts["minimum"])
-        facts.maximum = max(facts.maximum, counts["maximum"])
-    facts.values = _count_values(facts.values, present)
-    facts.other_words = _count_values(facts.other_words, frame.filter(number.is_null())["text"])
+    integers = numbers.select((pl.col(name) == pl.col(name).round()).sum() for name in facts).row(0)
+    zeros = batch.select(pl.col(name).str.contains(r"^[-+]?0\d").sum() for name in facts).row(0)
+    for place, (name, column) in enumerate(facts.items()):
+        column.rows += batch.height
+        column.missing += missing[place]
+        column.numbers += known[place]
+        column.integers += integers[place]
+        column.leading_zeros += zeros[place]
+        if known[place]:
+            column.minimum, column.maximum = min(column.minimum, low[place]), max(column.maximum, high[place])
+        present = batch[name].drop_nulls()
+        column.distinct.add(present)
+        column.values = _count_values(column.values, present)
+        if known[place] < len(present):
+            column.words = _count_values(column.words, batch[name].filter(numbers[name].is_null()).drop_nulls())
 
 
 def _count_values(known: Counter[str] | None, values: pl.Series) -> Counter[str] | None:
-    if known is None or not values.len():
-        return known
     # A glance at the start spares counting columns whose values all differ.
-    if values.head(10 * DISTINCT_VALUES).n_unique() > DISTINCT_VALUES:
+    if known is None or values.head(10 * _MOST_COUNTED).n_unique() > _MOST_COUNTED:
         return None
-    counts = values.value_counts()
-    if counts.height > DISTINCT_VALUES:
-        return None
-    known.update(dict(counts.iter_rows()))
-    return known if len(known) <= DISTINCT_VALUES else None
+    known.update(dict(values.value_counts().iter_rows()))
+    return known if len(known) <= _MOST_COUNTED else None
