@@ -203,8 +203,8 @@ def reject_duplicates(split: Split, schema: Schema, splits: Path, rejected: Path
     return Duplicates(duplicates.height, [f"{Path(file).stem} row {row}" for file, row in cases])
 
 
-def read_split(splits: Path, split: Split) -> pl.DataFrame:
-    """The rows of a split: typed columns, row number in the raw file, identity.
+def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl.DataFrame:
+    """The rows of a split: typed columns, row number in the raw file, identity; the part's path in `file_column`.
 
     Raises:
         ProjectError: there are none.
@@ -212,7 +212,7 @@ def read_split(splits: Path, split: Split) -> pl.DataFrame:
     files = sorted((splits / split).glob(f"*{_SUFFIX}"))
     if not files:
         raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
-    frame = pl.read_parquet(files)
+    frame = pl.read_parquet(files, include_file_paths=file_column)
     if frame.is_empty():
         raise ProjectError(
             f"The {split} split has no rows; bring more data, or raise its share in split of config/pipeline.yaml."
