@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -59,6 +60,8 @@ def write_report(project: Project, report: Report) -> None:
     gate, schema = project.model.gate, project.schema
     metric, value = find_metric(schema.task, gate.metric), report.metrics["test"][gate.metric]
     interval, latest = report.intervals.get(gate.metric), _find_latest(project)
+    latest_value = latest.metrics["test"].get(gate.metric) if latest else None
+    spans = {"interval": interval, "minimum": gate.minimum, "latest": latest_value, "value": value}
     pictures = {name: project.figures / f"{name}.png" for name in _CAPTIONS}
     page = render_template(
         PAGE_FILE,
@@ -70,12 +73,23 @@ def write_report(project: Project, report: Report) -> None:
         is_reached=metric.reaches(value, gate.minimum),
         greater_is_better=metric.greater_is_better,
         latest=latest,
-        latest_value=latest.metrics["test"].get(gate.metric) if latest else None,
+        latest_value=latest_value,
+        bars=_place_bars(spans),
         pictures=[(name, _CAPTIONS[name], _encode(path)) for name, path in pictures.items() if path.is_file()],
         wrong=_find_most_wrong(report.predictions, schema.labels),
         is_shown=schema.target not in schema.sensitive,
     )
     write_bytes(project.reports / PAGE_FILE, page.encode())
+
+
+def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
+    """Where the numbers and the intervals that there are begin and end on a scale, in percent of its width."""
+    known = {
+        name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None and np.all(np.isfinite(span))
+    }
+    low, high = np.min(list(known.values())), np.max(list(known.values()))
+    places = {name: 2 + 96 * (span - low) / (high - low or 1) for name, span in known.items()}
+    return [(name, round(float(left), 2), round(float(right), 2)) for name, (left, right) in places.items()]
 
 
 def _encode(picture: Path) -> str:
