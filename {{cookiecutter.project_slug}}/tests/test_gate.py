@@ -1,15 +1,26 @@
 """The gate's rules on made-up models, and that a broken rule would be noticed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 from {{ cookiecutter.__package }}.config import GateSettings, SliceSettings
-from {{ cookiecutter.__package }}.modeling import bootstrap, gate
-from {{ cookiecutter.__package }}.modeling.gate import Measured, Slices, Verdict, check_against, check_alone
+from {{ cookiecutter.__package }}.modeling import gate
+from {{ cookiecutter.__package }}.modeling.gate import (
+    INTERVAL_DRAWS,
+    Measured,
+    Slices,
+    Verdict,
+    check_against,
+    check_alone,
+    compare_paired,
+    measure_interval,
+)
 from {{ cookiecutter.__package }}.modeling.metrics import Metric
 
 Values = NDArray[np.float64]
@@ -33,16 +44,11 @@ def _compare(truth: Values, candidate: Values, champion: Values, slices: Slices 
     return check_against(SETTINGS, ERROR, truth, candidate, champion, slices or {}, seed=3)
 
 
-def _better(truth: Values) -> Verdict:
-    return _compare(truth, _noisy(truth, 0.5, 1), _noisy(truth, 1.0, 2))
+def _with_noise(candidate: float, champion: float, seed: int = 2) -> Callable[[Values], Verdict]:
+    return lambda truth: _compare(truth, _noisy(truth, candidate, 1), _noisy(truth, champion, seed))
 
 
-def _worse(truth: Values) -> Verdict:
-    return _compare(truth, _noisy(truth, 1.0, 1), _noisy(truth, 0.5, 2))
-
-
-def _tied(truth: Values) -> Verdict:
-    return _compare(truth, _noisy(truth, 1.0, 1), _noisy(truth, 1.0, 1))
+_better, _worse, _tied = _with_noise(0.5, 1.0), _with_noise(1.0, 0.5), _with_noise(1.0, 1.0, seed=1)
 
 
 def _better_by_noise(truth: Values) -> Verdict:
@@ -67,16 +73,8 @@ def _no_number(truth: Values) -> Verdict:
 
 CASES: list[tuple[Callable[[Values], Verdict], bool]] = [
     (_better, True),
-    (_worse, False),
-    (_tied, False),
-    (_better_by_noise, False),
-    (_better_but_not_on_one_side, False),
-    (_no_number, False),
+    *((case, False) for case in (_worse, _tied, _better_by_noise, _better_but_not_on_one_side, _no_number)),
 ]
-
-
-def _decide(truth: Values) -> list[bool]:
-    return [case(truth).passed for case, _ in CASES]
 
 
 @pytest.mark.parametrize(("case", "passes"), CASES)
@@ -134,6 +132,30 @@ def test_of_two_equally_good_models_few_are_promoted_by_chance() -> None:
     assert 1 <= promoted <= 21
 
 
+def test_the_draws_are_those_of_scipy(truth: Values) -> None:
+    candidate, champion = _noisy(truth, 1.0, 1), _noisy(truth, 1.1, 2)
+
+    def error(rows: NDArray[np.int64]) -> float:
+        return float(np.abs(candidate[rows] - truth[rows]).mean())
+
+    def gain(rows: NDArray[np.int64]) -> float:
+        return float(np.abs(champion[rows] - truth[rows]).mean()) - error(rows)
+
+    def draw(statistic: Callable[..., float], draws: int) -> Any:
+        rows, generator = np.arange(len(truth)), np.random.default_rng(3)
+        return bootstrap((rows,), statistic, n_resamples=draws, vectorized=False, method="percentile", rng=generator)
+
+    interval = draw(error, INTERVAL_DRAWS).confidence_interval
+    assert measure_interval(ERROR, truth, candidate, seed=3) == pytest.approx((interval.low, interval.high))
+    compared, drawn = compare_paired(ERROR, truth, candidate, champion, 500, seed=3), draw(gain, 500)
+    assert (compared.low, compared.high) == pytest.approx(tuple(drawn.confidence_interval))
+    assert compared.confidence == np.mean(drawn.bootstrap_distribution > 0)
+
+
+def test_where_few_draws_give_a_number_there_is_no_interval(truth: Values) -> None:
+    assert measure_interval(ERROR, truth, np.full(len(truth), np.nan), seed=0) is None
+
+
 def test_a_higher_confidence_asks_for_more(truth: Values) -> None:
     champion = _noisy(truth, 1.0, 1)
     candidate = np.where(np.arange(len(truth)) < 12, truth, champion)
@@ -142,30 +164,21 @@ def test_a_higher_confidence_asks_for_more(truth: Values) -> None:
     assert check_against(sure, ERROR, truth, candidate, _noisy(truth, 0.97, 5), {}, 3).passed is False
 
 
-def _swap(function: Callable[..., object]) -> Callable[..., object]:
-    def swapped(metric: object, truth: Values, candidate: Values, champion: Values, *rest: int) -> object:
-        return function(metric, truth, champion, candidate, *rest)
-
-    return swapped
-
-
-def _mutations() -> Iterable[tuple[str, object, str, object]]:
-    def always_sure(*arguments: object) -> object:
-        return replace(bootstrap.compare_paired(*arguments), confidence=1.0)  # type: ignore[arg-type]
-
-    def always_gaining(*arguments: object) -> object:
-        return replace(bootstrap.compare_paired(*arguments), gain=1.0, confidence=1.0)  # type: ignore[arg-type]
-
-    yield "candidate and champion swapped", gate, "compare_paired", _swap(bootstrap.compare_paired)
-    yield "the confidence not looked at", gate, "compare_paired", always_sure
-    yield "the gain not looked at", gate, "compare_paired", always_gaining
-    yield "the slices not looked at", gate, "_judge_slice", lambda *_: ""
-    yield "nothing looked at", gate, "_judge", lambda *_: []
+MUTANTS: dict[str, tuple[str, Callable[..., object]]] = {
+    "candidate and champion swapped": (
+        "compare_paired",
+        lambda metric, truth, candidate, champion, *rest: compare_paired(metric, truth, champion, candidate, *rest),
+    ),
+    "the confidence not looked at": ("compare_paired", lambda *all_: replace(compare_paired(*all_), confidence=1.0)),
+    "the gain not looked at": ("compare_paired", lambda *all_: replace(compare_paired(*all_), gain=1, confidence=1)),
+    "the slices not looked at": ("_judge_slice", lambda *_: ""),
+    "nothing looked at": ("_judge", lambda *_: []),
+}
 
 
-@pytest.mark.parametrize(("name", "module", "attribute", "mutant"), list(_mutations()))
+@pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutation_of_the_comparison_changes_a_decision(
-    truth: Values, monkeypatch: pytest.MonkeyPatch, name: str, module: object, attribute: str, mutant: object
+    truth: Values, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(module, attribute, mutant)
-    assert _decide(truth) != [passes for _, passes in CASES], name
+    monkeypatch.setattr(gate, *MUTANTS[name])
+    assert [case(truth).passed for case, _ in CASES] != [passes for _, passes in CASES]

@@ -1,80 +1,142 @@
 """Pictures of data and models; each function gives a figure, `save_figure` writes it."""
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from .files import write_bytes
 
 _Numbers = NDArray[Any]
 
-_ACCENT = "#2a6f97"
-_CONTRAST = "#c8553d"
-_WIDE = 8.0
-_HIGH = 5.0
+# The colors of Okabe and Ito (2008), which people with any color vision tell apart.
+_ACCENT, _CONTRAST, _GOOD = "#0072b2", "#d55e00", "#009e73"
+_QUIET = "#8a8a8a"
+_WIDE, _HIGH = 6.0, 4.2
+_DOTS = 200
 _BINS = 10
+_ROWS_IN_BIN = 10
+_MOST_CURVES = 9
+
+# The one style of all pictures: 6 inches are shown about 480 pixels wide, where 11 points are nearly as large as the
+# text around them; at 200 dots an inch they have twice as many pixels and more, which a dense screen needs.
+matplotlib.rcParams.update(
+    {
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.prop_cycle": cycler(color=[_ACCENT, "#e69f00", _GOOD, "#cc79a7", "#56b4e9", _CONTRAST, "#000000"]),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "figure.constrained_layout.use": True,
+        "font.size": 11,
+        "grid.color": "#e6e6e6",
+        "legend.frameon": False,
+        "text.parse_math": False,  # names of columns are no formulas, whatever dollars are in them
+    }
+)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    for text in figure.findobj(Text):
-        # Names of columns are no formulas, whatever dollars are in them.
-        text.set_parse_math(False)
     with warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=_DOTS, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
 
 
 def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], rows: str = "test rows") -> Figure:
-    """Counts, (truth, prediction), as shares of each true label."""
-    size = max(_HIGH, 0.6 * len(labels) + 2)
+    """Counts, (truth, prediction), and their shares of each true label."""
+    size = min(max(_HIGH, 0.8 * len(labels) + 2), 16)
     figure, axes = _new_figure(size + 1, size)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for truth, prediction in np.ndindex(counts.shape):
-        color = "white" if shares[truth, prediction] > 0.5 else "black"
-        axes.text(prediction, truth, str(counts[truth, prediction]), ha="center", va="center", color=color)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for truth, prediction in np.argwhere(counts) if len(labels) <= 25 else ():
+        share = shares[truth, prediction]
+        text = f"{counts[truth, prediction]}\n{share:.0%}"
+        axes.text(prediction, truth, text, ha="center", va="center", color="white" if share > 0.5 else "black")
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="Predicted", ylabel="True", title=f"Confusion matrix, {rows}")
-    figure.colorbar(image, ax=axes, label="Share of the true label")
+    axes.set(xlabel="Predicted (shares of the true label)", ylabel="True", title=f"Confusion matrix, {rows}")
+    axes.grid(visible=False)
     return figure
 
 
 def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
-    """How often a label is true, by the probability that the model gave it."""
-    figure, axes = _new_figure()
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
-    for place, label in enumerate(labels):
-        given = probabilities[:, place].astype(float)
-        bins = np.minimum((given * _BINS).astype(int), _BINS - 1)
-        filled = [number for number in range(_BINS) if np.any(bins == number)]
-        mean_given = [float(given[bins == number].mean()) for number in filled]
-        mean_true = [float((truth[bins == number] == place).mean()) for number in filled]
-        axes.plot(mean_given, mean_true, marker="o", label=label)
-    axes.set(xlabel="Predicted probability", ylabel="Share that is true", title="Calibration, test rows")
-    axes.legend()
+    """How often a label is true, by the probability that the model gave it, and in how many rows it gave that."""
+    figure, (axes, below) = _new_panels(2, 1, _WIDE, _HIGH + 1, height_ratios=(3, 1), sharex=True)
+    axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="perfect")
+    for place, label in _choose_labels(truth, labels):
+        given, share, rows = _bin_equally(probabilities[:, place].astype(float), truth == place)
+        color = axes.plot(given, share, marker="o", label=label)[0].get_color()
+        below.vlines(given, 0, rows, color=color, linewidth=3)
+    axes.set(ylabel="Share that is true", title="Calibration, test rows in bins of equal counts")
+    axes.legend(loc="upper left")
+    below.set(xlabel="Predicted probability", ylabel="Rows in bin", ylim=(0, None))
+    return figure
+
+
+def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
+    """ROC and precision over recall of a label against the rest."""
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
+
+    figure, (left, right) = _new_panels(1, 2, 2 * _WIDE, _HIGH)
+    left.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="by chance")
+    for place, label in _choose_labels(truth, labels):
+        is_label, given = truth == place, probabilities[:, place]
+        false, true, _ = roc_curve(is_label, given)
+        left.plot(false, true, label=f"{label}: area {auc(false, true):.3f}")
+        precision, recall, _ = precision_recall_curve(is_label, given)
+        average = average_precision_score(is_label, given)
+        right.step(
+            recall, precision, where="post", label=f"{label}: average {average:.3f}, {is_label.mean():.0%} of rows"
+        )
+    left.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, test rows")
+    right.set(xlabel="Recall", ylabel="Precision", ylim=(-0.02, 1.05), title="Precision and recall, test rows")
+    left.legend(loc="lower right")
+    right.legend(loc="lower left")
+    return figure
+
+
+def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
+    """The probabilities that a label was given in its own rows and in the others."""
+    shown = _choose_labels(truth, labels)
+    across = min(3, len(shown)) or 1
+    down = math.ceil(len(shown) / across) or 1
+    figure, panels = _new_panels(down, across, max(_WIDE, 4 * across), 3.6 * down, squeeze=False)
+    for axes in panels.flat[len(shown) :]:
+        axes.set_axis_off()
+    for axes, (place, label) in zip(panels.flat, shown, strict=False):
+        rest = labels[1 - place] if len(labels) == 2 else "the rest"
+        for inside, name in ((truth == place, label), (truth != place, rest)):
+            given = probabilities[inside, place]
+            shares = np.full(len(given), 1 / len(given))
+            axes.hist(given, np.linspace(0, 1, 21), weights=shares, alpha=0.6, label=f"{name}, {len(given)} rows")
+        axes.set(xlabel=f"Probability of {label}", ylabel="Share of its rows")
+        axes.legend(loc="upper center")
     return figure
 
 
 def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "test rows") -> Figure:
-    """Truth minus prediction, against the prediction."""
-    figure, axes = _new_figure()
-    axes.axhline(0, color="grey", linestyle="--")
-    axes.scatter(values, truth - values, s=14, alpha=0.6, color=_ACCENT)
-    axes.set(xlabel=f"Predicted {target}", ylabel="Residual", title=f"Residuals, {rows}")
+    """Truth minus prediction, against the prediction, and how it is distributed."""
+    figure, (axes, aside) = _new_panels(1, 2, _WIDE, _HIGH, width_ratios=(4, 1), sharey=True)
+    axes.axhline(0, color=_QUIET, linestyle="--")
+    axes.scatter(values, truth - values, s=16, alpha=0.6)
+    axes.set(xlabel=f"Predicted {target}", ylabel="Residual (true - predicted)", title=f"Residuals, {rows}")
+    aside.hist(truth - values, bins=30, orientation="horizontal")
+    aside.set(xlabel="Rows")
     return figure
 
 
@@ -82,34 +144,37 @@ def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Fig
     """Prediction against truth."""
     figure, axes = _new_figure()
     limits = [float(min(truth.min(), values.min())), float(max(truth.max(), values.max()))]
-    axes.plot(limits, limits, color="grey", linestyle="--", label="perfect")
-    axes.scatter(truth, values, s=14, alpha=0.6, color=_ACCENT)
+    axes.plot(limits, limits, color=_QUIET, linestyle="--", label="perfect")
+    axes.scatter(truth, values, s=16, alpha=0.6)
     axes.set(xlabel=f"True {target}", ylabel=f"Predicted {target}", title="Predictions, test rows")
     axes.legend(loc="upper left")  # finding the best place takes seconds with many points
     return figure
 
 
-def plot_importance(names: Sequence[str], losses: Sequence[float], metric: str, most: int = 20) -> Figure:
-    """What the metric loses when a column is shuffled, the `most` important columns."""
-    shown = list(zip(names, losses, strict=True))[:most][::-1]
-    figure, axes = _new_figure(high=max(3.0, 0.35 * len(shown) + 1.5))
-    axes.barh([name for name, _ in shown], [loss for _, loss in shown], color=_ACCENT)
-    axes.set(xlabel=f"Loss of {metric} when shuffled", title="Permutation importance, test rows")
+def plot_importance(
+    names: Sequence[str], losses: Sequence[float], deviations: Sequence[float], metric: str, most: int = 20
+) -> Figure:
+    """What the metric loses when a column is shuffled, the `most` important columns; bars of one deviation."""
+    shown = list(zip(names, losses, deviations, strict=True))[:most][::-1]
+    figure, axes = _new_bars(len(shown))
+    columns, bars, errors = zip(*shown, strict=True)
+    axes.barh(columns, bars, xerr=errors, capsize=3, ecolor="#444444")
+    axes.set(xlabel=f"Loss of {metric} when shuffled (mean and deviation)", title="Permutation importance, test rows")
     return figure
 
 
 def plot_histogram(values: _Numbers, name: str) -> Figure:
     """How a numeric column is distributed."""
     figure, axes = _new_figure()
-    axes.hist(values, bins=30, color=_ACCENT)
+    axes.hist(values, bins=30)
     axes.set(xlabel=name, ylabel="Rows", title=f"Distribution of {name}")
     return figure
 
 
 def plot_counts(categories: Sequence[str], counts: Sequence[int], name: str) -> Figure:
     """How often each category occurs."""
-    figure, axes = _new_figure(high=max(3.0, 0.35 * len(categories) + 1.5))
-    axes.barh(list(categories)[::-1], list(counts)[::-1], color=_ACCENT)
+    figure, axes = _new_bars(len(categories))
+    axes.barh(list(categories)[::-1], list(counts)[::-1])
     axes.set(xlabel="Rows", title=f"Distribution of {name}")
     return figure
 
@@ -125,6 +190,7 @@ def plot_correlation(matrix: _Numbers, names: Sequence[str]) -> Figure:
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set_title("Correlation")
+    axes.grid(visible=False)
     figure.colorbar(image, ax=axes)
     return figure
 
@@ -132,7 +198,7 @@ def plot_correlation(matrix: _Numbers, names: Sequence[str]) -> Figure:
 def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequence[bool], most: int = 30) -> Figure:
     """The population stability index by column, the `most` changed ones; those that drifted stand out."""
     shown = list(zip(names, indices, drifted, strict=True))[:most][::-1]
-    figure, axes = _new_figure(high=max(3.0, 0.35 * len(shown) + 1.5))
+    figure, axes = _new_bars(len(shown))
     colors = [_CONTRAST if drift else _ACCENT for *_, drift in shown]
     axes.barh([name for name, *_ in shown], [index for _, index, _ in shown], color=colors)
     axes.set(xlabel="Population stability index", title="Change since training; red drifted")
@@ -154,7 +220,7 @@ def plot_compared_numbers(edges: Sequence[float], reference: _Numbers, window: _
 def plot_compared_counts(categories: Sequence[str], reference: _Numbers, window: _Numbers, name: str) -> Figure:
     """Two samples' shares of each category, the 30 most frequent ones."""
     order = np.argsort(-(reference + window), kind="stable")[:30][::-1]
-    figure, axes = _new_figure(high=max(3.0, 0.5 * len(order) + 1.5))
+    figure, axes = _new_bars(len(order))
     places = np.arange(len(order))
     for counts, label, color, shift in ((reference, "training", _ACCENT, 0.2), (window, "window", _CONTRAST, -0.2)):
         axes.barh(places + shift, counts[order] / max(counts.sum(), 1), height=0.4, color=color, label=label)
@@ -168,17 +234,48 @@ def plot_runs(names: Sequence[str], values: Sequence[float], promoted: Sequence[
     """A test metric over the runs, oldest first; those that became a version stand out."""
     figure, axes = _new_figure()
     places = range(len(values))
-    axes.plot(places, values, color="grey", linewidth=1, zorder=1)
-    for became, label, color in ((False, "not promoted", _ACCENT), (True, "promoted", _CONTRAST)):
+    axes.plot(places, values, color=_QUIET, linewidth=1, zorder=1)
+    for became, label, color in ((False, "not promoted", _ACCENT), (True, "promoted", _GOOD)):
         shown = [place for place in places if promoted[place] == became]
         axes.scatter(shown, [values[place] for place in shown], s=36, color=color, label=label, zorder=2)
     step = max(1, len(values) // 12)
-    axes.set_xticks(places[::step], names[::step], rotation=30, ha="right", fontsize=8)
+    axes.set_xticks(places[::step], names[::step], rotation=30, ha="right")
     axes.set(ylabel=f"test {metric}", title="Runs, oldest first")
     axes.legend()
     return figure
 
 
 def _new_figure(wide: float = _WIDE, high: float = _HIGH) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(wide, high), dpi=110, layout="constrained")
+    figure = Figure(figsize=(wide, high))
     return figure, figure.add_subplot()
+
+
+def _new_bars(bars: int) -> tuple[Figure, Any]:
+    figure, axes = _new_figure(high=max(3.0, 0.35 * bars + 1.5))
+    axes.grid(visible=False, axis="y")
+    return figure, axes
+
+
+def _new_panels(down: int, across: int, wide: float, high: float, **options: Any) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(wide, high))
+    return figure, figure.subplots(down, across, **options)
+
+
+def _choose_labels(truth: _Numbers, labels: Sequence[str]) -> list[tuple[int, str]]:
+    """Of two labels the second, as what tells one of them tells the other; of more the most frequent ones."""
+    counts = np.bincount(truth, minlength=len(labels))
+    places = [1] if len(labels) == 2 else sorted(np.argsort(-counts, kind="stable")[:_MOST_CURVES])
+    return [(int(place), labels[place]) for place in places if 0 < counts[place] < len(truth)]
+
+
+def _bin_equally(given: _Numbers, is_label: _Numbers) -> tuple[_Numbers, _Numbers, _Numbers]:
+    """Bins of rows by probability: its mean, the share of the label, and how many rows; equal ones stay together."""
+    bins = max(1, min(_BINS, len(given) // _ROWS_IN_BIN))
+    edges = np.quantile(given, np.linspace(0, 1, bins + 1)[1:-1])
+    places = np.searchsorted(edges, given, side="right")
+    rows = np.bincount(places, minlength=bins)
+    filled = rows > 0
+    mean, share = (
+        np.bincount(places, weights=each, minlength=bins)[filled] / rows[filled] for each in (given, is_label)
+    )
+    return mean, share, rows[filled]

@@ -161,12 +161,15 @@ def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejection
     return Rejections(duplicates.height, Counter({DUPLICATE_RULE: duplicates.height}), {DUPLICATE_RULE: cases})
 
 
-def read_split(splits: Path, split: Split) -> pl.DataFrame:
-    """A split's typed columns, row numbers in the raw file, and identities. Raises ProjectError where it is empty."""
+def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl.DataFrame:
+    """A split's typed columns, row numbers in the raw file, and identities; the part's path in `file_column`.
+
+    Raises ProjectError where it is empty.
+    """
     if not splits.is_dir():
         raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
     files = sorted((splits / split).glob(f"*{_SUFFIX}"))
-    frame = pl.read_parquet(files) if files else pl.DataFrame()
+    frame = pl.read_parquet(files, include_file_paths=file_column) if files else pl.DataFrame()
     if frame.is_empty():
         raise ProjectError(
             f"The {split} split has no rows. Bring more data, or change split in config/pipeline.yaml: raise its "

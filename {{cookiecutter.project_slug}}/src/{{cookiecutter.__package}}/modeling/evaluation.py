@@ -3,14 +3,15 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
 from ..config import Project
+from ..data.loading import ROW_NUMBER, rename_taken
 from ..data.preparation import read_summary
+from ..data.splitting import read_split
 from ..errors import ProjectError
 from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..plots import (
@@ -18,23 +19,28 @@ from ..plots import (
     plot_confusion_matrix,
     plot_importance,
     plot_predicted_values,
+    plot_ranking,
     plot_residuals,
+    plot_scores,
     save_figure,
 )
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import resume_run
-from .bootstrap import measure_interval, sample_rows
 from .dataset import Dataset, align_scores, read_dataset, read_slices
+from .gate import find_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
-from .metrics import METRICS, Metric, compute_metrics, find_metric
+from .metrics import METRICS, Metric, compute_metrics, count_confusion, find_metric
 from .model import Model, Scores, load_model
+from .report import Report, write_report
 
 METRICS_FILE = "metrics.json"
 SLICES_TABLE = "slices.csv"
 IMPORTANCE_TABLE = "permutation_importance.csv"
+PREDICTIONS_TABLE = "test_predictions.csv"
 
 _REPEATS = 5
+_FILE = "_file"
 
 _logger = get_logger(__name__)
 
@@ -54,7 +60,7 @@ class Evaluation:
 
 
 def evaluate_model(project: Project) -> Evaluation:
-    """Score the candidate on the validation and test rows and write `reports/`; logged in the candidate's run.
+    """Measure the candidate on the validation and test rows and write `reports/`; logged in the candidate's run.
 
     Raises:
         ProjectError: there is no candidate or no prepared data, or they do not belong together.
@@ -74,24 +80,32 @@ def _evaluate(project: Project, predictor: Model) -> tuple[Evaluation, list[Path
     summary = read_summary(project)
     if predictor.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
-    task = project.schema.task
-    validation = read_dataset(project.splits, "validation", project.schema)
-    test = read_dataset(project.splits, "test", project.schema)
-    scores = score_dataset(predictor, test, project.schema)
-    metrics = {
-        "validation": compute_metrics(task, validation.target, score_dataset(predictor, validation, project.schema)),
-        "test": compute_metrics(task, test.target, scores),
-    }
+    schema, gate = project.schema, project.model.gate
+    metric = find_metric(schema.task, gate.metric)
+    validation = read_dataset(project.splits, "validation", schema)
+    test = read_dataset(project.splits, "test", schema)
+    scores = score_dataset(predictor, test, schema)
     evaluation = Evaluation(
         candidate=hash_file(project.candidate / MANIFEST_FILE),
         data=summary.sha256,
         rows={"validation": len(validation), "test": len(test)},
-        metrics=metrics,
+        metrics={
+            "validation": compute_metrics(schema.task, validation.target, score_dataset(predictor, validation, schema)),
+            "test": compute_metrics(schema.task, test.target, scores),
+        },
         intervals=_measure_intervals(project, test, scores),
     )
-    files = _write_report(project, predictor, test, scores)
+    tables = {
+        PREDICTIONS_TABLE: _describe_predictions(project, test, scores),
+        SLICES_TABLE: _describe_slices(project, metric, test, scores),
+        IMPORTANCE_TABLE: _measure_importance(project, predictor, test, metric),
+    }
+    pictures = _draw_pictures(project, test, scores) | _draw_importance(tables[IMPORTANCE_TABLE], gate.metric)
+    report = Report(predictor.manifest, evaluation.metrics, evaluation.intervals, *tables.values())
+    files = _write_files(project, tables, pictures)
+    write_report(project, report)
     write_json(project.reports / METRICS_FILE, asdict(evaluation))
-    for name, value in metrics["test"].items():
+    for name, value in evaluation.metrics["test"].items():
         low, high = evaluation.intervals.get(name, (float("nan"), float("nan")))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, low, high)
     return evaluation, files
@@ -122,77 +136,43 @@ def score_dataset(predictor: Model, dataset: Dataset, schema: Schema) -> Scores:
 def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[str, tuple[float, float]]:
     intervals = {}
     for name, metric in track(list(METRICS[project.schema.task].items()), "Measuring intervals"):
-        interval = measure_interval(metric, test.target, scores, project.model.seed)
-        if interval is not None:
-            intervals[name] = (interval.low, interval.high)
+        if interval := measure_interval(metric, test.target, scores, project.model.seed):
+            intervals[name] = interval
     return intervals
 
 
-def _write_report(project: Project, predictor: Model, test: Dataset, scores: Scores) -> list[Path]:
-    """Write tables and pictures; those that are small and tell of the model alone."""
-    schema, gate = project.schema, project.model.gate
-    tables = project.reports / "tables"
-    truth = test.target
-    metric = find_metric(schema.task, gate.metric)
-    predictions = _describe_predictions(schema, truth, scores)
-    write_bytes(tables / "test_predictions.csv", predictions.write_csv().encode())
-    slices = _describe_slices(project, metric, truth, scores)
-    write_bytes(tables / SLICES_TABLE, slices.write_csv().encode())
+def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl.DataFrame:
+    """Each test row: its raw file, its row number there, its identifiers, what is true and what was predicted."""
+    schema = project.schema
+    frame = read_split(project.splits, "test", _FILE)
+    described = {
+        "file": frame[_FILE].map_elements(lambda path: Path(path).stem, return_dtype=pl.String),
+        "row": frame[ROW_NUMBER],
+    }
+    predicted = {"truth": pl.Series(test.target), "prediction": pl.Series(scores)}
     if schema.labels:
-        confusion = _count_confusion(truth, scores, len(schema.labels))
-        pictures = {
-            "confusion_matrix.png": plot_confusion_matrix(confusion, schema.labels),
-            "calibration.png": plot_calibration(truth, scores, schema.labels),
-        }
-    else:
-        shown = sample_rows(len(truth), project.model.seed)
-        values, predicted = truth[shown], scores[shown]
-        pictures = {
-            "residuals.png": plot_residuals(values, predicted, schema.target),
-            "predicted_values.png": plot_predicted_values(values, predicted, schema.target),
-        }
-    importance = _measure_importance(project, predictor, test, metric)
-    write_bytes(tables / IMPORTANCE_TABLE, importance.write_csv().encode())
-    pictures["permutation_importance.png"] = plot_importance(
-        importance["column"].to_list(), importance["loss"].to_list(), gate.metric
-    )
-    # The whole folder at once, so that no picture of a former task stays behind.
-    with staged_folder(project.figures) as figures:
-        for name, picture in pictures.items():
-            save_figure(picture, figures / name)
-    return [*(project.figures / name for name in pictures), tables / SLICES_TABLE, tables / IMPORTANCE_TABLE]
-
-
-def _describe_predictions(schema: Schema, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:
-    if not schema.labels:
-        return pl.DataFrame({"truth": truth, "prediction": scores})
-    labels = pl.Series(schema.labels, dtype=pl.String)
-    return pl.DataFrame(
-        {
-            "truth": labels.gather(truth),
+        labels = pl.Series(schema.labels, dtype=pl.String)
+        probabilities = scores.astype(np.float64)
+        predicted = {
+            "truth": labels.gather(test.target),
             "prediction": labels.gather(scores.argmax(axis=1)),
-            "probability": scores.max(axis=1).astype(np.float64),
+            "probability": pl.Series(probabilities.max(axis=1)),
+            **{f"probability {label}": pl.Series(probabilities[:, place]) for place, label in enumerate(schema.labels)},
         }
-    )
+    shown = [name for name in schema.identifiers if name not in schema.sensitive]
+    taken = rename_taken(shown, [*described, *predicted])
+    return pl.DataFrame(described | {taken.get(name, name): frame[name] for name in shown} | predicted)
 
 
-def _describe_slices(project: Project, metric: Metric, truth: NDArray[Any], scores: Scores) -> pl.DataFrame:
+def _describe_slices(project: Project, metric: Metric, test: Dataset, scores: Scores) -> pl.DataFrame:
     gate = project.model.gate
     slices = read_slices(project.splits, "test", gate.slices.columns, project.schema)
     rows = [
-        (column, str(value), int(np.count_nonzero(inside)), metric.compute(truth[inside], scores[inside]))
-        for column, values in slices.items()
-        for value in np.unique(values)
-        if np.count_nonzero(inside := values == value) >= gate.slices.minimum_rows
+        (column, value, int(np.count_nonzero(inside)), metric.compute(test.target[inside], scores[inside]))
+        for column, value, inside in find_groups(slices, gate.slices.minimum_rows)
     ]
     types = {"column": pl.String, "value": pl.String, "rows": pl.Int64, gate.metric: pl.Float64}
     return pl.DataFrame(rows, schema=types, orient="row")
-
-
-def _count_confusion(truth: NDArray[Any], scores: Scores, labels: int) -> NDArray[np.int64]:
-    counts = np.zeros((labels, labels), dtype=np.int64)
-    np.add.at(counts, (truth, scores.argmax(axis=1)), 1)
-    return counts
 
 
 def _measure_importance(project: Project, predictor: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
@@ -201,13 +181,50 @@ def _measure_importance(project: Project, predictor: Model, test: Dataset, metri
     generator = np.random.default_rng(project.model.seed)
     test = test.take(sample_rows(len(test), project.model.seed))
     base = metric.compute(test.target, score_dataset(predictor, test, project.schema))
-    sign = 1 if metric.greater_is_better else -1
-    losses = {}
+    rows = []
     for name in track(list(test.columns), "Measuring importance"):
-        shuffled = []
+        losses = []
         for _ in range(_REPEATS):
             columns = {**test.columns, name: generator.permutation(test.columns[name])}
             scores = score_dataset(predictor, Dataset(columns, test.target), project.schema)
-            shuffled.append(metric.compute(test.target, scores))
-        losses[name] = sign * (base - float(np.mean(shuffled)))
-    return pl.DataFrame({"column": list(losses), "loss": list(losses.values())}).sort("loss", descending=True)
+            losses.append(metric.gain(base, metric.compute(test.target, scores)))
+        rows.append((name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
+    return pl.DataFrame(rows, schema=["column", "loss", "deviation"], orient="row").sort("loss", descending=True)
+
+
+def _draw_pictures(project: Project, test: Dataset, scores: Scores) -> dict[str, Figure]:
+    labels, target = project.schema.labels, project.schema.target
+    kept = np.isfinite(scores) if scores.ndim == 1 else np.isfinite(scores).all(axis=1)
+    if not kept.any():
+        return {}
+    truth, scores = test.target[kept], scores[kept]
+    some = sample_rows(len(truth), project.model.seed)
+    drawn = truth[some], scores[some]
+    if labels:
+        return {
+            "confusion_matrix.png": plot_confusion_matrix(count_confusion(truth, scores), labels),
+            "calibration.png": plot_calibration(*drawn, labels),
+            "roc_precision_recall.png": plot_ranking(*drawn, labels),
+            "scores.png": plot_scores(*drawn, labels),
+        }
+    return {
+        "predicted_values.png": plot_predicted_values(*drawn, target),
+        "residuals.png": plot_residuals(*drawn, target),
+    }
+
+
+def _draw_importance(importance: pl.DataFrame, metric: str) -> dict[str, Figure]:
+    columns, losses, deviations = (importance[name].to_list() for name in importance.columns)
+    return {"permutation_importance.png": plot_importance(columns, losses, deviations, metric)}
+
+
+def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:
+    """Write tables and pictures; those that are small and tell of the model alone."""
+    folder = project.reports / "tables"
+    for name, table in tables.items():
+        write_bytes(folder / name, table.write_csv().encode())
+    # The whole folder at once, so that no picture of a former task stays behind.
+    with staged_folder(project.figures) as figures:
+        for name, picture in pictures.items():
+            save_figure(picture, figures / name)
+    return [*(project.figures / name for name in pictures), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]

@@ -1,10 +1,12 @@
-"""The gate: whether a candidate may become `latest`, and every reason why not.
+"""The gate: how sure a metric is, whether a candidate may become `latest`, and every reason why not.
 
-Nothing here reads or writes a file, so that each rule can be tried with made-up models.
+Nothing here reads or writes a file, so that each rule can be tried with made-up models. Rows are drawn with
+replacement; where two models are compared, both are measured on the same draw (Efron and Tibshirani, An
+Introduction to the Bootstrap, 1993, chapters 13 and 16).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import GateSettings
-from .bootstrap import PairedComparison, compare_paired
 from .metrics import Metric
 
+INTERVAL_DRAWS = 200
+
 _SETTINGS = "config/model.yaml"
+# More rows make an interval narrower, but not usefully so, and every draw measures all of them.
+_MOST_ROWS = 20_000
 
 Slices = Mapping[str, NDArray[Any]]
 
@@ -24,8 +29,8 @@ Slices = Mapping[str, NDArray[Any]]
 class Measured:
     """What the gate knows of a candidate by itself.
 
-    `value` is the gate's metric on the test rows, `latency` milliseconds for one row, `size` the
-    bytes that are loaded to serve it.
+    `value` is the gate's metric on the test rows, `latency` milliseconds for one row, `size` the bytes that are
+    loaded to serve it.
     """
 
     value: float
@@ -33,6 +38,24 @@ class Measured:
     latency: float
     size: int
     parity_problem: str = ""
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Two models on the same rows.
+
+    `gain` is how much better the candidate is, in the metric's unit, whichever way is better; `low` and `high` are
+    the middle 95% of its resampled values; `confidence` is the share of the draws in which the candidate is better,
+    a tie being none, and a draw without a number neither.
+    """
+
+    candidate: float
+    champion: float
+    gain: float
+    low: float
+    high: float
+    confidence: float
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,51 @@ class Verdict:
         return not self.reasons
 
 
+def measure_interval(
+    metric: Metric, truth: NDArray[Any], scores: NDArray[Any], seed: int
+) -> tuple[float, float] | None:
+    """The middle 95% of a metric's resampled values; None where too few draws give a number."""
+    values = _resample(metric.on_draws(truth, scores), len(truth), INTERVAL_DRAWS, seed)
+    return None if np.isfinite(values).mean() < 0.5 else _middle(values)
+
+
+def compare_paired(
+    metric: Metric,
+    truth: NDArray[Any],
+    candidate: NDArray[Any],
+    champion: NDArray[Any],
+    resamples: int,
+    seed: int,
+) -> PairedComparison:
+    """Measure candidate and champion on the same rows and the same draws of them; `truth` is as `metric` takes it."""
+    new, old = metric.on_draws(truth, candidate), metric.on_draws(truth, champion)
+    gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(truth), resamples, seed)
+    low, high = _middle(gains)
+    ours, theirs = metric.compute(truth, candidate), metric.compute(truth, champion)
+    confidence = float(np.mean(gains > 0))
+    return PairedComparison(ours, theirs, metric.gain(ours, theirs), low, high, confidence, len(truth))
+
+
+def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
+    """The places of all rows, or, where there are more than 20,000, of so many of them."""
+    if rows <= _MOST_ROWS:
+        return np.arange(rows)
+    return np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False)
+
+
+def _resample(measure: Callable[[NDArray[np.int64]], float], rows: int, draws: int, seed: int) -> NDArray[np.float64]:
+    # What scipy.stats.bootstrap gives, which a test holds it against. That one warns where a draw has no number,
+    # as the AUC of a rare label often has none, and takes longer than some of the metrics.
+    kept, generator = sample_rows(rows, seed), np.random.default_rng(seed)
+    return np.array([measure(kept[generator.integers(0, len(kept), len(kept))]) for _ in range(draws)])
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (math.nan, math.nan)
+    return float(low), float(high)
+
+
 def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> list[str]:
     """The reasons against a candidate that need no other model."""
     reasons = []
@@ -79,10 +147,10 @@ def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> l
             f"a prediction takes {measured.latency:.1f} ms; gate.maximum_latency_ms of {_SETTINGS} allows "
             f"{settings.maximum_latency_ms:g}"
         )
-    megabytes = measured.size / 1e6
-    if megabytes > settings.maximum_size_mb:
+    if measured.size > 1e6 * settings.maximum_size_mb:
         reasons.append(
-            f"the model has {megabytes:.1f} MB; gate.maximum_size_mb of {_SETTINGS} allows {settings.maximum_size_mb:g}"
+            f"the model has {measured.size / 1e6:.1f} MB; gate.maximum_size_mb of {_SETTINGS} allows "
+            f"{settings.maximum_size_mb:g}"
         )
     if measured.parity_problem:
         reasons.append(
@@ -102,18 +170,20 @@ def check_against(
 ) -> Verdict:
     """Compare a candidate with the champion on the same rows.
 
-    Args:
-        settings: the gate.
-        metric: the gate's metric.
-        truth: what is true of each row, as `metric` takes it.
-        candidate: the candidate's scores for these rows.
-        champion: the champion's scores for these rows.
-        slices: for each declared column, each row's value as text.
-        seed: of the bootstrap.
+    `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
     comparison = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
     reasons = _judge(settings, comparison)
-    compared = tuple(_compare_slices(settings, metric, truth, candidate, champion, slices))
+    compared = tuple(
+        SliceComparison(
+            column=column,
+            value=value,
+            rows=int(np.count_nonzero(inside)),
+            candidate=metric.compute(truth[inside], candidate[inside]),
+            champion=metric.compute(truth[inside], champion[inside]),
+        )
+        for column, value, inside in find_groups(slices, settings.slices.minimum_rows)
+    )
     reasons += [reason for item in compared if (reason := _judge_slice(settings, metric, item))]
     return Verdict(tuple(reasons), comparison, compared)
 
@@ -130,37 +200,19 @@ def _judge(settings: GateSettings, comparison: PairedComparison) -> list[str]:
     return []
 
 
-def _compare_slices(
-    settings: GateSettings,
-    metric: Metric,
-    truth: NDArray[Any],
-    candidate: NDArray[Any],
-    champion: NDArray[Any],
-    slices: Slices,
-) -> list[SliceComparison]:
-    compared = []
+def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Each column's values that have enough rows: column, value, and which rows have it."""
     for column, values in slices.items():
         for value in np.unique(values):
-            rows = values == value
-            if np.count_nonzero(rows) < settings.slices.minimum_rows:
-                continue
-            compared.append(
-                SliceComparison(
-                    column=column,
-                    value=str(value),
-                    rows=int(np.count_nonzero(rows)),
-                    candidate=metric.compute(truth[rows], candidate[rows]),
-                    champion=metric.compute(truth[rows], champion[rows]),
-                )
-            )
-    return compared
+            inside = values == value
+            if np.count_nonzero(inside) >= minimum_rows:
+                yield column, str(value), inside
 
 
 def _judge_slice(settings: GateSettings, metric: Metric, item: SliceComparison) -> str:
     if not math.isfinite(item.champion):
         return ""  # a metric that no model has on these rows, such as the AUC of one class
-    loss = (item.champion - item.candidate) * (1 if metric.greater_is_better else -1)
-    if loss <= settings.slices.tolerance:
+    if metric.gain(item.champion, item.candidate) <= settings.slices.tolerance:
         return ""
     return (
         f"where {item.column} is {item.value!r} ({item.rows} rows), test {settings.metric} goes from "

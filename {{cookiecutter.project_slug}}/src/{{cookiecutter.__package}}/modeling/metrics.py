@@ -1,7 +1,7 @@
-"""The metrics by name, for both tasks.
+"""The metrics by name, for both tasks; one more entry in `METRICS` is one more metric.
 
-They are computed here because a bootstrap asks for them thousands of times, and most of what
-scikit-learn's functions take on some hundred rows is checking; a test holds each against its own.
+Computed here because a bootstrap asks for them thousands of times, and most of what scikit-learn's functions
+take on some hundred rows is checking; a test holds each against its own.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from ..errors import ProjectError
 from ..schema import Task
@@ -20,27 +19,40 @@ from ..schema import Task
 class Metric:
     """A number from the truth and the predictions, and which way is better.
 
-    For a classification `function` takes places of labels and probabilities; for a regression two
-    arrays of values.
+    For a classification `function` takes places of labels and probabilities, (rows, labels); for a regression
+    two arrays of values. `prepare` is what it needs only once for all draws of a bootstrap.
     """
 
     function: Callable[[NDArray[Any], NDArray[Any]], float]
     greater_is_better: bool = True
+    prepare: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray
 
     def compute(self, truth: NDArray[Any], scores: NDArray[Any]) -> float:
         """The metric of these rows; NaN if a score is no finite number."""
-        return self.function(truth, scores) if np.isfinite(scores).all() else float("nan")
+        return self.on_draws(truth, scores)(np.arange(len(truth)))
+
+    def on_draws(self, truth: NDArray[Any], scores: NDArray[Any]) -> Callable[[NDArray[np.int64]], float]:
+        """The metric as a function of which rows are drawn."""
+        if not np.isfinite(scores).all():
+            return lambda _: float("nan")
+        prepared = self.prepare(scores)
+        return lambda rows: self.function(truth[rows], prepared[rows])
+
+    def gain(self, left: float, right: float) -> float:
+        """How much better `left` is than `right`, in the metric's unit, whichever way is better."""
+        return left - right if self.greater_is_better else right - left
 
     def is_better(self, left: float, right: float) -> bool:
         """Whether `left` beats `right`; never if one of them is not a number."""
-        return left > right if self.greater_is_better else left < right
+        return self.gain(left, right) > 0
 
     def reaches(self, value: float, limit: float) -> bool:
         """Whether `value` is as good as `limit` or better; never if it is not a number."""
         return value >= limit if self.greater_is_better else value <= limit
 
 
-def _count_labels(truth: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.int64]:
+def count_confusion(truth: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows by true label and likeliest label, (labels, labels)."""
     labels = probabilities.shape[1]
     counts = np.bincount(truth * labels + probabilities.argmax(axis=1), minlength=labels * labels)
     return counts.reshape(labels, labels)
@@ -51,14 +63,14 @@ def _accuracy(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
 
 
 def _balanced_accuracy(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    counts = _count_labels(truth, probabilities)
+    counts = count_confusion(truth, probabilities)
     rows = counts.sum(axis=1)
     present = rows > 0
     return float(np.mean(counts.diagonal()[present] / rows[present]))
 
 
 def _f1_macro(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    counts = _count_labels(truth, probabilities)
+    counts = count_confusion(truth, probabilities)
     both = counts.sum(axis=0) + counts.sum(axis=1)
     present = both > 0
     return float(np.mean(2 * counts.diagonal()[present] / both[present]))
@@ -69,18 +81,23 @@ def _log_loss(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     return float(-np.log(np.clip(chosen, 1e-15, 1)).mean())
 
 
-def _roc_auc(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Each label against the rest, by ranks (Hanley and McNeil, 1982), averaged over the labels."""
-    is_label = truth[:, np.newaxis] == np.arange(probabilities.shape[1])
-    positives = is_label.sum(axis=0)
-    negatives = len(truth) - positives
-    present = (positives > 0) & (negatives > 0)
-    if not present.any():
-        return float("nan")
-    ranks = rankdata(probabilities[:, present], axis=0)
-    positives, negatives = positives[present], negatives[present]
-    wins = (ranks * is_label[:, present]).sum(axis=0) - positives * (positives + 1) / 2
-    return float(np.mean(wins / (positives * negatives)))
+def _rank(probabilities: NDArray[Any]) -> NDArray[np.int64]:
+    """Each probability's place among those of its label: all of it that `_roc_auc` looks at."""
+    return np.stack([np.unique(column, return_inverse=True)[1] for column in probabilities.T], axis=1)
+
+
+def _roc_auc(truth: NDArray[Any], ranks: NDArray[np.int64]) -> float:
+    """Each label against the rest (Hanley and McNeil, 1982), averaged over the labels."""
+    areas = []
+    levels = int(ranks.max()) + 1
+    for label in range(ranks.shape[1]):
+        places = 2 * ranks[:, label] + (truth == label)
+        negatives, positives = np.bincount(places, minlength=2 * levels).reshape(levels, 2).T
+        # A row of the label wins over each other row below it, and half over those that are level.
+        wins = np.sum(positives * (np.cumsum(negatives) - negatives / 2))
+        if pairs := int(positives.sum()) * int(negatives.sum()):
+            areas.append(wins / pairs)
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def _r2(truth: NDArray[Any], values: NDArray[Any]) -> float:
@@ -101,7 +118,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "accuracy": Metric(_accuracy),
         "balanced_accuracy": Metric(_balanced_accuracy),
         "f1_macro": Metric(_f1_macro),
-        "roc_auc": Metric(_roc_auc),
+        "roc_auc": Metric(_roc_auc, prepare=_rank),
         "log_loss": Metric(_log_loss, greater_is_better=False),
     },
     "regression": {
@@ -113,15 +130,10 @@ METRICS: dict[Task, dict[str, Metric]] = {
 
 
 def find_metric(task: Task, name: str) -> Metric:
-    """The metric of that name.
-
-    Raises:
-        ProjectError: the task has none of that name.
-    """
-    known = METRICS[task]
-    if name not in known:
-        raise ProjectError(f"config/model.yaml: gate.metric {name!r} is none of {', '.join(known)}.")
-    return known[name]
+    """The metric of that name. Raises: ProjectError, if the task has none."""
+    if name not in METRICS[task]:
+        raise ProjectError(f"config/model.yaml: gate.metric {name!r} is none of {', '.join(METRICS[task])}.")
+    return METRICS[task][name]
 
 
 def compute_metrics(task: Task, truth: NDArray[Any], scores: NDArray[Any]) -> dict[str, float]:
