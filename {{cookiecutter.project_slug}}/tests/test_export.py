@@ -13,9 +13,10 @@ from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import engineer_features, plan_features
 from {{ cookiecutter.__package }}.modeling.dataset import read_dataset
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS
-from {{ cookiecutter.__package }}.modeling.export import compare_scores, load_skops, write_onnx
+from {{ cookiecutter.__package }}.modeling.export import compare_scores, write_onnx
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
 from {{ cookiecutter.__package }}.modeling.model import load_model, load_onnx, score_with_pipeline
+from {{ cookiecutter.__package }}.modeling.persistence import load_skops
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Task
 
@@ -107,7 +108,7 @@ def test_a_forest_without_an_imputer_would_be_refused(tmp_path_factory: pytest.T
 
 
 def test_a_refused_export_is_served_by_scikit_learn_and_says_so(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "{{ cookiecutter.__package }}.modeling.training.load_onnx"
+    module = "{{ cookiecutter.__package }}.modeling.export.load_onnx"
     monkeypatch.setattr(module, lambda *_: lambda matrix: np.tile([0.0, 1.0], (len(matrix), 1)))
     prepare_data(toy)
     manifest = train_model(toy)

@@ -34,7 +34,7 @@ promote_model(Project(Path(sys.argv[1])), force_reason="a test")
 MOVE_ON_AND_ON = """
 import shutil, sys
 from pathlib import Path
-from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, manifest_json
+from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.files import write_json
 registry = Registry(Path(sys.argv[1]))
@@ -46,7 +46,7 @@ while True:
         with registry.new_version() as version:
             shutil.copytree(registry.folder(latest), version.folder, dirs_exist_ok=True)
             manifest = registry.manifest(latest).model_copy(update={"version": version.name})
-            write_json(version.folder / MANIFEST_FILE, manifest_json(manifest))
+            write_json(version.folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
         registry.move_latest(version.name, "a test")
         registry.prune(keep=4)
 """

@@ -9,7 +9,7 @@ import yaml
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.files import write_json
-from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, manifest_json
+from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 
 TOY_SCHEMA: dict[str, Any] = {
@@ -83,7 +83,7 @@ def copy_version(project: Project) -> str:
     with registry.locked(), registry.new_version() as version:
         shutil.copytree(registry.folder("v1"), version.folder, dirs_exist_ok=True)
         manifest = registry.manifest("v1").model_copy(update={"version": version.name})
-        write_json(version.folder / MANIFEST_FILE, manifest_json(manifest))
+        write_json(version.folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
     return version.name
 
 

@@ -11,6 +11,7 @@ from .config import Project, find_project
 from .data_versioning import command as data_versioning
 # {% endif %}
 from .errors import ProjectError
+from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, run_pipeline
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
 from .serving.command import example, serve
@@ -20,8 +21,6 @@ from .terminal import configure_logging
 from .tracking.command import show, sync
 # {% endif %}
 
-DATA_LOG = "data_processing.log"
-TRAINING_LOG = "training.log"
 INFERENCE_LOG = "inference.log"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -69,14 +68,6 @@ def adopt(
 
 
 @app.command()
-def data() -> None:
-    """Load the raw files, check each row against config/schema.yaml, and split them."""
-    from .data.preparation import prepare_data
-
-    prepare_data(_open_project(DATA_LOG))
-
-
-@app.command()
 def explore() -> None:
     """Describe the raw data in reports/data_profile.html and reports/tables."""
     from .data.exploration import explore_data
@@ -86,19 +77,26 @@ def explore() -> None:
 
 
 @app.command()
-def train() -> None:
+def train(
+    onnx: Annotated[
+        Path | None, typer.Option(help="Take this ONNX file for the candidate, in place of training one.")
+    ] = None,
+) -> None:
     """Train what config/model.yaml says and write models/candidate."""
     from .modeling.training import train_model
 
-    train_model(_open_project(TRAINING_LOG))
+    train_model(_open_project(TRAINING_LOG), onnx)
 
 
-@app.command()
-def evaluate() -> None:
-    """Measure the candidate on rows it never saw; write reports/."""
-    from .modeling.evaluation import evaluate_model
+def _add_stage(stage: Stage) -> None:
+    @app.command(stage.name, help=stage.help)
+    def run() -> None:
+        stage.run(_open_project(stage.log))
 
-    evaluate_model(_open_project(TRAINING_LOG))
+
+for _stage in STAGES:
+    if _stage.name != "train":  # whose command has an option
+        _add_stage(_stage)
 
 
 @app.command()
@@ -123,18 +121,19 @@ def promote(
 @app.command()
 def rollback(
     version: Annotated[str | None, typer.Argument(help="Such as v1; if not given, the one before latest.")] = None,
+    new_schema: Annotated[
+        bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")
+    ] = False,
 ) -> None:
     """Check an older version, then move models/latest back to it."""
     from .modeling.promotion import roll_back
 
-    typer.echo(f"models/latest is now {roll_back(_open_project(TRAINING_LOG), version)}")
+    typer.echo(f"models/latest is now {roll_back(_open_project(TRAINING_LOG), version, new_schema)}")
 
 
 @app.command()
 def pipeline() -> None:
     """Run data, train, evaluate and promote; the same model again counts as success."""
-    from .modeling.pipeline import run_pipeline
-
     typer.echo(run_pipeline(_open_project(TRAINING_LOG)))
 
 

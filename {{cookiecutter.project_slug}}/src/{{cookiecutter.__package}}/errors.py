@@ -18,3 +18,7 @@ class DataRejectedError(ProjectError):
 
 class PromotionRefusedError(ProjectError):
     """The candidate did not pass the gate."""
+
+
+class CodeChangedError(ProjectError):
+    """The present feature code gives a model other features or scores than it had at its training."""

@@ -6,6 +6,7 @@ the index in the schema's categories, -1 where missing.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from .schema import Column, Schema
 if TYPE_CHECKING:
     import polars as pl
 
-
 Columns = dict[str, NDArray[Any]]
 
 MISSING_CODE = -1
@@ -28,20 +28,20 @@ class RowReader:
     """Turns rows that the schema accepted into columns; made once a model, called once a request."""
 
     def __init__(self, schema: Schema) -> None:
-        self._numeric = [name for name, column in schema.features.items() if column.type != "category"]
-        self._codes = {
-            name: {category: code for code, category in enumerate(column.categories)} | {None: MISSING_CODE}
-            for name, column in schema.features.items()
-            if column.type == "category"
-        }
+        self._codes: dict[str, dict[str | None, int] | None] = dict.fromkeys(schema.features)
+        for name, column in schema.features.items():
+            if column.type == "category":
+                self._codes[name] = {None: MISSING_CODE} | {text: code for code, text in enumerate(column.categories)}
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> Columns:
         """The features of `rows`; a column that a row leaves out counts as missing."""
         columns: Columns = {}
-        for name in self._numeric:
-            columns[name] = np.array([row.get(name) for row in rows], dtype=np.float64)
         for name, codes in self._codes.items():
-            columns[name] = np.array([codes[row.get(name)] for row in rows], dtype=np.int64)
+            values = [row.get(name) for row in rows]
+            if codes is None:
+                columns[name] = np.array(values, dtype=np.float64)
+            else:
+                columns[name] = np.array([codes[value] for value in values], dtype=np.int64)
         return columns
 
 
@@ -58,12 +58,17 @@ def _column_from_series(column: Column, series: "pl.Series") -> NDArray[Any]:
 
 _Numbers = NDArray[np.float64]
 
-_OPERATIONS: dict[str, Callable[..., _Numbers]] = {
+OPERATIONS: dict[str, Callable[..., _Numbers]] = {
     "ratio": lambda left, right: left / right,
     "product": lambda left, right: left * right,
     "difference": lambda left, right: left - right,
     "log1p": np.log1p,
 }
+"""What `operation` of a derived feature may name: a function of as many columns as it has arguments.
+
+It gets arrays of float64, (rows,), NaN where missing, and gives one such array, each row's value from that row
+alone. What is not finite counts as missing.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,15 @@ class FeaturePlan:
 
 
 def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> FeaturePlan:
-    """Lay out the matrix: numbers, a flag for each number that may be missing, one place a category.
+    """Lay out the matrix: numbers, a flag for each number that may be missing, one place a category, then `derived`.
 
-    Raises:
-        ProjectError: a derived feature repeats a name or uses a column that is no numeric feature.
+    Raises ProjectError where a derived feature has no such operation, operands or name.
     """
-    features = schema.features
     names: list[str] = []
     numeric: list[tuple[int, str]] = []
     missing: list[tuple[int, str]] = []
     categories: list[tuple[int, str, int]] = []
-    placed: list[tuple[int, DerivedFeature]] = []
-    for name, column in features.items():
+    for name, column in schema.features.items():
         if column.type == "category":
             categories.append((len(names), name, len(column.categories)))
             names.extend(f"{name}={category}" for category in column.categories)
@@ -99,18 +101,26 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
         if column.nullable:
             missing.append((len(names), name))
             names.append(f"{name} is missing")
+    placed = tuple(enumerate(derived, start=len(names)))
     for feature in derived:
-        for operand in feature.columns:
-            if operand not in features or features[operand].type == "category":
-                raise ProjectError(
-                    f"config/model.yaml: derived feature {feature.name!r} uses {operand!r}, "
-                    "which is not a numeric feature of config/schema.yaml."
-                )
-        if feature.name in names:
-            raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} repeats a name; rename it.")
-        placed.append((len(names), feature))
+        problem = _find_problem(feature, schema, names)
+        if problem:
+            raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} {problem}.")
         names.append(feature.name)
-    return FeaturePlan(tuple(names), tuple(numeric), tuple(missing), tuple(categories), tuple(placed))
+    return FeaturePlan(tuple(names), tuple(numeric), tuple(missing), tuple(categories), placed)
+
+
+def _find_problem(feature: DerivedFeature, schema: Schema, taken: list[str]) -> str:
+    for name in feature.columns:
+        if name not in schema.features or schema.features[name].type == "category":
+            return f"uses {name!r}, which is not a numeric feature of config/schema.yaml"
+    operation = OPERATIONS.get(feature.operation)
+    if operation is None:
+        return f"has operation {feature.operation!r}, which is none of {', '.join(OPERATIONS)} of features.py"
+    wanted = operation.nin if isinstance(operation, np.ufunc) else len(signature(operation).parameters)
+    if len(feature.columns) != wanted:
+        return f"has {len(feature.columns)} column(s); {feature.operation} takes {wanted}"
+    return "repeats a name; rename it" if feature.name in taken else ""
 
 
 def engineer_features(columns: Columns, plan: FeaturePlan) -> NDArray[np.float32]:
@@ -121,7 +131,7 @@ def engineer_features(columns: Columns, plan: FeaturePlan) -> NDArray[np.float32
         for place, name in plan.numeric:
             matrix[:, place] = columns[name]
         for place, feature in plan.derived:
-            matrix[:, place] = _OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
+            matrix[:, place] = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
     finite = np.isfinite(matrix)
     if not finite.all():
         matrix[~finite] = np.nan

@@ -25,17 +25,18 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def configure_logging(log_file: Path | None = None, level: int = logging.INFO) -> None:
-    """Send the package's log lines to stderr and, where given, to a file.
+    """Send the package's log lines to stderr and, where given, to a file, which gets those for debugging, too.
 
     A log folder that cannot be written (a read-only container) leaves the console alone working.
     """
     logger = logging.getLogger(_ROOT)
-    logger.setLevel(level)
+    logger.setLevel(logging.DEBUG)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
     console = logging.StreamHandler(sys.stderr)
+    console.setLevel(level)
     console.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(console)
     if log_file is None:

@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..data.splitting import Split, read_split
+from ..config import Project
+from ..data.splitting import Split, count_split, read_split
 from ..errors import ProjectError
-from ..features import Columns, columns_from_frame
+from ..features import Columns, columns_from_frame, engineer_features, plan_features
 from ..schema import Schema
-from .model import Scores
+from .model import Scores, choose_places
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,24 @@ class Dataset:
 
 
 def read_dataset(splits: Path, split: Split, schema: Schema) -> Dataset:
-    """A split's features and target.
-
-    Raises:
-        ProjectError: the split has no rows.
-    """
+    """A split's features and target. Raises ProjectError where it has no rows."""
+    if splits.is_dir() and not count_split(splits, split):
+        raise ProjectError(
+            f"The {split} split has no rows: bring more, or change the shares or the seed in split of "
+            "config/pipeline.yaml, then run the `data` stage again."
+        )
     return make_dataset(read_split(splits, split), schema)
+
+
+def read_matrix(project: Project, split: Split) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """What a model of your own trains on: a split's feature matrix, (rows, features), and its target.
+
+    The matrix has NaN where a number is missing. The target holds places in the schema's labels, or a regression's
+    numbers. What was trained on `train` and gives probabilities in that order, or values, is taken by `train --onnx`.
+    """
+    dataset = read_dataset(project.splits, split, project.schema)
+    plan = plan_features(project.schema, project.model.features.derived)
+    return engineer_features(dataset.columns, plan), dataset.target
 
 
 def make_dataset(frame: pl.DataFrame, schema: Schema) -> Dataset:
@@ -49,12 +62,11 @@ def make_dataset(frame: pl.DataFrame, schema: Schema) -> Dataset:
 def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Schema) -> dict[str, NDArray[Any]]:
     """Each row's value of `columns` as text, by column; a missing one is called so.
 
-    Raises:
-        ProjectError: a column is not one to tell groups of rows by.
+    Raises ProjectError where a column is not one to tell groups of rows by.
     """
+    known = [name for name, column in schema.columns.items() if not column.is_numeric]
     for name in columns:
-        if name not in schema.columns or schema.columns[name].is_numeric:
-            known = [name for name, column in schema.columns.items() if not column.is_numeric]
+        if name not in known:
             raise ProjectError(
                 f"config/model.yaml: gate.slices.columns has {name!r}, which is no category or boolean of "
                 f"config/schema.yaml; there are {', '.join(map(repr, known)) or 'none'}."
@@ -64,9 +76,8 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
 
 
 def choose_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> NDArray[np.int64]:
-    """The likeliest label of each row, as its place in the schema's labels."""
-    chosen: NDArray[np.int64] = align_scores(scores, labels, schema).argmax(axis=1)
-    return chosen
+    """The label that each row gets, as its place in the schema's labels."""
+    return choose_places(align_scores(scores, labels, schema))
 
 
 def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:

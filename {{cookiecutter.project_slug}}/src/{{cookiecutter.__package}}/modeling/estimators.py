@@ -1,5 +1,6 @@
 """The estimators by name, and the pipeline around them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,24 +23,57 @@ from ..schema import Task
 
 @dataclass(frozen=True)
 class EstimatorKind:
-    """A scikit-learn class, and whether it needs features of one scale."""
+    """A class with scikit-learn's interface, and what else training and export have to know of it.
+
+    `scaled`: it needs features of one scale. `trusted`: types that a skops file of it may hold besides those that
+    skops knows to be harmless. `register_converter`: called before the export, it tells skl2onnx of the class.
+    """
 
     create: Any
     scaled: bool = False
+    trusted: tuple[str, ...] = ()
+    register_converter: Callable[[], None] | None = None
 
+
+_TREE = ("numpy.dtype", "sklearn.tree._tree.Tree")
+_BOOSTING = (
+    "numpy.dtype",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn._loss._loss.CyHalfBinomialLoss",
+    "sklearn._loss._loss.CyHalfMultinomialLoss",
+    "sklearn._loss._loss.CyHalfSquaredError",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
 
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
         "logistic_regression": EstimatorKind(LogisticRegression, scaled=True),
-        "random_forest": EstimatorKind(RandomForestClassifier),
-        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingClassifier),
+        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE),
+        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingClassifier, trusted=_BOOSTING),
     },
     "regression": {
         "ridge": EstimatorKind(Ridge, scaled=True),
-        "random_forest": EstimatorKind(RandomForestRegressor),
-        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingRegressor),
+        "random_forest": EstimatorKind(RandomForestRegressor, trusted=_TREE),
+        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingRegressor, trusted=_BOOSTING),
     },
 }
+
+
+def find_estimator(task: Task, name: str) -> EstimatorKind:
+    """The estimator of that name. Raises ProjectError where the task has none of that name."""
+    known = ESTIMATORS[task]
+    if name not in known:
+        raise ProjectError(
+            f"config/model.yaml: estimator {name!r} is none of {', '.join(known)}, the estimators for a {task}."
+        )
+    return known[name]
 
 
 def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparameters: dict[str, Any]) -> Pipeline:
@@ -47,29 +81,15 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
     other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
-    tree's threshold.
-
-    Raises:
-        ProjectError: the estimator or one of its hyperparameters does not exist.
+    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist.
     """
-    known = ESTIMATORS[task]
-    if settings.estimator not in known:
-        raise ProjectError(
-            f"config/model.yaml: estimator {settings.estimator!r} is none of {', '.join(known)}, "
-            f"the estimators for a {task}."
-        )
-    kind = known[settings.estimator]
+    kind = find_estimator(task, settings.estimator)
     steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
     selector = make_selector(settings.features.selection, task, features)
     if selector is not None:
         steps.append(("select", selector))
     if kind.scaled:
         steps.append(("scale", StandardScaler()))
-    steps.append(("estimate", _make_estimator(kind, settings, hyperparameters)))
-    return Pipeline(steps)
-
-
-def _make_estimator(kind: EstimatorKind, settings: ModelSettings, hyperparameters: dict[str, Any]) -> Any:
     allowed = kind.create().get_params()
     unknown = [name for name in hyperparameters if name not in allowed]
     if unknown:
@@ -77,7 +97,8 @@ def _make_estimator(kind: EstimatorKind, settings: ModelSettings, hyperparameter
             f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {settings.estimator}; "
             f"it has {', '.join(sorted(allowed))}."
         )
-    return kind.create(**{"random_state": settings.seed} | hyperparameters)
+    seed = {"random_state": settings.seed} if "random_state" in allowed else {}
+    return Pipeline([*steps, ("estimate", kind.create(**seed | hyperparameters))])
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

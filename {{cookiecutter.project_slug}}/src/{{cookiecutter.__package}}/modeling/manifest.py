@@ -1,6 +1,5 @@
 """What a model says of itself: the file `manifest.json` beside its artifacts."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..config import DerivedFeature, describe_errors
 from ..errors import ProjectError
-from ..files import hash_file
+from ..files import hash_file, write_json
 from ..schema import Schema
 
 MANIFEST_FILE = "manifest.json"
+GOLDEN_FILE = "golden.json"
 ONNX_FILE = "model.onnx"
 SKOPS_FILE = "model.skops"
 
@@ -38,24 +38,20 @@ class DataRecord(_Record):
 
 
 class ParityRecord(_Record):
-    """How far ONNX and scikit-learn were apart on held-out rows.
-
-    `largest_difference` has the unit of `ParitySettings.tolerance`; `label_changes` counts rows.
-    """
+    """How far ONNX and scikit-learn were apart on held-out rows; `largest_difference` is in `ParitySettings`' unit."""
 
     rows: int
-    largest_difference: float
-    share_beyond_tolerance: float
-    label_changes: int
-    passed: bool
+    largest_difference: float = 0
+    share_beyond_tolerance: float = 1
+    label_changes: int = 0
+    passed: bool = False
     reason: str = ""
 
 
 class GateRecord(_Record):
-    """What the gate said of a version, and against which other it was measured.
+    """What the gate said of a version: `gain` in the metric's unit and `confidence`, a share of draws, over another.
 
-    `gain`, in the metric's unit, and `confidence`, a share of draws, are absent where there was no
-    other. `reasons` is empty unless the version was `forced`, which says why.
+    `reasons` is empty unless the version was `forced`, which says why.
     """
 
     metric: str
@@ -69,13 +65,14 @@ class GateRecord(_Record):
 class Manifest(_Record):
     """A candidate or a version.
 
-    `labels` are the classes in the order of the probabilities, empty for a regression. `version`,
-    `created_at`, `metrics`, `intervals` (the middle 95% of each test metric) and `gate` are absent
-    from a candidate.
+    `labels` are the classes in the order of the probabilities, empty for a regression. A candidate lacks `version`,
+    `created_at`, `commit` (git's, `-dirty` behind it where code or settings differed), `metrics`, `intervals` (the
+    middle 95% of each test metric) and `gate`.
     """
 
     version: str | None = None
     created_at: str | None = None
+    commit: str = ""
     table: Schema
     derived: tuple[DerivedFeature, ...]
     features: tuple[str, ...]
@@ -91,15 +88,11 @@ class Manifest(_Record):
     metrics: dict[str, dict[str, float]] = {}
     intervals: dict[str, tuple[float, float]] = {}
     gate: GateRecord | None = None
-    files: dict[str, ArtifactRecord]
+    files: dict[str, ArtifactRecord] = {}
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a candidate or a version.
-
-    Raises:
-        ProjectError: it is missing or damaged.
-    """
+    """The manifest of a candidate or a version. Raises ProjectError where it is missing or damaged."""
     path = folder / MANIFEST_FILE
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -109,24 +102,18 @@ def read_manifest(folder: Path) -> Manifest:
         raise ProjectError(f"{path} is damaged:\n{describe_errors(error)}") from error
 
 
-def manifest_json(manifest: Manifest) -> Any:
-    """The manifest as a JSON value."""
-    return json.loads(manifest.model_dump_json())
-
-
-def describe_artifacts(folder: Path, names: list[str]) -> dict[str, ArtifactRecord]:
-    """Hash and size of the files `names` in `folder`."""
-    return {
-        name: ArtifactRecord(sha256=hash_file(folder / name), bytes=(folder / name).stat().st_size) for name in names
+def write_manifest(folder: Path, manifest: Manifest, files: list[str]) -> Manifest:
+    """Write the manifest with hash and size of these files of `folder`; what was written."""
+    records = {
+        name: ArtifactRecord(sha256=hash_file(folder / name), bytes=(folder / name).stat().st_size) for name in files
     }
+    complete = manifest.model_copy(update={"files": records})
+    write_json(folder / MANIFEST_FILE, complete.model_dump(mode="json"))
+    return complete
 
 
 def check_artifacts(folder: Path, manifest: Manifest) -> None:
-    """Compare each file with the hash in the manifest.
-
-    Raises:
-        ProjectError: a file is missing or is not the one that was written.
-    """
+    """Compare each file with the manifest. Raises ProjectError where one is missing or not what was written."""
     for name, record in manifest.files.items():
         path = folder / name
         if not path.is_file():

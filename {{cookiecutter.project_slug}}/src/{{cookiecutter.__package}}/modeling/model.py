@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ProjectError
+from ..errors import CodeChangedError, ProjectError
 from ..features import Columns, FeaturePlan, engineer_features, plan_features
-from .manifest import ONNX_FILE, SKOPS_FILE, Manifest, check_artifacts, read_manifest
+from .golden import find_change
+from .manifest import GOLDEN_FILE, ONNX_FILE, SKOPS_FILE, Manifest, check_artifacts, read_manifest
 
 INPUT_NAME = "features"
 
 Scores = NDArray[np.floating[Any]]
-_Score = Callable[[NDArray[np.float32]], Scores]
+ScoreFunction = Callable[[NDArray[np.float32]], Scores]
 
 
 @dataclass(frozen=True)
@@ -24,36 +25,50 @@ class Model:
 
     manifest: Manifest
     plan: FeaturePlan
-    score: _Score
+    score: ScoreFunction
 
     def predict(self, columns: Columns) -> Scores:
         """Probabilities, (rows, labels), each row summing to 1; or values, (rows,), in the target's unit."""
         return self.score(engineer_features(columns, self.plan))
 
 
-def load_model(folder: Path, threads: int = 1) -> Model:
-    """Check the hashes of a candidate or version and load it.
+def choose_places(probabilities: Scores) -> NDArray[np.int64]:
+    """The decision: of each row's probabilities, (rows, labels), the place of the label that it gets."""
+    places: NDArray[np.int64] = probabilities.argmax(axis=1)
+    return places
 
-    Raises:
-        ProjectError: a file is missing, damaged or does not fit the manifest, or the runtime is not installed.
+
+def load_model(folder: Path, threads: int = 1) -> Model:
+    """Load a candidate or version, once its hashes are right and it scores its golden rows as it did.
+
+    Raises CodeChangedError where it does not, and ProjectError where a file is missing or damaged, or the runtime is
+    not installed.
     """
     manifest = read_manifest(folder)
     check_artifacts(folder, manifest)
-    plan = plan_features(manifest.table, manifest.derived)
+    name = manifest.version or folder.name
+    remedy = f"restore the code{f' of commit {manifest.commit}' if manifest.commit else ''}, or train and promote again"
+    try:
+        plan = plan_features(manifest.table, manifest.derived)
+    except ProjectError as error:
+        raise CodeChangedError(f"{name} does not fit the present feature code, {remedy}: {error}") from error
     if plan.names != manifest.features:
-        raise ProjectError(f"{folder} was made by other feature engineering than this package has; train again.")
+        raise CodeChangedError(f"{name} was made by other feature engineering than this package has: {remedy}.")
     if manifest.runtime == "onnx":
         score = load_onnx(folder / ONNX_FILE, bool(manifest.labels), threads)
     else:
         score = _load_skops(folder / SKOPS_FILE, manifest)
+    if GOLDEN_FILE in manifest.files:  # versions that were made before there were any have none
+        change = find_change(folder / GOLDEN_FILE, manifest.table, plan, manifest.labels, score)
+        if change:
+            raise CodeChangedError(f"{name} does not score as it did at its training ({change}): {remedy}.")
     return Model(manifest, plan, score)
 
 
-def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> _Score:
-    """The ONNX model as a function from the feature matrix to scores.
+def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> ScoreFunction:
+    """The ONNX model as a function from the feature matrix to scores: its last output.
 
-    Raises:
-        ProjectError: onnxruntime cannot load the file.
+    Raises ProjectError where onnxruntime cannot load the file.
     """
     import onnxruntime
 
@@ -64,18 +79,18 @@ def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> _Score:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ProjectError(f"{path} cannot be loaded by onnxruntime: {error}") from error
-    outputs = [session.get_outputs()[-1].name]
+    given, outputs = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
 
     def score(matrix: NDArray[np.float32]) -> Scores:
-        result: Scores = session.run(outputs, {INPUT_NAME: matrix})[0]
+        result: Scores = session.run(outputs, {given: matrix})[0]
         return result if is_classification else result.reshape(-1)
 
     return score
 
 
-def _load_skops(path: Path, manifest: Manifest) -> _Score:
+def _load_skops(path: Path, manifest: Manifest) -> ScoreFunction:
     try:
-        from .export import load_skops
+        from .persistence import load_skops
     except ImportError as error:
         raise ProjectError(
             f"{path.parent} is served by scikit-learn ({manifest.parity.reason}); "
@@ -84,11 +99,6 @@ def _load_skops(path: Path, manifest: Manifest) -> _Score:
     return score_with_pipeline(load_skops(path), bool(manifest.labels))
 
 
-def score_with_pipeline(pipeline: Any, is_classification: bool) -> _Score:
+def score_with_pipeline(pipeline: Any, is_classification: bool) -> ScoreFunction:
     """A fitted scikit-learn pipeline as a function from the feature matrix to scores."""
-
-    def score(matrix: NDArray[np.float32]) -> Scores:
-        result: Scores = pipeline.predict_proba(matrix) if is_classification else pipeline.predict(matrix)
-        return result
-
-    return score
+    return pipeline.predict_proba if is_classification else pipeline.predict  # type: ignore[no-any-return]

@@ -5,16 +5,18 @@ import json
 from ..config import Project
 from ..errors import ProjectError
 from ..schema import is_same_table
-from .manifest import Manifest, read_manifest
+from .manifest import GOLDEN_FILE, Manifest, read_manifest
 from .registry import Registry
+
+ADOPTED_FILE = "adopted.json"
+"""In `config/`, where the table came by `adopt`: `supersedes` names the version that was `latest` then."""
 
 
 def promote_if_new(project: Project) -> str:
     """Run `promote` unless the candidate is `latest` once more; one line that says what became of it.
 
-    Raises:
-        PromotionRefusedError: the candidate differs from `latest` and is not good enough.
-        ProjectError: the candidate is missing, was changed, or was not evaluated.
+    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
+    where it is missing, was changed, or was not evaluated.
     """
     registry = Registry(project.models)
     latest = registry.latest()
@@ -27,18 +29,20 @@ def promote_if_new(project: Project) -> str:
     return f"models/latest is now {promote_model(project, new_schema=is_superseded(project))}"
 
 
-def _is_same_model(candidate: Manifest, latest: Manifest) -> bool:
-    # The same weights under other limits are another model: the API takes other rows.
-    return candidate.files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table)
-
-
 def is_superseded(project: Project) -> bool:
     """Whether `latest` belongs to the table before the one that was adopted, so that comparing makes no sense."""
-    record = project.root / "config" / "adopted.json"
     latest = Registry(project.models).latest()
-    if latest is None or not record.exists():
-        return False
     try:
-        return bool(json.loads(record.read_bytes())["supersedes"] == latest)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ProjectError("config/adopted.json is damaged; restore it, or remove it.") from error
+        record = json.loads((project.root / "config" / ADOPTED_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError as error:
+        raise ProjectError(f"config/{ADOPTED_FILE} is not valid JSON; restore it, or remove it.") from error
+    return latest is not None and isinstance(record, dict) and record.get("supersedes") == latest
+
+
+def _is_same_model(candidate: Manifest, latest: Manifest) -> bool:
+    # A version that was made before there were golden rows is the same without them. The same weights under other
+    # limits are another model: the API takes other rows.
+    files = {name: file for name, file in candidate.files.items() if name != GOLDEN_FILE or name in latest.files}
+    return files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table)

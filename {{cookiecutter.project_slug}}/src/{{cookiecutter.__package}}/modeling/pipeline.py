@@ -1,22 +1,71 @@
-"""The whole way from raw files to `latest`, in one call."""
+"""The stages in their order: for `pipeline`, for the command line, and for what dvc.yaml is held against.
+
+A stage of one's own is a function here and a line in `STAGES`, and with DVC its stage in dvc.yaml. Libraries are
+imported within the functions, so that the command line starts without them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import getdoc
 
 from ..config import Project
-from ..data.preparation import prepare_data
-from .evaluation import evaluate_model
-from .outcome import promote_if_new
-from .training import train_model
+
+DATA_LOG = "data_processing.log"
+TRAINING_LOG = "training.log"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command and a step of the pipeline: what it runs, whose docstring is its help, and its file in `logs/`."""
+
+    name: str
+    run: Callable[[Project], None]
+    log: str = TRAINING_LOG
+
+    @property
+    def help(self) -> str:
+        """What the command line says of it."""
+        return getdoc(self.run) or ""
+
+
+def run_data(project: Project) -> None:
+    """Load the raw files, check each row against config/schema.yaml, and split them."""
+    from ..data.preparation import prepare_data
+
+    prepare_data(project)
+
+
+def run_train(project: Project) -> None:
+    """Train what config/model.yaml says and write models/candidate."""
+    from .training import train_model
+
+    train_model(project)
+
+
+def run_evaluate(project: Project) -> None:
+    """Measure the candidate on rows it never saw; write reports/."""
+    from .evaluation import evaluate_model
+
+    evaluate_model(project)
+
+
+STAGES = (
+    Stage("data", run_data, DATA_LOG),
+    Stage("train", run_train),
+    Stage("evaluate", run_evaluate),
+)
+"""What makes a measured candidate. `promote`, which comes after, is no stage: to try something out must promote
+nothing."""
 
 
 def run_pipeline(project: Project) -> str:
-    """Run `data`, `train`, `evaluate` and `promote`; one line that says what became of it.
+    """Run the stages, then `promote` unless the candidate is `latest` once more; one line that says what became of it.
 
-    A candidate that is `latest` once more is not compared with itself, and not promoted.
-
-    Raises:
-        PromotionRefusedError: the candidate differs from `latest` and is not good enough.
-        ProjectError: a stage could not finish.
+    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
+    where a stage could not finish.
     """
-    prepare_data(project)
-    train_model(project)
-    evaluate_model(project)
+    from .outcome import promote_if_new
+
+    for stage in STAGES:
+        stage.run(project)
     return promote_if_new(project)

@@ -12,7 +12,7 @@ from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
 from ..features import columns_from_frame
 from ..terminal import get_logger, track
-from .model import Model, load_model
+from .model import Model, choose_places, load_model
 from .registry import Registry
 
 _BATCH_ROWS = 50_000
@@ -34,11 +34,7 @@ class BatchSummary:
 
 
 def load_latest(project: Project) -> Model:
-    """The model in `models/latest`.
-
-    Raises:
-        ProjectError: none was promoted, or it is damaged.
-    """
+    """The model in `models/latest`. Raises ProjectError where none was promoted, or it cannot be loaded."""
     registry = Registry(project.models)
     version = registry.latest()
     if version is None:
@@ -51,15 +47,13 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
 
     The output has the input's columns, then `prediction` and, for a classification, one
     `probability <label>` a label. A row that breaks the schema gets no prediction; `error` says why.
-    An input column of one of these names is written as `<name> (input)`.
-
-    Raises:
-        ProjectError: there is no model, or a file cannot be used.
+    An input column of one of these names is written as `<name> (input)`. Raises ProjectError where there is no model,
+    or a file cannot be used.
     """
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise ProjectError(f"--output {output} must end in .csv or .parquet.")
-    predictor = load_latest(project)
-    table = predictor.manifest.table
+    model = load_latest(project)
+    table = model.manifest.table
     form = project.pipeline.source
     raw = scan_table(source, form)
     with explain_polars_errors(source):
@@ -76,45 +70,40 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
         parts = Path(temporary)
         batches = checked.frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
         for number, batch in enumerate(track(batches, "Predicting")):
-            result = _score_batch(predictor, checked, batch, kept)
+            result = _score_batch(model, checked, batch, kept)
             bad = result[_ERROR].count()
             scored, refused = scored + result.height - bad, refused + bad
             result.write_parquet(parts / f"{number:08}.parquet", compression="lz4")
         _join_parts(parts, output)
-    summary = BatchSummary(str(predictor.manifest.version), scored, refused)
-    _logger.info("%s scored %s rows into %s", summary.version, scored, output)
+    summary = BatchSummary(str(model.manifest.version), scored, refused)
+    _logger.debug("%s scored %s rows of %s into %s", summary.version, scored, source, output)
     if refused:
         _logger.warning("%s rows break the schema; see the column %r in %s", refused, _ERROR, output)
     return summary
 
 
-def score_frame(predictor: Model, raw: pl.LazyFrame) -> pl.DataFrame:
-    """Score rows in memory; what comes back is what `predict_file` writes.
+def score_frame(model: Model, raw: pl.LazyFrame) -> pl.DataFrame:
+    """Score strings in memory, as `scan_table` gives them; what comes back is what `predict_file` writes.
 
-    Args:
-        predictor: the model.
-        raw: strings, as `scan_table` gives them.
-
-    Raises:
-        ProjectError: a column that the model needs is missing.
+    Raises ProjectError where a column that the model needs is missing.
     """
-    features = predictor.manifest.table.features
+    features = model.manifest.table.features
     found = raw.collect_schema().names()
     require_columns(Path("The frame"), found, list(features))
     checked = check_rows(raw, features)
     kept = [name for name in found if name != ROW_NUMBER]
-    return _score_batch(predictor, checked, checked.frame.collect(), kept)
+    return _score_batch(model, checked, checked.frame.collect(), kept)
 
 
-def _score_batch(predictor: Model, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
+def _score_batch(model: Model, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
     frame = batch.with_columns(checked.describe_broken().alias(_BROKEN)).with_row_index(_PLACE)
     good = frame.filter(checked.is_valid)
-    labels = predictor.manifest.labels
-    scores = predictor.predict(columns_from_frame(predictor.manifest.table, good.select(checked.typed())))
+    labels = model.manifest.labels
+    scores = model.predict(columns_from_frame(model.manifest.table, good.select(checked.typed())))
     predictions = {_PLACE: good[_PLACE]}
     if labels:
         names = pl.Series(labels, dtype=pl.String)
-        predictions[_PREDICTION] = names.gather(scores.argmax(axis=1)) if good.height else names.clear()
+        predictions[_PREDICTION] = names.gather(choose_places(scores)) if good.height else names.clear()
         for place, label in enumerate(labels):
             predictions[f"probability {label}"] = pl.Series(scores[:, place], dtype=pl.Float64)
     else:

@@ -7,13 +7,14 @@ from time import perf_counter
 
 from ..config import Project
 from ..data.preparation import SUMMARY_FILE
-from ..errors import ProjectError, PromotionRefusedError
-from ..files import hash_file, write_bytes, write_json
+from ..errors import CodeChangedError, ProjectError, PromotionRefusedError
+from ..files import hash_file
+from ..git import describe_commit
 from ..schema import is_same_table
 from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
 from .card import FIGURES, write_card
-from .dataset import read_dataset, read_slices
+from .dataset import Dataset, read_dataset, read_slices
 from .evaluation import Evaluation, read_evaluation, score_dataset
 from .gate import Measured, Verdict, check_against, check_alone
 from .manifest import (
@@ -23,9 +24,8 @@ from .manifest import (
     GateRecord,
     Manifest,
     check_artifacts,
-    describe_artifacts,
-    manifest_json,
     read_manifest,
+    write_manifest,
 )
 from .metrics import find_metric
 from .model import Model, load_model
@@ -43,13 +43,12 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
 
     Args:
         project: the project whose candidate was trained and evaluated.
-        new_schema: accept a candidate whose table differs from that of `latest`, with which it then
-            cannot be compared; all else still holds.
+        new_schema: accept a candidate that cannot be compared with `latest`, since that one belongs to another table
+            or to other feature code; all else still holds.
         force_reason: promote in spite of the gate, and record why. Damaged files are refused all the same.
 
-    Raises:
-        PromotionRefusedError: the candidate is not good enough; nothing changed.
-        ProjectError: the candidate is missing, was changed, or was not evaluated.
+    Raises PromotionRefusedError where the candidate is not good enough, and ProjectError where it is missing, was
+    changed, or was not evaluated; nothing changed then.
     """
     registry = Registry(project.models)
     read_manifest(project.candidate)  # says what is wrong with it before its hash is asked for
@@ -83,13 +82,12 @@ def _promote(project: Project, registry: Registry, new_schema: bool, force_reaso
     return version.name
 
 
-def roll_back(project: Project, version: str | None = None) -> str:
+def roll_back(project: Project, version: str | None = None, new_schema: bool = False) -> str:
     """Point `latest` at an older version, by default the one before; the version.
 
-    It is hashed, loaded, and made to score the held-out rows before the pointer moves.
-
-    Raises:
-        ProjectError: there is no such version, it is damaged, or it has no number for the held-out rows.
+    It is hashed, loaded, and made to score the held-out rows before the pointer moves. Raises ProjectError where there
+    is no such version, it is damaged, it has no number for the held-out rows, or it belongs to another table than
+    `latest` and `new_schema` does not accept that.
     """
     registry = Registry(project.models)
     with registry.locked():
@@ -97,10 +95,19 @@ def roll_back(project: Project, version: str | None = None) -> str:
         if target is None:
             raise ProjectError("There is no version before latest to roll back to; name one: `rollback v1`.")
         manifest = registry.manifest(target)
-        if target == registry.moves()[-1].to_version:
+        current = registry.moves()[-1].to_version
+        if target == current:
             raise ProjectError(f"latest is {target} already; name another version.")
-        predictor = load_model(registry.folder(target))
-        measured = _measure_again(project, predictor)
+        try:
+            table = registry.manifest(current).table
+        except ProjectError:  # which may be the reason to roll back
+            table = project.schema
+        if not new_schema and not is_same_table(manifest.table, table):
+            raise ProjectError(
+                f"{target} was trained on another table than {current}, so clients would have to send other rows; "
+                f"run `rollback {target} --new-schema` to accept that. latest stays {current}."
+            )
+        measured = _measure_again(project, load_model(registry.folder(target)))
         registry.move_latest(target, f"rollback, {measured}")
     _logger.info("Rolled back to %s (%s): %s", target, manifest.estimator, measured)
     point_champion(project, registry.latest() or target)
@@ -122,23 +129,24 @@ def _judge(
     measured = Measured(
         value=evaluation.metrics["test"][gate.metric],
         rows=len(test),
-        latency=_measure_latency(project, candidate),
+        latency=_measure_latency(candidate, test),
         size=manifest.files[ONNX_FILE if manifest.runtime == "onnx" else SKOPS_FILE].bytes,
         parity_problem="" if manifest.parity.passed or not project.model.parity.required else manifest.parity.reason,
     )
-    reasons = check_alone(gate, metric, measured)
+    reasons = tuple(check_alone(gate, metric, measured))
     if latest is None:
-        return Verdict(tuple(reasons))
-    champion = load_model(registry.folder(latest))
-    if not is_same_table(champion.manifest.table, schema):
+        return Verdict(reasons)
+    try:
+        if not is_same_table(registry.manifest(latest).table, schema):
+            raise CodeChangedError(f"config/schema.yaml differs from the table that {latest} was trained on")
+        champion = load_model(registry.folder(latest))
+    except CodeChangedError as error:
+        why = str(error).rstrip(".")
         if new_schema:
-            _logger.warning("The table differs from that of %s; the two were not compared.", latest)
-            return Verdict(tuple(reasons))
-        reasons.append(
-            f"config/schema.yaml differs from the table that {latest} was trained on, so the two cannot be compared; "
-            "run `promote --new-schema` to accept that"
-        )
-        return Verdict(tuple(reasons))
+            _logger.warning("%s. The two were not compared.", why)
+            return Verdict(reasons)
+        remedy = "so the two cannot be compared; run `promote --new-schema` to accept that"
+        return Verdict((*reasons, f"{why}, {remedy}"))
     against = check_against(
         gate,
         metric,
@@ -151,14 +159,13 @@ def _judge(
     return Verdict((*reasons, *against.reasons), against.comparison, against.slices)
 
 
-def _measure_latency(project: Project, predictor: Model) -> float:
+def _measure_latency(model: Model, test: Dataset) -> float:
     """Milliseconds that a prediction of one row takes, the median of many."""
-    test = read_dataset(project.splits, "test", project.schema)
     row = {name: values[:1] for name, values in test.columns.items()}
     times = []
     for _ in range(_LATENCY_TRIES):
         started = perf_counter()
-        predictor.predict(row)
+        model.predict(row)
         times.append(perf_counter() - started)
     return 1000 * median(times)
 
@@ -172,42 +179,41 @@ def _fill_version(
     latest: str | None,
     force_reason: str,
 ) -> None:
-    for name in manifest.files:
-        shutil.copyfile(project.candidate / name, version.folder / name)
     compared = verdict.comparison
+    gate = GateRecord(
+        metric=project.model.gate.metric,
+        against=latest if compared else None,
+        gain=compared.gain if compared else None,
+        confidence=compared.confidence if compared else None,
+        reasons=verdict.reasons,
+        forced="" if verdict.passed else force_reason,
+    )
     complete = manifest.model_copy(
         update={
             "version": version.name,
             "created_at": now(),
+            "commit": describe_commit(project.root),
             "metrics": evaluation.metrics,
             "intervals": evaluation.intervals,
-            "gate": GateRecord(
-                metric=project.model.gate.metric,
-                against=latest if compared else None,
-                gain=compared.gain if compared else None,
-                confidence=compared.confidence if compared else None,
-                reasons=verdict.reasons,
-                forced="" if verdict.passed else force_reason,
-            ),
+            "gate": gate,
         }
     )
     pictures = [name for name in FIGURES if (project.figures / name).is_file()]
+    (version.folder / "figures").mkdir()
+    for name in manifest.files:
+        shutil.copyfile(project.candidate / name, version.folder / name)
     for name in pictures:
-        write_bytes(version.folder / "figures" / name, (project.figures / name).read_bytes())
+        shutil.copyfile(project.figures / name, version.folder / "figures" / name)
     write_card(project, complete, verdict, version.folder / CARD_FILE)
-    files = [*manifest.files, CARD_FILE, *(f"figures/{name}" for name in pictures)]
-    complete = complete.model_copy(update={"files": describe_artifacts(version.folder, files)})
-    write_json(version.folder / MANIFEST_FILE, manifest_json(complete))
+    write_manifest(version.folder, complete, [*manifest.files, CARD_FILE, *(f"figures/{name}" for name in pictures)])
 
 
-def _measure_again(project: Project, predictor: Model) -> str:
-    gate = project.model.gate
-    is_same = is_same_table(predictor.manifest.table, project.schema)
-    if not is_same or not (project.splits / SUMMARY_FILE).is_file():
+def _measure_again(project: Project, model: Model) -> str:
+    gate, schema = project.model.gate, project.schema
+    if not is_same_table(model.manifest.table, schema) or not (project.splits / SUMMARY_FILE).is_file():
         return "not scored: no prepared rows of its table are here"
-    test = read_dataset(project.splits, "test", project.schema)
-    scores = score_dataset(predictor, test, project.schema)
-    value = find_metric(project.schema.task, gate.metric).compute(test.target, scores)
+    test = read_dataset(project.splits, "test", schema)
+    value = find_metric(schema.task, gate.metric).compute(test.target, score_dataset(model, test, schema))
     if not math.isfinite(value):
-        raise ProjectError(f"{predictor.manifest.version} has {gate.metric} {value} on the test rows; latest stays.")
+        raise ProjectError(f"{model.manifest.version} has {gate.metric} {value} on the test rows; latest stays.")
     return f"test {gate.metric} {value:.4f} on {len(test)} rows"

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import ProjectError
-from ..files import hash_file, sync_folder, sync_tree, write_bytes
+from ..files import hash_file, sync_folder, sync_tree, write_bytes, write_json
 from .manifest import MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
@@ -79,11 +79,7 @@ class Registry:
         return self.versioned / version
 
     def manifest(self, version: str) -> Manifest:
-        """What a version says of itself.
-
-        Raises:
-            ProjectError: there is no such version, or its manifest is damaged.
-        """
+        """What a version says of itself. Raises ProjectError where there is no such one, or its manifest is damaged."""
         if version not in self.versions():
             raise ProjectError(f"There is no version {version}; there are {', '.join(self.versions()) or 'none'}.")
         return read_manifest(self.folder(version))
@@ -98,8 +94,7 @@ class Registry:
     def latest(self) -> str | None:
         """The version in production, None before the first promotion.
 
-        Raises:
-            ProjectError: the pointer is damaged, or names a version that is missing or was changed.
+        Raises ProjectError where the pointer is damaged, or names a version that is missing or was changed.
         """
         pointer = self._read_pointer()
         if pointer is None:
@@ -128,11 +123,7 @@ class Registry:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold off every other process that changes the registry.
-
-        Raises:
-            ProjectError: another process holds it for more than ten minutes.
-        """
+        """Hold off all others that change the registry. Raises ProjectError where one of them takes ten minutes."""
         from filelock import FileLock, Timeout
 
         self.models.mkdir(parents=True, exist_ok=True)
@@ -147,11 +138,11 @@ class Registry:
     def new_version(self) -> Iterator[NewVersion]:
         """The next version: a folder to fill, which shows under its name once the block ends well.
 
-        Raises:
-            ProjectError: a version of that name appeared meanwhile, made outside `locked`.
+        Raises ProjectError where a version of that name appeared meanwhile, made outside `locked`.
         """
         self.versioned.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
+        for leftover in self.versioned.glob(f"{_STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         versions = self.versions()
         name = f"v{int(versions[-1][1:]) + 1}" if versions else "v1"
         staging = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
@@ -170,17 +161,11 @@ class Registry:
     def move_latest(self, version: str, why: str, forced: bool = False) -> None:
         """Point `latest` at a version, in one step, and record the move."""
         moves = self.moves()
-        move = Move(
-            at=now(),
-            by=_user(),
-            from_version=moves[-1].to_version if moves else None,
-            to_version=version,
-            why=why,
-            forced=forced,
-        )
+        former = moves[-1].to_version if moves else None
+        move = Move(at=now(), by=_user(), from_version=former, to_version=version, why=why, forced=forced)
         digest = hash_file(self.folder(version) / MANIFEST_FILE)
         pointer = Pointer(version=version, manifest_sha256=digest, move=move)
-        write_bytes(self.pointer, (pointer.model_dump_json(indent=2) + "\n").encode())
+        write_json(self.pointer, pointer.model_dump())
         lines = [json.dumps(each.model_dump(), ensure_ascii=False) + "\n" for each in (*moves, move)]
         write_bytes(self.history, "".join(lines).encode())
 
@@ -188,17 +173,12 @@ class Registry:
         """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""
         versions = self.versions()
         needed = {self.latest(), self.predecessor()}
-        removed: list[str] = []
-        for version in versions:
-            if len(versions) - len(removed) <= keep:
-                break
-            if version in needed:
-                continue
+        removed = [version for version in versions if version not in needed][: max(len(versions) - keep, 0)]
+        for version in removed:
             # Renamed first, so that a version never shows with half of its files.
             doomed = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
             self.folder(version).rename(doomed)
             shutil.rmtree(doomed)
-            removed.append(version)
         return removed
 
     def _read_pointer(self) -> Pointer | None:
@@ -208,10 +188,6 @@ class Registry:
             return None
         except (OSError, ValidationError) as error:
             raise ProjectError(f"{self.pointer} is damaged; restore it, or remove it and promote again.") from error
-
-    def _remove_leftovers(self) -> None:
-        for path in self.versioned.glob(f"{_STAGING}*"):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def now() -> str:

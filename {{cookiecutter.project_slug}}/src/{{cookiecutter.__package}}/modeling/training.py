@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ParameterSampler
 from sklearn.pipeline import Pipeline
 
-from ..config import ModelSettings, Project
-from ..data.preparation import DataSummary, read_summary
+from ..config import Project
+from ..data.preparation import read_summary
 from ..errors import ProjectError
 from ..features import FeaturePlan, engineer_features, plan_features
-from ..files import hash_file, staged_folder, write_json
+from ..files import hash_file, staged_folder
 # {% if cookiecutter.monitoring == "drift" %}
 from ..monitoring.reference import describe_reference, write_reference
 # {% endif %}
-from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import Run, start_run
 from .dataset import Dataset, align_scores, read_dataset
-from .estimators import make_pipeline
-from .export import compare_scores, write_onnx, write_skops
+from .estimators import find_estimator, make_pipeline
+from .export import export_onnx
+from .external import take_onnx
+from .golden import write_golden
 from .manifest import (
     MANIFEST_FILE,
     ONNX_FILE,
@@ -33,11 +34,11 @@ from .manifest import (
     Manifest,
     ParityRecord,
     Runtime,
-    describe_artifacts,
-    manifest_json,
+    write_manifest,
 )
 from .metrics import find_metric
-from .model import load_onnx, score_with_pipeline
+from .model import ScoreFunction, load_onnx, score_with_pipeline
+from .persistence import write_skops
 
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
 
@@ -46,20 +47,33 @@ _logger = get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Rows:
+    """Rows to fit or to choose by: columns with the target, the feature matrix, and the labels that occur."""
+
+    data: Dataset
     matrix: NDArray[np.float32]
-    target: NDArray[Any]
+    labels: tuple[str, ...]
 
 
-def train_model(project: Project) -> Manifest:
+@dataclass(frozen=True)
+class _Trained:
+    """A model whose files are written; `estimator` as the manifest names it."""
+
+    estimator: str
+    hyperparameters: dict[str, Any]
+    runtime: Runtime
+    parity: ParityRecord
+    score: ScoreFunction
+    files: list[str]
+
+
+def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     """Train on the training rows and write `models/candidate`, whole or not at all; logged as a run.
 
-    The same data and settings give the same bytes.
-
-    Raises:
-        ProjectError: there is no prepared data, or a setting is wrong.
+    The same data and settings give the same bytes. Where `onnx` is given, that file becomes the candidate instead.
+    Raises ProjectError where there is no prepared data, a setting is wrong, or the file does not fit.
     """
     with start_run(project) as run:
-        manifest = _train(project, run)
+        manifest = _train(project, run, onnx)
         run.log_candidate(hash_file(project.candidate / MANIFEST_FILE))
         run.reach("trained")
     return manifest
@@ -70,78 +84,96 @@ def describe_environment() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def _train(project: Project, run: Run) -> Manifest:
+def _train(project: Project, run: Run, onnx: Path | None) -> Manifest:
     schema, settings = project.schema, project.model
     summary = read_summary(project)
     plan = plan_features(schema, settings.features.derived)
-    training = read_dataset(project.splits, "train", schema)
-    validation = read_dataset(project.splits, "validation", schema)
-    labels = _present_labels(schema, training)
-    train_rows = _make_rows(training, plan)
-    validation_rows = _make_rows(validation, plan)
+    training, validation = _read_rows(project, plan)
     find_metric(schema.task, settings.gate.metric)
-    run.log_parameters(_describe_settings(settings, summary))
-    hyperparameters = _choose_hyperparameters(schema, settings, labels, train_rows, validation_rows, run)
-    run.log_parameters(hyperparameters)
-    _logger.info("Training %s on %s rows, %s features", settings.estimator, len(training), len(plan.names))
-    pipeline = _fit(schema, settings, train_rows, hyperparameters)
+    run.log_parameters(
+        {
+            "estimator": settings.estimator if onnx is None else f"onnx:{onnx.stem}",
+            "seed": settings.seed,
+            "selection": settings.features.selection.method,
+            "derived": " ".join(feature.name for feature in settings.features.derived),
+            "trials": settings.search.trials,
+            "data": summary.sha256,
+            "training_rows": summary.rows["train"],
+        }
+    )
     with staged_folder(project.candidate) as folder:
-        write_skops(pipeline, folder / SKOPS_FILE)
-        parity = _export_onnx(pipeline, project, labels, validation_rows, folder / ONNX_FILE)
-        runtime: Runtime = "onnx" if parity.passed else "sklearn"
-        files = [ONNX_FILE, SKOPS_FILE] if parity.passed else [SKOPS_FILE]
+        if onnx is None:
+            trained = _fit_and_export(project, run, training, validation, folder)
+        else:
+            labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, training.labels, validation.matrix)
+            training = _Rows(training.data, training.matrix, labels)
+            parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason="It came as an ONNX file")
+            trained = _Trained(f"onnx:{onnx.stem}", {}, "onnx", parity, score, [ONNX_FILE])
+        files = list(trained.files)
         # {% if cookiecutter.monitoring == "drift" %}
-        score = (
-            load_onnx(folder / ONNX_FILE, bool(labels))
-            if parity.passed
-            else score_with_pipeline(pipeline, bool(labels))
-        )
         reference = describe_reference(
-            schema, labels, training.columns, score(validation_rows.matrix), validation_rows.target
+            schema, training.labels, training.data.columns, trained.score(validation.matrix), validation.data.target
         )
         files.append(write_reference(reference, folder))
         # {% endif %}
+        spread = 1.0 if schema.labels else float(np.std(training.data.target))
+        files.append(write_golden(folder, schema, plan, training.data.columns, trained.score, spread))
         manifest = Manifest(
             table=schema,
             derived=settings.features.derived,
             features=plan.names,
-            labels=labels,
-            estimator=settings.estimator,
-            hyperparameters=hyperparameters,
+            labels=training.labels,
+            estimator=trained.estimator,
+            hyperparameters=trained.hyperparameters,
             seed=settings.seed,
-            runtime=runtime,
-            parity=parity,
-            data=_describe_data(summary),
+            runtime=trained.runtime,
+            parity=trained.parity,
+            data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected),
             environment=describe_environment(),
-            files=describe_artifacts(folder, files),
         )
-        write_json(folder / MANIFEST_FILE, manifest_json(manifest))
-    if parity.passed:
-        _logger.info("ONNX agrees with scikit-learn on %s held-out rows", parity.rows)
-    else:
-        _logger.warning("No ONNX: %s. This model is served by scikit-learn.", parity.reason)
-    return manifest
+        return write_manifest(folder, manifest, files)
 
 
-def _present_labels(schema: Schema, training: Dataset) -> tuple[str, ...]:
-    if schema.task == "regression":
-        return ()
-    present = tuple(schema.labels[place] for place in np.unique(training.target))
-    if len(present) < 2:
+def _read_rows(project: Project, plan: FeaturePlan) -> tuple[_Rows, _Rows]:
+    schema = project.schema
+    training = read_dataset(project.splits, "train", schema)
+    validation = read_dataset(project.splits, "validation", schema)
+    labels = tuple(schema.labels[place] for place in np.unique(training.target)) if schema.labels else ()
+    if len(labels) == 1:
         raise ProjectError(
-            f"All training rows have the same {schema.target}: {', '.join(map(repr, present))}. "
+            f"All training rows have the same {schema.target}: {labels[0]!r}. "
             "Bring rows of another class, or change split.seed in config/pipeline.yaml."
         )
-    return present
+    return (
+        _Rows(training, engineer_features(training.columns, plan), labels),
+        _Rows(validation, engineer_features(validation.columns, plan), labels),
+    )
 
 
-def _make_rows(dataset: Dataset, plan: FeaturePlan) -> _Rows:
-    return _Rows(engineer_features(dataset.columns, plan), dataset.target)
+def _fit_and_export(project: Project, run: Run, training: _Rows, validation: _Rows, folder: Path) -> _Trained:
+    settings, is_classification = project.model, bool(training.labels)
+    hyperparameters = _choose_hyperparameters(project, training, validation, run)
+    run.log_parameters(hyperparameters)
+    rows, features = training.matrix.shape
+    _logger.info("Training %s on %s rows, %s features", settings.estimator, rows, features)
+    pipeline = _fit(project, training, hyperparameters)
+    write_skops(pipeline, folder / SKOPS_FILE)
+    register_converter = find_estimator(project.schema.task, settings.estimator).register_converter
+    if register_converter is not None:
+        register_converter()
+    path = folder / ONNX_FILE
+    parity = export_onnx(pipeline, validation.matrix, validation.data.target, settings.parity, path)
+    if not parity.passed:
+        _logger.warning("No ONNX: %s. This model is served by scikit-learn.", parity.reason.rstrip("."))
+        score = score_with_pipeline(pipeline, is_classification)
+        return _Trained(settings.estimator, hyperparameters, "sklearn", parity, score, [SKOPS_FILE])
+    _logger.info("ONNX agrees with scikit-learn on %s held-out rows", parity.rows)
+    score = load_onnx(path, is_classification)
+    return _Trained(settings.estimator, hyperparameters, "onnx", parity, score, [ONNX_FILE, SKOPS_FILE])
 
 
-def _choose_hyperparameters(
-    schema: Schema, settings: ModelSettings, labels: tuple[str, ...], training: _Rows, validation: _Rows, run: Run
-) -> dict[str, Any]:
+def _choose_hyperparameters(project: Project, training: _Rows, validation: _Rows, run: Run) -> dict[str, Any]:
+    schema, settings = project.schema, project.model
     fixed = settings.hyperparameters.get(settings.estimator, {})
     space = settings.search.space.get(settings.estimator, {})
     if not settings.search.trials:
@@ -157,9 +189,9 @@ def _choose_hyperparameters(
     best: tuple[float, dict[str, Any]] | None = None
     for step, trial in enumerate(track(trials, "Searching")):
         hyperparameters = fixed | trial
-        pipeline = _fit(schema, settings, training, hyperparameters)
-        scores = score_with_pipeline(pipeline, schema.task == "classification")(validation.matrix)
-        value = metric.compute(validation.target, align_scores(scores, labels, schema))
+        pipeline = _fit(project, training, hyperparameters)
+        scores = score_with_pipeline(pipeline, bool(training.labels))(validation.matrix)
+        value = metric.compute(validation.data.target, align_scores(scores, training.labels, schema))
         run.log_metrics({f"search_{settings.gate.metric}": value}, step)
         _logger.info("%s with %s: validation %s %.4f", settings.estimator, trial, settings.gate.metric, value)
         if best is None or metric.is_better(value, best[0]):
@@ -169,49 +201,11 @@ def _choose_hyperparameters(
     return best[1]
 
 
-def _fit(schema: Schema, settings: ModelSettings, rows: _Rows, hyperparameters: dict[str, Any]) -> Pipeline:
-    pipeline = make_pipeline(schema.task, settings, rows.matrix.shape[1], hyperparameters)
+def _fit(project: Project, rows: _Rows, hyperparameters: dict[str, Any]) -> Pipeline:
+    settings = project.model
+    pipeline = make_pipeline(project.schema.task, settings, rows.matrix.shape[1], hyperparameters)
     try:
-        return pipeline.fit(rows.matrix, rows.target)
+        return pipeline.fit(rows.matrix, rows.data.target)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
         raise ProjectError(f"{settings.estimator} cannot be trained with {hyperparameters}: {reason}") from error
-
-
-def _export_onnx(
-    pipeline: Pipeline, project: Project, labels: tuple[str, ...], held_out: _Rows, path: Path
-) -> ParityRecord:
-    try:
-        write_onnx(pipeline, held_out.matrix.shape[1], path)
-        onnx = load_onnx(path, bool(labels))(held_out.matrix)
-    except ProjectError as error:
-        path.unlink(missing_ok=True)
-        return ParityRecord(
-            rows=len(held_out.target),
-            largest_difference=0,
-            share_beyond_tolerance=1,
-            label_changes=0,
-            passed=False,
-            reason=str(error),
-        )
-    sklearn = score_with_pipeline(pipeline, bool(labels))(held_out.matrix)
-    record = compare_scores(onnx, sklearn, held_out.target, project.model.parity)
-    if not record.passed:
-        path.unlink()
-    return record
-
-
-def _describe_settings(settings: ModelSettings, summary: DataSummary) -> dict[str, Any]:
-    return {
-        "estimator": settings.estimator,
-        "seed": settings.seed,
-        "selection": settings.features.selection.method,
-        "derived": " ".join(feature.name for feature in settings.features.derived),
-        "trials": settings.search.trials,
-        "data": summary.sha256,
-        "training_rows": summary.rows["train"],
-    }
-
-
-def _describe_data(summary: DataSummary) -> DataRecord:
-    return DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected)
