@@ -26,7 +26,6 @@ PIECES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dvc.yaml": ("data_versioning", ("dvc",)),
     "data/raw/penguins.csv.dvc": ("data_versioning", ("dvc",)),
     "docs/guides/data-versioning.md": ("data_versioning", ("dvc",)),
-    "src/{package}/data_versioning": ("data_versioning", ("dvc",)),
     "tests/test_data_versioning.py": ("data_versioning", ("dvc",)),
     "src/{package}/tracking/command.py": ("tracking", ("mlflow",)),
     "src/{package}/tracking/mlflow.py": ("tracking", ("mlflow",)),
