@@ -26,7 +26,6 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "dvc.yaml": {"data_versioning": ("dvc",)},
     "data/raw/penguins.csv.dvc": {"data_versioning": ("dvc",)},
     "docs/guides/data-versioning.md": {"data_versioning": ("dvc",)},
-    "src/{package}/data_versioning": {"data_versioning": ("dvc",)},
     "tests/test_data_versioning.py": {"data_versioning": ("dvc",)},
     "src/{package}/monitoring": {"monitoring": ("drift",)},
     "src/{package}/serving/request_log.py": {"monitoring": ("drift",)},

@@ -6,8 +6,4 @@ uv=$(command -v uv || echo .uv/bin/uv)
 "$uv" run --all-extras {{ cookiecutter.project_slug }} monitor "$@"
 code=$?
 [ "$code" -eq 3 ] || exit "$code"
-# {% if cookiecutter.data_versioning == "dvc" %}
-exec "$uv" run --all-extras {{ cookiecutter.project_slug }} repro
-# {% else %}
-exec "$uv" run --all-extras {{ cookiecutter.project_slug }} pipeline
-# {% endif %}
+exec make pipeline

@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from .config import Project, find_project
-# {% if cookiecutter.data_versioning == "dvc" %}
-from .data_versioning import command as data_versioning
-# {% endif %}
 from .errors import ProjectError
 from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, run_pipeline
 from .schema import Task
@@ -106,9 +103,16 @@ def promote(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    if_new: Annotated[bool, typer.Option("--if-new", help="As pipeline does: leave latest once more alone.")] = False,
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
-    from .modeling.outcome import is_superseded
+    from .modeling.outcome import is_superseded, promote_if_new
+
+    if if_new:
+        if force or new_schema or reason:
+            raise ProjectError("--if-new goes with no other option.")
+        typer.echo(promote_if_new(_open_project(TRAINING_LOG)))
+        return
     from .modeling.promotion import promote_model
 
     if force != bool(reason.strip()):
@@ -207,13 +211,13 @@ def prune_models(keep: Annotated[int, typer.Option(min=1, help="How many version
     typer.echo(f"Removed {', '.join(removed)}" if removed else "Nothing to remove")
 
 
-runs = typer.Typer(help="List what was tried.", invoke_without_command=True)
+runs = typer.Typer(help="List what was tried, show a run, compare two.", invoke_without_command=True)
 app.add_typer(runs, name="runs")
 
 
 @runs.callback()
 def list_runs(context: typer.Context) -> None:
-    """List the runs, and draw their metric in reports/figures/runs.png."""
+    """List the runs, and draw their validation metric in reports/figures/runs.png."""
     if context.invoked_subcommand is not None:
         return
     from .terminal import print_table
@@ -227,15 +231,31 @@ def list_runs(context: typer.Context) -> None:
         typer.echo(f"Picture: {picture.relative_to(project.root).as_posix()}")
 
 
+@runs.command("show")
+def show_run(run: str) -> None:
+    """Show all that one run logged; the beginning of its name is enough."""
+    from .terminal import print_table
+    from .tracking.listing import compare_runs, find_run
+
+    print_table(compare_runs(find_run(_open_project(), run)))
+
+
+@runs.command("diff")
+def compare_two_runs(left: str, right: str) -> None:
+    """Show settings, data and metrics of two runs side by side."""
+    from .terminal import print_table
+    from .tracking.listing import compare_runs, find_run
+
+    project = _open_project()
+    print_table(compare_runs(find_run(project, left), find_run(project, right)))
+
+
 def _open_project(log_name: str | None = None) -> Project:
     project = find_project()
     configure_logging(project.logs / log_name if log_name else None)
     return project
 
 
-# {% if cookiecutter.data_versioning == "dvc" %}
-data_versioning.add_to(app)
-# {% endif %}
 # {% if cookiecutter.serving != "none" %}
 app.command()(serve)
 app.command()(example)

@@ -230,17 +230,21 @@ def plot_compared_counts(categories: Sequence[str], reference: _Numbers, window:
     return figure
 
 
-def plot_runs(names: Sequence[str], values: Sequence[float], promoted: Sequence[bool], metric: str) -> Figure:
-    """A test metric over the runs, oldest first; those that became a version stand out."""
+def plot_runs(
+    names: Sequence[str], values: Sequence[float], promoted: Sequence[bool], data: Sequence[str], metric: str
+) -> Figure:
+    """A metric over the runs, oldest first: versions stand out, and a line joins runs on the same data."""
     figure, axes = _new_figure()
     places = range(len(values))
-    axes.plot(places, values, color=_QUIET, linewidth=1, zorder=1)
+    for same in dict.fromkeys(data):
+        joined = [place for place in places if data[place] == same]
+        axes.plot(joined, [values[place] for place in joined], color=_QUIET, linewidth=1, zorder=1)
     for became, label, color in ((False, "not promoted", _ACCENT), (True, "promoted", _GOOD)):
         shown = [place for place in places if promoted[place] == became]
         axes.scatter(shown, [values[place] for place in shown], s=36, color=color, label=label, zorder=2)
     step = max(1, len(values) // 12)
     axes.set_xticks(places[::step], names[::step], rotation=30, ha="right")
-    axes.set(ylabel=f"test {metric}", title="Runs, oldest first")
+    axes.set(ylabel=metric.replace("_", " ", 1), title="Runs, oldest first")
     axes.legend()
     return figure
 

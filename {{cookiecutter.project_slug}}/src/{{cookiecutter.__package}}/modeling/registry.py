@@ -143,8 +143,9 @@ class Registry:
         self.versioned.mkdir(parents=True, exist_ok=True)
         for leftover in self.versioned.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        versions = self.versions()
-        name = f"v{int(versions[-1][1:]) + 1}" if versions else "v1"
+        # A number is taken, too, where only the pointer to a version is here.
+        taken = [int(match[1]) for path in self.versioned.iterdir() if (match := _VERSION.match(path.name))]
+        name = f"v{max(taken, default=0) + 1}"
         staging = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
         staging.mkdir()
         try:

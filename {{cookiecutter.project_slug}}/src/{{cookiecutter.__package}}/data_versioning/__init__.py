@@ -1,1 +1,0 @@
-"""Versions of data and models by DVC: pointers in git, bytes on a remote."""
