@@ -14,8 +14,8 @@ CHOSEN = "{{ cookiecutter | chosen }}"
 
 PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "src/{package}/serving": {"serving": ("fastapi", "flask")},
-    "src/{package}/serving/asgi.py": {"serving": ("fastapi",)},
-    "src/{package}/serving/wsgi.py": {"serving": ("flask",)},
+    "src/{package}/serving/fastapi_app.py": {"serving": ("fastapi",)},
+    "src/{package}/serving/flask_app.py": {"serving": ("flask",)},
     "config/serving.yaml": {"serving": ("fastapi", "flask")},
     "data/requests": {"serving": ("fastapi", "flask"), "monitoring": ("drift",)},
     "docs/guides/serving.md": {"serving": ("fastapi", "flask")},

@@ -1,1 +1,1 @@
-"""Predictions over HTTP: one service, and an adapter of it for the web framework."""
+"""Predictions over HTTP: what answers a request, and the app of the web framework in front of it."""

@@ -1,11 +1,12 @@
 """The commands that serve the API and say how to ask it."""
 
-import importlib
 import ipaddress
 import os
+import secrets
 import socket
 import tempfile
-from typing import Annotated, Protocol, cast
+from contextlib import ExitStack
+from typing import Annotated
 
 import typer
 from pydantic_core import to_json
@@ -13,16 +14,10 @@ from pydantic_core import to_json
 from ..config import find_project, read_settings
 from ..errors import ProjectError
 from ..modeling.registry import Registry
-from .keys import KEYS_VARIABLE, make_key, read_keys
-from .requests import example_request
-from .settings import SETTINGS_FILE, ServingSettings
+from .settings import KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
 
-_ADAPTERS = {"fastapi": "asgi", "flask": "wsgi"}
+_FRAMEWORK = "{{ cookiecutter.serving }}"
 _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-
-class _Adapter(Protocol):
-    def run(self, host: str, port: int, workers: int) -> None: ...
 
 
 def serve(
@@ -31,29 +26,38 @@ def serve(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer.")] = None,
 ) -> None:
     """Serve predictions over HTTP until interrupted; options not given come from config/serving.yaml."""
-    project = find_project()
-    settings = read_settings(project.root, SETTINGS_FILE, ServingSettings)
+    settings = read_settings(find_project().root, SETTINGS_FILE, ServingSettings)
+    if settings.framework != _FRAMEWORK:
+        raise ProjectError(f"config/serving.yaml: this project has no app for {settings.framework}; say {_FRAMEWORK}.")
     host, port, workers = host or settings.host, port or settings.port, workers or settings.workers
     _provide_keys(host)
     _check_port(host, port)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    typer.echo(f"Documentation: {url}/docs")
-    if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
-        with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
-            os.environ[_MULTIPROCESS_VARIABLE] = folder
-            _adapter(settings.framework).run(host, port, workers)
-    else:
-        _adapter(settings.framework).run(host, port, workers)
+    typer.echo(f"Try it: {url}/\nDocumentation: {url}/docs")
+    with ExitStack() as stack:
+        if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
+            folder = tempfile.TemporaryDirectory(prefix="metrics-")
+            os.environ[_MULTIPROCESS_VARIABLE] = stack.enter_context(folder)
+        # Here, since other commands need no web framework, and metrics read the variable when they are imported.
+        # {% if cookiecutter.serving == "fastapi" %}
+        from .fastapi_app import run
+        # {% else %}
+        from .flask_app import run
+        # {% endif %}
+
+        run(host, port, workers)
 
 
 def example() -> None:
     """Print the body of a request to /predict: a row such as the latest model, or else the schema, takes."""
+    from .rows import example_row
+
     project = find_project()
     registry = Registry(project.models)
     latest = registry.latest()
     table = project.schema if latest is None else registry.manifest(latest).table
     # Bytes, since JSON is sent as UTF-8 whatever a terminal's encoding is.
-    typer.echo(to_json(example_request(table)))
+    typer.echo(to_json({"rows": [example_row(table)]}))
 
 
 def _check_port(host: str, port: int) -> None:
@@ -81,9 +85,8 @@ def _provide_keys(host: str) -> None:
             f"{KEYS_VARIABLE} is empty, and other machines reach {host}: set {KEYS_VARIABLE} to one or more keys, "
             "separated by commas, or serve on 127.0.0.1."
         )
-    key = make_key()
     # Workers are other processes, which read the keys from the environment.
-    os.environ[KEYS_VARIABLE] = key
+    os.environ[KEYS_VARIABLE] = key = secrets.token_urlsafe(32)
     typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")
 
 
@@ -92,8 +95,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _adapter(framework: str) -> _Adapter:
-    # By name, since a project has only one of the two modules.
-    return cast(_Adapter, importlib.import_module(f".{_ADAPTERS[framework]}", __package__))

@@ -1,206 +1,127 @@
-"""The API without a web framework: bytes in, bytes out. The adapters only carry them."""
+"""What the apps of all web frameworks share: keys, the function that answers `/predict`, and its documentation."""
 
+import hashlib
+import hmac
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
-from pydantic_core import to_json
+from pydantic.json_schema import models_json_schema
 
 from ..config import Project, find_project, read_settings
 from ..modeling.registry import Registry
 from ..terminal import configure_logging, get_logger
-from .keys import KEY_HEADER, KeyRing, read_keys
-from .loading import LatestModel
-from .metrics import METRICS_TYPE, Metrics
-from .model import ServedModel
-from .openapi import describe_api
-from .request_log import REQUEST_ID_HEADER, RequestLog
-from .requests import RequestError, RequestRefusedError
-from .settings import SETTINGS_FILE, ServingSettings
+from . import metrics
+from .model import LatestModel, ServedModel
+# {% if cookiecutter.monitoring == "drift" %}
+from .request_log import RequestLog
+# {% endif %}
+from .rows import Answer, Error, RefusedError, example_row, make_request_type
+from .settings import SETTINGS_FILE, ServingSettings, read_keys
 
-_logger = get_logger(__name__)
+KEY_HEADER = "X-API-Key"
+REQUEST_ID_HEADER = "X-Request-Id"
+REFUSALS = {
+    401: "No key, or a wrong one.",
+    413: "The body is too long.",
+    422: "The body is not JSON, or rows break the schema; `errors` says where.",
+    503: "No model is served yet.",
+}
+TOO_LONG = "The body is over the limit of {} bytes; send fewer rows at a time"
+FAILURE = Error(detail="The server failed; its log says why")
+UNKNOWN_ROUTE = "other"
+"""What metrics call a path that the API does not have."""
 
-_JSON = "application/json"
-_HTML = "text/html; charset=utf-8"
-_DOCS_PAGE = Path(__file__).with_name("docs.html")
-_UNKNOWN_ROUTE = "other"
-
-Headers = tuple[tuple[str, str], ...]
-
-# What the page needs and no more: its own script and style, and requests to the API it came from.
-_DOCS_HEADERS: Headers = (
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-)
-_CLOSE: Headers = (("Connection", "close"),)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer; the adapters add its length, and leave out the body of an answer to HEAD."""
-
-    status: int
-    body: bytes
-    content_type: str = _JSON
-    headers: Headers = ()
+PAGE = Path(__file__).with_name("page.html")
+# What the pages need and no more: scripts and styles of this server, and requests to it.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' "
+    "'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+}
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    method: str
-    needs_key: bool
-    answer: Callable[[bytes], Response]
-
-
+@dataclass(frozen=True)
 class Service:
-    """The routes, and what they share: keys, limits, the model and the metrics.
+    """What the API knows while it runs; without keys, every key is refused."""
 
-    An adapter calls `admit` with what it knows before the body, then, unless that refused, reads
-    the body (one byte over `maximum_body_bytes` is enough) and calls `answer`.
-    """
+    project: Project
+    settings: ServingSettings
+    latest: LatestModel
+    key_digests: Sequence[bytes]
+    # {% if cookiecutter.monitoring == "drift" %}
+    log: RequestLog
+    # {% endif %}
 
-    def __init__(
-        self,
-        settings: ServingSettings,
-        keys: KeyRing,
-        latest: LatestModel,
-        metrics: Metrics,
-        project: Project,
-        log: RequestLog | None = None,
-    ) -> None:
-        self.maximum_body_bytes = settings.maximum_body_bytes
-        self._settings = settings
-        self._keys = keys
-        self._latest = latest
-        self._metrics = metrics
-        self._project = project
-        self._log = log
-        self._routes = {
-            "/predict": _Route("POST", True, self._predict),
-            "/model": _Route("GET", True, self._describe_model),
-            "/health/live": _Route("GET", False, self._report_life),
-            "/health/ready": _Route("GET", False, self._report_readiness),
-            "/metrics": _Route("GET", False, self._show_metrics),
-            "/openapi.json": _Route("GET", False, self._show_openapi),
-            "/docs": _Route("GET", False, self._show_docs),
-            "/": _Route("GET", False, self._show_way_to_docs),
-        }
+    @property
+    def served(self) -> ServedModel:
+        """The model that answers now.
 
-    def close(self) -> None:
-        """Write what the request log still holds; call it when the server stops."""
-        if self._log is not None:
-            self._log.close()
-
-    def owns(self, path: str) -> bool:
-        """Whether the path is one of the service's own; a slash at its end does not matter."""
-        return path in self._routes or _without_slash(path) in self._routes
-
-    def handle(self, method: str, path: str, key: bytes | None, body: bytes) -> Response:
-        """The answer to a whole request."""
-        return self.admit(method, path, key, len(body)) or self.answer(method, path, body)
-
-    def admit(self, method: str, path: str, key: bytes | None, length: int) -> Response | None:
-        """Refuse what can be refused before the body is read; None lets the request in.
-
-        `length` is the body's length in bytes as far as the client gave it, else 0.
+        Raises:
+            RefusedError: none was promoted yet.
         """
-        route = self._find(path)
-        if route is None:
-            return self.refuse(404, "Not Found")
-        name, found = route
-        if method != found.method and not (method == "HEAD" and found.method == "GET"):
-            allowed = "GET, HEAD" if found.method == "GET" else found.method
-            return self.refuse(405, f"{name} takes {allowed}", (("Allow", allowed),), route=name)
-        if found.needs_key and not self._keys.accepts(key):
-            return self.refuse(401, f"Send a good key in the header {KEY_HEADER}", route=name)
-        if length > self.maximum_body_bytes:
-            return self._refuse_length(name)
-        return None
+        if self.latest.served is None:
+            raise RefusedError(503, "No model is served yet; promote one")
+        return self.latest.served
 
-    def answer(self, method: str, path: str, body: bytes) -> Response:
-        """Answer a request that `admit` let in."""
-        started = perf_counter()
-        route = self._find(path)
-        if route is None:
-            raise ValueError(f"{method} {path} was not admitted")
-        name, found = route
-        if len(body) > self.maximum_body_bytes:
-            return self._refuse_length(name)
-        try:
-            response = found.answer(body)
-        except Exception:
-            _logger.exception("Unexpected error in %s %s", method, name)
-            response = _error(500, "The server failed; its log says why")
-        self._metrics.count_request(name, response.status)
-        self._metrics.time_request(name, perf_counter() - started)
-        return response
+    def check_key(self, given: Sequence[bytes]) -> None:
+        """Check the values of the header `X-API-Key`, in the same time whichever key it is.
 
-    def refuse(self, status: int, detail: str, headers: Headers = (), route: str = _UNKNOWN_ROUTE) -> Response:
-        """An error in the API's form, counted."""
-        self._metrics.count_request(route, status)
-        return _error(status, detail, headers=headers)
+        Raises:
+            RefusedError: there is not exactly one, or it is not one of the keys.
+        """
+        digest = _digest(b"".join(given))
+        matches = [hmac.compare_digest(digest, each) for each in self.key_digests]
+        if len(given) != 1 or not any(matches):
+            raise RefusedError(401, f"Send a good key in the header {KEY_HEADER}")
 
-    def _find(self, path: str) -> tuple[str, _Route] | None:
-        route = self._routes.get(path)
-        if route is not None:
-            return path, route
-        shorter = _without_slash(path)
-        route = self._routes.get(shorter)
-        return None if route is None else (shorter, route)
+    def predict(self, body: bytes) -> tuple[str, Answer]:
+        """The identifier of a request, of which `<identifier>-<place>` is a row's, and its answer.
 
-    def _refuse_length(self, route: str) -> Response:
-        # The rest of the body is not read, so the connection cannot carry another request.
-        detail = f"The body is over the limit of {self.maximum_body_bytes} bytes; send fewer rows at a time"
-        return self.refuse(413, detail, _CLOSE, route)
+        Raises:
+            RefusedError: no model is served, or the body or a row is refused.
+        """
+        served = self.served
+        rows = served.read(body)
+        answer = served.predict(rows)
+        metrics.count_predictions(answer)
+        request_id = secrets.token_hex(8)
+        # {% if cookiecutter.monitoring == "drift" %}
+        self.log.record(request_id, served.manifest.table, rows, answer)
+        # {% endif %}
+        return request_id, answer
 
-    def _predict(self, body: bytes) -> Response:
-        model = self._latest.served
-        if model is None:
-            return _no_model()
-        try:
-            rows = model.requests.read(body)
-            predictions = model.predict(rows)
-        except RequestRefusedError as refusal:
-            return _error(422, refusal.detail, refusal.errors)
-        self._metrics.count_predictions(predictions)
-        encoded = to_json(predictions)
-        headers: Headers = ()
-        if self._log is not None:
-            headers = ((REQUEST_ID_HEADER, self._log.record(model, rows, predictions, encoded)),)
-        body = b'{"model_version":%b,"predictions":%b}' % (to_json(model.version), encoded)
-        return Response(200, body, headers=headers)
+    def describe(self, document: dict[str, Any]) -> None:
+        """Tell an OpenAPI document of the table and labels of the model that is served, else of the schema."""
+        served = self.latest.served
+        schema = self.project.schema if served is None else served.manifest.table
+        document["info"]["version"] = "none" if served is None else served.version
+        document["info"]["description"] = f"Predicts {schema.target} ({schema.task})."
+        request = make_request_type(schema, self.settings.maximum_rows)
+        types = [(request, "validation"), (Error, "serialization")]
+        schemas = document["components"]["schemas"]
+        schemas |= models_json_schema(types, ref_template="#/components/schemas/{model}")[1]["$defs"]  # type: ignore[arg-type]
+        unused = schemas.pop("ValuePrediction" if schema.labels else "LabelPrediction")["title"]
+        predictions = schemas["Answer"]["properties"]["predictions"]
+        [kind] = [kind for kind in predictions.pop("anyOf") if unused not in kind["items"]["$ref"]]
+        predictions |= kind
+        if schema.labels:
+            schemas["LabelPrediction"]["properties"]["label"]["enum"] = schema.labels
+        rows = [example_row(schema)]
+        predict = document["paths"]["/predict"]["post"]
+        limits = f"At most {self.settings.maximum_rows} rows and {self.settings.maximum_body_bytes} bytes."
+        content = {"schema": {"$ref": "#/components/schemas/Request"}, "example": {"rows": rows}}
+        predict |= {"description": limits, "requestBody": {"required": True, "content": {"application/json": content}}}
+        answered = predict["responses"]["200"]
+        answered["headers"] = {REQUEST_ID_HEADER: {"description": _ID, "required": True, "schema": {"type": "string"}}}
+        if served is not None:
+            answered["content"]["application/json"]["example"] = served.predict(rows).model_dump()
 
-    def _describe_model(self, _body: bytes) -> Response:
-        model = self._latest.served
-        return _no_model() if model is None else Response(200, model.manifest.model_dump_json().encode())
 
-    def _report_life(self, _body: bytes) -> Response:
-        return Response(200, to_json({"status": "live"}))
-
-    def _report_readiness(self, _body: bytes) -> Response:
-        model = self._latest.served
-        if model is None:
-            return _no_model()
-        return Response(200, to_json({"status": "ready", "model_version": model.version}))
-
-    def _show_metrics(self, _body: bytes) -> Response:
-        return Response(200, self._metrics.render(), METRICS_TYPE)
-
-    def _show_openapi(self, _body: bytes) -> Response:
-        model: ServedModel | None = self._latest.served
-        schema = self._project.schema if model is None else model.manifest.table
-        return Response(200, to_json(describe_api(schema, self._settings, model)))
-
-    def _show_docs(self, _body: bytes) -> Response:
-        return Response(200, _DOCS_PAGE.read_bytes(), _HTML, _DOCS_HEADERS)
-
-    def _show_way_to_docs(self, _body: bytes) -> Response:
-        return Response(307, b"", headers=(("Location", "docs"),))
+_ID = "Names the request; a dash and a row's place, from 0, make the row's name."
 
 
 def open_service(project: Project | None = None) -> Service:
@@ -212,33 +133,21 @@ def open_service(project: Project | None = None) -> Service:
     project = project or find_project()
     settings = read_settings(project.root, SETTINGS_FILE, ServingSettings)
     configure_logging(project.logs / "inference.log")
-    metrics = Metrics()
-    latest = LatestModel(Registry(project.models), metrics, settings.maximum_rows)
+    latest = LatestModel(Registry(project.models), settings.maximum_rows)
     latest.refresh()
     if latest.served is None:
-        _logger.warning("No model is served yet; /predict answers 503 until one is promoted")
+        get_logger(__name__).warning("No model is served yet; /predict answers 503 until one is promoted")
     latest.follow(settings.reload_seconds)
     return Service(
-        settings, KeyRing(read_keys(os.environ)), latest, metrics, project, _open_log(project, settings, metrics)
+        project,
+        settings,
+        latest,
+        [_digest(key.encode()) for key in read_keys(os.environ)],
+        # {% if cookiecutter.monitoring == "drift" %}
+        RequestLog(settings.request_log, project.requests, project.schema.sensitive),
+        # {% endif %}
     )
 
 
-def _open_log(project: Project, settings: ServingSettings, metrics: Metrics) -> RequestLog | None:
-    if not settings.request_log.share:
-        return None
-    log = RequestLog(settings.request_log, project.requests, project.schema.sensitive, metrics)
-    log.start()
-    return log
-
-
-def _error(status: int, detail: str, errors: list[RequestError] | None = None, headers: Headers = ()) -> Response:
-    content = {"detail": detail, "errors": [asdict(error) for error in errors or []]}
-    return Response(status, to_json(content), headers=headers)
-
-
-def _no_model() -> Response:
-    return _error(503, "No model is served yet; promote one")
-
-
-def _without_slash(path: str) -> str:
-    return path.removesuffix("/")
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

@@ -1,21 +1,25 @@
-"""How the API is served: `config/serving.yaml`."""
+"""How the API is served: `config/serving.yaml`, and the keys of the environment variable `API_KEYS`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..config import Settings, Share
+from ..config import Settings
 
 SETTINGS_FILE = "serving.yaml"
+KEYS_VARIABLE = "API_KEYS"
 
 
+# {% if cookiecutter.monitoring == "drift" %}
 class RequestLogSettings(Settings):
     """Which share of the answered rows is kept for `monitor`, 0 for none, and in how many bytes at most."""
 
-    share: Share = 1.0
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
     maximum_bytes: Annotated[int, Field(ge=10_000)] = 100_000_000
 
 
+# {% endif %}
 class ServingSettings(Settings):
     """`config/serving.yaml`; `serve` takes another host, port and number of workers as options."""
 
@@ -27,4 +31,12 @@ class ServingSettings(Settings):
     maximum_body_bytes: Annotated[int, Field(ge=1)] = 1_000_000
     maximum_rows: Annotated[int, Field(ge=1)] = 1000
     reload_seconds: Annotated[float, Field(gt=0)] = 2.0
+    # {% if cookiecutter.monitoring == "drift" %}
     request_log: RequestLogSettings = RequestLogSettings()
+    # {% endif %}
+
+
+def read_keys(environment: Mapping[str, str]) -> list[str]:
+    """The keys of `API_KEYS`: separated by commas, spaces around them dropped."""
+    keys = (key.strip() for key in environment.get(KEYS_VARIABLE, "").split(","))
+    return [key for key in keys if key]
