@@ -168,7 +168,7 @@ def test_calibration_has_bins_of_equal_counts_and_keeps_equal_probabilities_toge
     assert heights == [12] * 6 + [8, 40]
 
 
-@pytest.mark.parametrize(("labels", "panels"), [(2, 1), (4, 4), (30, 9)])
+@pytest.mark.parametrize(("labels", "panels"), [(2, 1), (4, 4), (30, 6)])
 def test_of_two_labels_one_is_drawn_and_of_many_the_most_frequent(labels: int, panels: int) -> None:
     generator = np.random.default_rng(0)
     probabilities = generator.dirichlet(np.ones(labels), 500)
