@@ -65,7 +65,7 @@ def test_a_metric_of_values_is_that_of_scikit_learn(name: str) -> None:
 def test_scores_that_are_no_numbers_make_no_good_metric(known: dict[str, Metric], name: str) -> None:
     truth, scores = _make_probabilities(50, 3, 0)
     if known is VALUES:
-        scores = truth + 0.5
+        scores = (truth + 0.5).astype(np.float64)
     scores[7] = np.nan
     value = known[name].compute(truth, scores)
     assert np.isnan(value)

@@ -25,7 +25,8 @@ _WIDE, _HIGH = 6.0, 4.2
 _DOTS = 200
 _BINS = 10
 _ROWS_IN_BIN = 10
-_MOST_CURVES = 9
+_MOST_CURVES = 6
+_MOST_CHARACTERS = 24
 
 # The one style of all pictures: 6 inches are shown about 480 pixels wide, where 11 points are nearly as large as the
 # text around them; at 200 dots an inch they have twice as many pixels and more, which a dense screen needs.
@@ -105,8 +106,9 @@ def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]
         )
     left.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, test rows")
     right.set(xlabel="Recall", ylabel="Precision", ylim=(-0.02, 1.05), title="Precision and recall, test rows")
-    left.legend(loc="lower right")
-    right.legend(loc="lower left")
+    for axes, where in ((left, "lower right"), (right, "lower left")):
+        if len(axes.get_legend_handles_labels()[0]):
+            axes.legend(loc=where)
     return figure
 
 
@@ -119,13 +121,13 @@ def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str])
     for axes in panels.flat[len(shown) :]:
         axes.set_axis_off()
     for axes, (place, label) in zip(panels.flat, shown, strict=False):
-        rest = labels[1 - place] if len(labels) == 2 else "the rest"
+        rest = _shorten(labels[1 - place]) if len(labels) == 2 else "the rest"
         for inside, name in ((truth == place, label), (truth != place, rest)):
             given = probabilities[inside, place]
             shares = np.full(len(given), 1 / len(given))
             axes.hist(given, np.linspace(0, 1, 21), weights=shares, alpha=0.6, label=f"{name}, {len(given)} rows")
         axes.set(xlabel=f"Probability of {label}", ylabel="Share of its rows")
-        axes.legend(loc="upper center")
+        axes.legend()
     return figure
 
 
@@ -269,7 +271,11 @@ def _choose_labels(truth: _Numbers, labels: Sequence[str]) -> list[tuple[int, st
     """Of two labels the second, as what tells one of them tells the other; of more the most frequent ones."""
     counts = np.bincount(truth, minlength=len(labels))
     places = [1] if len(labels) == 2 else sorted(np.argsort(-counts, kind="stable")[:_MOST_CURVES])
-    return [(int(place), labels[place]) for place in places if 0 < counts[place] < len(truth)]
+    return [(int(place), _shorten(labels[place])) for place in places if 0 < counts[place] < len(truth)]
+
+
+def _shorten(label: str) -> str:
+    return label if len(label) <= _MOST_CHARACTERS else f"{label[: _MOST_CHARACTERS - 1]}…"
 
 
 def _bin_equally(given: _Numbers, is_label: _Numbers) -> tuple[_Numbers, _Numbers, _Numbers]:
