@@ -1,21 +1,27 @@
 """What `data` accepts, what it rejects, and what it leaves behind."""
 
+import random
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from {{ cookiecutter.__package }}.config import Project, SourceSettings
+from {{ cookiecutter.__package }}.config import PipelineSettings, Project, SourceSettings
 from {{ cookiecutter.__package }}.data.loading import scan_table
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
-from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
+from {{ cookiecutter.__package }}.data.splitting import SPLITS, Split, place_cutoffs, read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
-from {{ cookiecutter.__package }}.errors import DataRejectedError, ProjectError
+from {{ cookiecutter.__package }}.errors import DataRejectedError, ProjectError, PromotionRefusedError
+from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column
 
-from .toys import TOY_HEADER, change_config, read_files, toy_rows, write_raw
+from .toys import TOY_HEADER, TOY_SCHEMA, change_config, read_files, toy_rows, write_config, write_raw
 
 GOOD = "big,60.5,30,red,true,x"
 
@@ -217,3 +223,136 @@ def test_decimal_commas_are_read_where_declared(tmp_path: Path) -> None:
     raw = scan_table(path, SourceSettings(separator=";"))
     checked = check_rows(raw, {"size": Column(type="number")}, decimal_comma=True)
     assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [1.5]
+
+
+MONTHS = ("2024-01", "2024-02", "2024-03")
+MONTHLY: dict[str, Any] = {
+    "task": "regression",
+    "target": "demand",
+    "columns": {
+        "demand": {"type": "number"},
+        "price": {"type": "number"},
+        "day": {"type": "timestamp", "format": "%Y-%m-%d", "role": "ignored"},
+    },
+}
+
+
+def write_month(root: Path, month: str) -> None:
+    """A file of one month in which the price counts for twice as much as in the month before."""
+    generator = random.Random(month)
+    slope = 2.0 ** MONTHS.index(month)
+    lines = []
+    for number in range(250):
+        price = generator.uniform(0, 10)
+        lines.append(f"{slope * price + generator.gauss(0, 0.1)},{price},{month}-{1 + number // 10:02}")
+    write_raw(root, lines, f"{month}.csv", "demand,price,day")
+
+
+@pytest.fixture
+def monthly(tmp_path: Path) -> Project:
+    """A project that is split by time, with the first month's file."""
+    write_config(tmp_path, "schema", MONTHLY)
+    write_config(tmp_path, "pipeline", {"split": {"validation": 0.2, "test": 0.2, "time_column": "day"}})
+    write_config(tmp_path, "model", {"estimator": "ridge", "gate": {"metric": "rmse", "minimum": 99, "resamples": 200}})
+    write_config(tmp_path, "tracking", {"enabled": False})
+    write_month(tmp_path, MONTHS[0])
+    return Project(tmp_path)
+
+
+def days_of(project: Project, split: Split) -> tuple[Any, Any]:
+    """The first and last day in a split."""
+    days = read_split(project.splits, split)["day"]
+    return days.min(), days.max()
+
+
+def test_a_split_by_time_learns_from_new_files_and_is_judged_on_rows_that_no_model_learnt_from(
+    monthly: Project,
+) -> None:
+    known_until = datetime.min
+    for number, month in enumerate(MONTHS, start=1):
+        write_month(monthly.root, month)
+        assert run_pipeline(monthly) == f"models/latest is now v{number}"
+        manifest = Registry(monthly.models).manifest(f"v{number}")
+        assert manifest.data.rows == {"train": 150 * number, "validation": 50 * number, "test": 50 * number}
+        assert manifest.gate is not None
+        assert manifest.gate.against == (f"v{number - 1}" if number > 1 else None)
+        assert days_of(monthly, "test")[0] > known_until
+        known_until = days_of(monthly, "validation")[1]
+        assert days_of(monthly, "train")[1] < days_of(monthly, "validation")[0]
+        assert known_until < days_of(monthly, "test")[0]
+
+
+def test_a_model_is_not_compared_on_rows_that_it_may_have_learnt_from(monthly: Project) -> None:
+    run_pipeline(monthly)
+    earlier = change_config(monthly, "pipeline", split={"validation": 0.2, "test": 0.5, "time_column": "day"})
+    with pytest.raises(PromotionRefusedError, match=r"test rows.*may be among those that v1 was trained on"):
+        run_pipeline(earlier)
+    by_chance = change_config(monthly, "pipeline", split={"validation": 0.2, "test": 0.2})
+    with pytest.raises(PromotionRefusedError, match=r"another split.*--new-schema"):
+        run_pipeline(by_chance)
+
+
+def test_fixed_cut_offs_stay_where_they_are(monthly: Project) -> None:
+    fixed = {"time_column": "day", "validation_from": "2024-01-11", "test_from": "2024-01-21"}
+    project = change_config(monthly, "pipeline", split=fixed)
+    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 50}
+    write_month(project.root, MONTHS[1])
+    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 300}
+
+
+def test_rows_that_cannot_be_used_move_no_cut_off(monthly: Project) -> None:
+    before = prepare_data(monthly).split
+    write_raw(monthly.root, [f",1,2024-05-{day:02}" for day in range(1, 11)], "unlabelled.csv", "demand,price,day")
+    assert prepare_data(monthly).split == before
+
+
+@given(
+    days=st.lists(st.integers(0, 30), min_size=3, max_size=60).filter(lambda days: len(set(days)) > 2),
+    test=st.floats(0.05, 0.9),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_split_by_time_is_empty_or_cuts_through_a_time(toy: Project, days: list[int], test: float) -> None:
+    columns = TOY_SCHEMA["columns"] | {"day": {"type": "integer", "role": "ignored"}}
+    write_config(toy.root, "schema", TOY_SCHEMA | {"columns": columns})
+    lines = [f"{GOOD},{day}" for day in days]
+    write_raw(toy.root, lines, header=f"{TOY_HEADER},day")
+    split = {"time_column": "day", "test": test, "validation": (1 - test) / 2}
+    pipeline = PipelineSettings.model_validate({"split": split})
+    found = place_cutoffs([toy.raw / "rows.csv"], Project(toy.root).schema, pipeline)
+    assert min(days) < found.validation_from < found.test_from <= max(days)  # type: ignore[operator]
+
+
+def test_a_column_without_three_times_cannot_be_split_by(monthly: Project) -> None:
+    write_raw(monthly.root, ["1,1,2024-01-01", "2,2,2024-01-02"] * 30, f"{MONTHS[0]}.csv", "demand,price,day")
+    with pytest.raises(ProjectError, match=r"'day' has 2 different times, which cannot be cut into three splits"):
+        prepare_data(monthly)
+
+
+def test_rows_that_look_alike_are_split_where_the_settings_say_so(toy: Project) -> None:
+    few = [f"{kind},{size},,,true,line {n}" for n in range(200) for kind, size in (("big", 60), ("small", n % 3))]
+    write_raw(toy.root, few)
+    together = prepare_data(change_config(toy, "pipeline", split={"validation": 0.01, "test": 0.01}))
+    assert min(together.rows.values()) == 0
+    with pytest.raises(ProjectError, match=r"split has no rows.*`group_by: row`"):
+        train_model(Project(toy.root))
+    apart = change_config(toy, "pipeline", split={"validation": 0.2, "test": 0.3, "group_by": "row"})
+    assert prepare_data(apart).rows["test"] / 400 == pytest.approx(0.3, abs=0.08)
+    write_raw(toy.root, [*few, *few[:9]])
+    assert prepare_data(apart).by_rule == {"row: duplicate": 9}
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"time_column": "x", "test_from": 2}, "belong together"),
+        ({"validation_from": 1, "test_from": 2}, "belong together and to a time_column"),
+        ({"time_column": "x", "validation_from": 2, "test_from": 1}, "validation_from must lie before test_from"),
+        (
+            {"time_column": "x", "validation_from": 2, "test_from": "2024-01-01"},
+            "both be numbers or both be timestamps",
+        ),
+    ],
+)
+def test_a_half_said_split_by_time_is_refused(split: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PipelineSettings.model_validate({"split": split})

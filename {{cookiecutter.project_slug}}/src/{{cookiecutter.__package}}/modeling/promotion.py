@@ -6,7 +6,8 @@ from statistics import median
 from time import perf_counter
 
 from ..config import Project
-from ..data.preparation import SUMMARY_FILE
+from ..data.preparation import SUMMARY_FILE, read_summary
+from ..data.splitting import is_unseen
 from ..errors import ProjectError, PromotionRefusedError
 from ..files import hash_file, write_bytes, write_json
 from ..schema import is_same_table
@@ -130,14 +131,15 @@ def _judge(
     if latest is None:
         return Verdict(tuple(reasons))
     champion = load_model(registry.folder(latest))
-    if not is_same_table(champion.manifest.table, schema):
+    difference = _find_difference(project, champion.manifest)
+    if difference:
         if new_schema:
-            _logger.warning("The table differs from that of %s; the two were not compared.", latest)
-            return Verdict(tuple(reasons))
-        reasons.append(
-            f"config/schema.yaml differs from the table that {latest} was trained on, so the two cannot be compared; "
-            "run `promote --new-schema` to accept that"
-        )
+            _logger.warning("%s %s was trained on; the two were not compared.", difference, latest)
+        else:
+            reasons.append(
+                f"{difference} {latest} was trained on, so the two cannot be compared; "
+                "run `promote --new-schema` to accept that"
+            )
         return Verdict(tuple(reasons))
     against = check_against(
         gate,
@@ -149,6 +151,15 @@ def _judge(
         project.model.seed,
     )
     return Verdict((*reasons, *against.reasons), against.comparison, against.slices)
+
+
+def _find_difference(project: Project, champion: Manifest) -> str:
+    if not is_same_table(champion.table, project.schema):
+        return "config/schema.yaml differs from the table that"
+    then, now = champion.data.split, read_summary(project).split
+    if then is not None and now is not None and not is_unseen(now, then):
+        return "test rows, by another split or since rows of an earlier time came, may be among those that"
+    return ""
 
 
 def _measure_latency(project: Project, predictor: Model) -> float:

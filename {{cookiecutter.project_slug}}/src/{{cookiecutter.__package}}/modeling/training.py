@@ -211,4 +211,4 @@ def _describe_settings(settings: ModelSettings, summary: DataSummary) -> dict[st
 
 
 def _describe_data(summary: DataSummary) -> DataRecord:
-    return DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected)
+    return DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split)
