@@ -1,28 +1,34 @@
 """What `data` accepts, what it rejects, and what it leaves behind."""
 
+import random
+import re
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from {{ cookiecutter.__package }}.config import Project, SourceSettings
+from {{ cookiecutter.__package }}.config import PipelineSettings, Project, SourceSettings
 from {{ cookiecutter.__package }}.data.loading import scan_table
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
-from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
+from {{ cookiecutter.__package }}.data.splitting import SPLITS, Split, place_cutoffs, read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
-from {{ cookiecutter.__package }}.errors import DataRejectedError, ProjectError
+from {{ cookiecutter.__package }}.errors import DataRejectedError, ProjectError, PromotionRefusedError
+from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column
 
-from .toys import TOY_HEADER, change_config, read_files, toy_rows, write_raw
+from .toys import TOY_HEADER, TOY_SCHEMA, change_config, read_files, toy_rows, write_config, write_raw
 
 GOOD = "big,60.5,30,red,true,x"
 
 
 def test_the_projects_own_rows_keep_to_the_schema(trained: Project) -> None:
     summary = read_summary(trained)
-    assert sum(summary.rows.values()) > 0
     for split in SPLITS:
         frame = read_split(trained.splits, split)
         assert frame.height == summary.rows[split]
@@ -146,16 +152,11 @@ def test_added_rows_do_not_move_others_between_splits(toy: Project) -> None:
     lines = toy_rows(200)
     write_raw(toy.root, lines)
     prepare_data(toy)
-    before = {split: set(read_split(toy.splits, split)["note"]) for split in SPLITS}
+    before = {split: read_split(toy.splits, split)["size"] for split in SPLITS}
     write_raw(toy.root, [*toy_rows(300, seed=9), *lines][::-1])
     prepare_data(toy)
     for split in SPLITS:
-        assert before[split] <= set(read_split(toy.splits, split)["note"]) | {f"line {n}" for n in range(300)}
-    sizes = {line.split(",")[1] for line in lines}
-    for split in SPLITS:
-        now = {str(size) for size in read_split(toy.splits, split)["size"]}
-        others = [s for s in SPLITS if s != split]
-        assert not any(now & sizes & {str(size) for size in read_split(toy.splits, s)["size"]} for s in others)
+        assert before[split].is_in(read_split(toy.splits, split)["size"].implode()).all()
 
 
 def test_the_splits_have_the_shares_of_the_settings(toy: Project) -> None:
@@ -211,9 +212,164 @@ def test_a_table_of_many_rules_is_checked_in_full() -> None:
     assert rules == ["", "c0: minimum; c59: type"]
 
 
-def test_decimal_commas_are_read_where_declared(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("size;x\n1,5;a\n", encoding="utf-8")
-    raw = scan_table(path, SourceSettings(separator=";"))
-    checked = check_rows(raw, {"size": Column(type="number")}, decimal_comma=True)
-    assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [1.5]
+MONTHS = ("2024-01", "2024-02", "2024-03")
+MONTHLY: dict[str, Any] = {
+    "task": "regression",
+    "target": "demand",
+    "columns": {
+        "demand": {"type": "number"},
+        "price": {"type": "number"},
+        "day": {"type": "timestamp", "format": "%Y-%m-%d", "role": "ignored"},
+    },
+}
+
+
+def write_month(root: Path, month: str) -> None:
+    """A file of one month in which the price counts for twice as much as in the month before."""
+    generator = random.Random(month)
+    slope = 2.0 ** MONTHS.index(month)
+    lines = []
+    for number in range(250):
+        price = generator.uniform(0, 10)
+        lines.append(f"{slope * price + generator.gauss(0, 0.1)},{price},{month}-{1 + number // 10:02}")
+    write_raw(root, lines, f"{month}.csv", "demand,price,day")
+
+
+@pytest.fixture
+def monthly(tmp_path: Path) -> Project:
+    """A project that is split by time, with the first month's file."""
+    write_config(tmp_path, "schema", MONTHLY)
+    write_config(tmp_path, "pipeline", {"split": {"validation": 0.2, "test": 0.2, "time_column": "day"}})
+    write_config(tmp_path, "model", {"estimator": "ridge", "gate": {"metric": "rmse", "minimum": 99, "resamples": 200}})
+    write_config(tmp_path, "tracking", {"enabled": False})
+    write_month(tmp_path, MONTHS[0])
+    return Project(tmp_path)
+
+
+def days_of(project: Project, split: Split) -> tuple[Any, Any]:
+    """The first and last day in a split."""
+    days = read_split(project.splits, split)["day"]
+    return days.min(), days.max()
+
+
+def test_a_split_by_time_learns_from_new_files_and_is_judged_on_rows_that_no_model_learnt_from(
+    monthly: Project,
+) -> None:
+    known_until = datetime.min
+    for number, month in enumerate(MONTHS, start=1):
+        write_month(monthly.root, month)
+        assert run_pipeline(monthly) == f"models/latest is now v{number}"
+        manifest = Registry(monthly.models).manifest(f"v{number}")
+        assert manifest.data.rows == {"train": 150 * number, "validation": 50 * number, "test": 50 * number}
+        assert manifest.gate is not None
+        assert manifest.gate.against == (f"v{number - 1}" if number > 1 else None)
+        assert days_of(monthly, "test")[0] > known_until
+        known_until = days_of(monthly, "validation")[1]
+        assert days_of(monthly, "train")[1] < days_of(monthly, "validation")[0]
+        assert known_until < days_of(monthly, "test")[0]
+
+
+def test_a_model_is_not_compared_on_rows_that_it_may_have_learnt_from(monthly: Project) -> None:
+    run_pipeline(monthly)
+    earlier = change_config(monthly, "pipeline", split={"validation": 0.2, "test": 0.5, "time_column": "day"})
+    with pytest.raises(PromotionRefusedError, match=r"test rows.*may be among those that v1 was trained on"):
+        run_pipeline(earlier)
+    by_chance = change_config(monthly, "pipeline", split={"validation": 0.2, "test": 0.2})
+    with pytest.raises(PromotionRefusedError, match=r"another split.*--new-schema"):
+        run_pipeline(by_chance)
+
+
+def test_fixed_cut_offs_stay_where_they_are(monthly: Project) -> None:
+    fixed = {"time_column": "day", "validation_from": "2024-01-11", "test_from": "2024-01-21"}
+    project = change_config(monthly, "pipeline", split=fixed)
+    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 50}
+    write_month(project.root, MONTHS[1])
+    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 300}
+
+
+def test_rows_that_cannot_be_used_move_no_cut_off(monthly: Project) -> None:
+    before = prepare_data(monthly).split
+    unusable = [*(f",1,2024-05-{day:02}" for day in range(1, 7)), "2,1,", "3,1,"]
+    write_raw(monthly.root, unusable, "unusable.csv", "demand,price,day")
+    summary = prepare_data(monthly)
+    assert summary.split == before
+    assert summary.by_rule == {"demand: missing": 6, "day: missing": 2}
+
+
+@given(
+    days=st.lists(st.integers(0, 30), min_size=3, max_size=60).filter(lambda days: len(set(days)) > 2),
+    test=st.floats(0.05, 0.9),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_split_by_time_is_empty_or_cuts_through_a_time(toy: Project, days: list[int], test: float) -> None:
+    columns = TOY_SCHEMA["columns"] | {"day": {"type": "integer", "role": "ignored"}}
+    write_config(toy.root, "schema", TOY_SCHEMA | {"columns": columns})
+    lines = [f"{GOOD},{day}" for day in days]
+    write_raw(toy.root, lines, header=f"{TOY_HEADER},day")
+    split = {"time_column": "day", "test": test, "validation": (1 - test) / 2}
+    pipeline = PipelineSettings.model_validate({"split": split})
+    found = place_cutoffs([toy.raw / "rows.csv"], Project(toy.root).schema, pipeline)
+    assert min(days) < found.validation_from < found.test_from <= max(days)  # type: ignore[operator]
+
+
+def test_a_column_without_three_times_cannot_be_split_by(monthly: Project) -> None:
+    write_raw(monthly.root, ["1,1,2024-01-01", "2,2,2024-01-02"] * 30, f"{MONTHS[0]}.csv", "demand,price,day")
+    with pytest.raises(ProjectError, match=r"'day' has 2 different times, which cannot be cut into three splits"):
+        prepare_data(monthly)
+
+
+def test_rows_that_look_alike_are_split_where_the_settings_say_so(toy: Project) -> None:
+    few = [f"{kind},{size},,,true,line {n}" for n in range(200) for kind, size in (("big", 60), ("small", n % 3))]
+    write_raw(toy.root, few)
+    together = change_config(toy, "pipeline", split={"validation": 0.01, "test": 0.01})
+    assert min(prepare_data(together).rows.values()) == 0
+    with pytest.raises(ProjectError, match=r"split has no rows.*`group_by: row`"):
+        train_model(Project(toy.root))
+    write_raw(toy.root, [*few, *few[:9]])
+    apart = prepare_data(change_config(toy, "pipeline", split={"validation": 0.2, "test": 0.3, "group_by": "row"}))
+    assert apart.rows["test"] / 400 == pytest.approx(0.3, abs=0.08)
+    assert apart.by_rule == {"row: duplicate": 9}
+
+
+def test_rows_of_one_identifier_share_a_split(toy: Project) -> None:
+    columns = TOY_SCHEMA["columns"] | {"note": {"type": "text", "role": "identifier"}}
+    write_config(toy.root, "schema", TOY_SCHEMA | {"columns": columns})
+    write_raw(toy.root, [re.sub(r"line \d+", f"owner {number % 60}", row) for number, row in enumerate(toy_rows(300))])
+    prepare_data(toy)
+    owners = [set(read_split(toy.splits, split)["note"]) for split in SPLITS]
+    assert sum(map(len, owners)) == len(set().union(*owners)) == 60
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"time_column": "x", "test_from": 2}, "belong together"),
+        ({"validation_from": 1, "test_from": 2}, "belong together and to a time_column"),
+        ({"time_column": "x", "validation_from": 2, "test_from": 1}, "validation_from must lie before test_from"),
+        (
+            {"time_column": "x", "validation_from": 2, "test_from": "2024-01-01"},
+            "both be numbers or both be timestamps",
+        ),
+    ],
+)
+def test_a_half_said_split_by_time_is_refused(split: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PipelineSettings.model_validate({"split": split})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,234", 1234), ("1,234,567.5", 1234567.5), ("12", 12), ("1,23", None), ("12,34,567", None), (",123", None)],
+)
+def test_digits_must_be_in_groups_of_three(text: str, value: float | None) -> None:
+    checked = check_rows(pl.LazyFrame({"size": [text]}), {"size": Column(type="number")}, thousands=",")
+    assert checked.frame.select(checked.typed()).collect()["size"].to_list() == [value]
+
+
+def test_parquet_is_read_alike_in_a_project_with_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    pl.DataFrame({"size": [1234.5, 0.25, None], "text": ["1.234,5", "0,25", None]}).write_parquet(path)
+    raw = scan_table(path, SourceSettings(decimal_comma=True, thousands="."))
+    columns = {name: Column(type="number") for name in ("size", "text")}
+    checked = check_rows(raw, columns, decimal_comma=True, thousands=".")
+    assert checked.frame.select(checked.typed()).collect().rows() == [(1234.5, 1234.5), (0.25, 0.25), (None, None)]

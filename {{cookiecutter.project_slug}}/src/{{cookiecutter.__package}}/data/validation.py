@@ -74,12 +74,8 @@ def check_rows(
 ) -> CheckedRows:
     """Parse `columns` and compare each value with the schema, in one lazy pass.
 
-    Args:
-        raw: strings, null where missing.
-        columns: what to parse, by name; others are kept as they are.
-        required: columns that may not be missing, whatever the schema says (the target).
-        decimal_comma: whether numbers are written 1,5.
-        thousands: what stands between groups of three digits, if anything may.
+    `raw` holds strings, null where missing; columns that are not in `columns` are kept as they are. `required` ones may
+    not be missing, whatever the schema says (the target). `thousands` may stand between groups of three digits.
     """
     parsed = raw.with_columns(
         _parse(name, column, decimal_comma, thousands).alias(_TYPED + name) for name, column in columns.items()

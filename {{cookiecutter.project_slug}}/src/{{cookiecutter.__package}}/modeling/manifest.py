@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..config import DerivedFeature, describe_errors
+from ..config import DerivedFeature, SplitSettings, describe_errors
 from ..errors import ProjectError
 from ..files import hash_file, write_json
 from ..schema import Schema
@@ -30,11 +30,12 @@ class ArtifactRecord(_Record):
 
 
 class DataRecord(_Record):
-    """The data that the model was made from: hash of the raw files, rows by split, rows rejected."""
+    """The data that the model was made from: hash of the raw files, rows by split, rows rejected, how it was split."""
 
     sha256: str
     rows: dict[str, int]
     rejected: int
+    split: SplitSettings | None = None
 
 
 class ParityRecord(_Record):

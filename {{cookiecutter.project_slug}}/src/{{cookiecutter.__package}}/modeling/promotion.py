@@ -6,7 +6,8 @@ from statistics import median
 from time import perf_counter
 
 from ..config import Project
-from ..data.preparation import SUMMARY_FILE
+from ..data.preparation import SUMMARY_FILE, read_summary
+from ..data.splitting import is_unseen
 from ..errors import CodeChangedError, ProjectError, PromotionRefusedError
 from ..files import hash_file
 from ..git import describe_commit
@@ -137,8 +138,14 @@ def _judge(
     if latest is None:
         return Verdict(reasons)
     try:
-        if not is_same_table(registry.manifest(latest).table, schema):
+        manifest, now = registry.manifest(latest), read_summary(project).split
+        if not is_same_table(manifest.table, schema):
             raise CodeChangedError(f"config/schema.yaml differs from the table that {latest} was trained on")
+        if manifest.data.split is not None and now is not None and not is_unseen(now, manifest.data.split):
+            raise CodeChangedError(
+                "test rows, by another split or since rows of an earlier time came, may be among those that "
+                f"{latest} was trained on"
+            )
         champion = load_model(registry.folder(latest))
     except CodeChangedError as error:
         why = str(error).rstrip(".")

@@ -128,7 +128,7 @@ def _train(project: Project, run: Run, onnx: Path | None) -> Manifest:
             seed=settings.seed,
             runtime=trained.runtime,
             parity=trained.parity,
-            data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected),
+            data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
             environment=describe_environment(),
         )
         return write_manifest(folder, manifest, files)

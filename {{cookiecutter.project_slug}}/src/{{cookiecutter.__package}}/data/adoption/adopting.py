@@ -14,7 +14,7 @@ import polars as pl
 from ...config import PipelineSettings, Project, SourceSettings, SplitSettings, ValidationSettings
 from ...errors import ProjectError
 from ...files import hash_file, write_bytes
-from ...schema import Column, Schema
+from ...schema import Schema
 from ..loading import ROW_NUMBER, check_file, explain_polars_errors, is_nested, scan_table
 from ..validation import check_rows
 from .configuration import suggest_model, write_model, write_pipeline, write_schema
@@ -161,15 +161,11 @@ def _find_problems(survey: Survey, sample: pl.DataFrame, schema: Schema, source:
         f"afterwards, adopt again with --drop {json.dumps(name, ensure_ascii=False)}."
         for name, strength in leaks.items()
     ]
-    places = sum(_places(column) for column in schema.features.values())
+    places = sum(len(column.categories) or 1 + column.nullable for column in schema.features.values())
     size = 4.0 * survey.rows * places
     if size > _LARGE_MATRIX_BYTES:
         warnings.append(f"Training will need about {3 * size / 1e9:.0f} GB: {survey.rows} rows of {places} features.")
     return warnings
-
-
-def _places(column: Column) -> int:
-    return len(column.categories) if column.type == "category" else 1 + column.nullable
 
 
 def _describe_names(found: list[str], dialect: Dialect) -> list[str]:

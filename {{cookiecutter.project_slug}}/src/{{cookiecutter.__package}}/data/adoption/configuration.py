@@ -1,5 +1,6 @@
 """The files in `config/` that `adopt` writes, with comments for those who edit them."""
 
+import json
 from typing import Any
 
 import yaml
@@ -13,41 +14,36 @@ _LARGE_TABLE = 1_000
 _MANY_CLASSES = 10
 
 _LINEAR: dict[Task, str] = {"classification": "logistic_regression", "regression": "ridge"}
-_HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "logistic_regression": {"C": 1.0, "max_iter": 1000},
-    "ridge": {"alpha": 1.0},
-    "random_forest": {"n_estimators": 200, "min_samples_leaf": 2},
-    "hist_gradient_boosting": {"max_iter": 150, "learning_rate": 0.05},
-}
-_SPACES: dict[str, dict[str, list[Any]]] = {
-    "logistic_regression": {"C": [0.01, 0.1, 1.0, 10.0, 100.0]},
-    "ridge": {"alpha": [0.01, 0.1, 1.0, 10.0, 100.0]},
-    "random_forest": {"max_depth": [None, 4, 8], "min_samples_leaf": [1, 2, 5, 10]},
-    "hist_gradient_boosting": {"learning_rate": [0.02, 0.05, 0.1], "max_leaf_nodes": [7, 15, 31]},
+_ESTIMATORS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
+    "logistic_regression": ({"C": 1.0, "max_iter": 1000}, {"C": [0.01, 0.1, 1.0, 10.0, 100.0]}),
+    "ridge": ({"alpha": 1.0}, {"alpha": [0.01, 0.1, 1.0, 10.0, 100.0]}),
+    "random_forest": (
+        {"n_estimators": 200, "min_samples_leaf": 2},
+        {"max_depth": [None, 4, 8], "min_samples_leaf": [1, 2, 5, 10]},
+    ),
+    "hist_gradient_boosting": (
+        {"max_iter": 150, "learning_rate": 0.05},
+        {"learning_rate": [0.02, 0.05, 0.1], "max_leaf_nodes": [7, 15, 31]},
+    ),
 }
 # A little more than saying the same for every row: that has 0.5 and 0.
-_GATES: dict[Task, GateSettings] = {
-    "classification": GateSettings(metric="roc_auc", minimum=0.55),
-    "regression": GateSettings(metric="r2", minimum=0.05),
-}
+_GATES: dict[Task, tuple[str, float]] = {"classification": ("roc_auc", 0.55), "regression": ("r2", 0.05)}
 
 
 def suggest_model(schema: Schema, rows: int) -> ModelSettings:
     """Settings that fit the task and the size of the table; no derived features."""
     is_large = rows >= _LARGE_TABLE and len(schema.labels) <= _MANY_CLASSES
     names = [_LINEAR[schema.task], "random_forest", "hist_gradient_boosting"]
+    metric, minimum = _GATES[schema.task]
+    # A small table has few test rows; half of those to expect must do, or its first model is refused.
+    needed = max(5, min(30, rows // 10))
     return ModelSettings(
         estimator="hist_gradient_boosting" if is_large else _LINEAR[schema.task],
         seed=20,
-        hyperparameters={name: _HYPERPARAMETERS[name] for name in names},
-        search=SearchSettings(trials=0, space={name: _SPACES[name] for name in names}),
-        gate=_GATES[schema.task].model_copy(update={"minimum_rows": _count_needed_rows(rows)}),
+        hyperparameters={name: _ESTIMATORS[name][0] for name in names},
+        search=SearchSettings(trials=0, space={name: _ESTIMATORS[name][1] for name in names}),
+        gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=needed),
     )
-
-
-def _count_needed_rows(rows: int) -> int:
-    # A small table has few test rows; half of those to expect must do, or its first model is refused.
-    return max(5, min(30, rows // 10))
 
 
 def write_schema(schema: Schema, decisions: list[Decision], table: str) -> str:
@@ -108,19 +104,10 @@ def _comment(lines: list[str]) -> str:
 
 def _dump(value: dict[str, Any]) -> str:
     # Short lists and settings on one line each, but never the whole document.
-    is_nested = any(isinstance(item, dict | list) for item in value.values())
-    style = None if is_nested else False
-    text = _dump_yaml(value, style, allow_unicode=True)
-    try:
-        is_same = bool(yaml.safe_load(text) == value)
-    except yaml.YAMLError:
-        is_same = False
+    style = None if any(isinstance(item, dict | list) for item in value.values()) else False
     # PyYAML leaves some control characters bare that it does not read back; escaped, they are safe.
-    return text if is_same else _dump_yaml(value, style, allow_unicode=False)
-
-
-def _dump_yaml(value: dict[str, Any], style: bool | None, allow_unicode: bool) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=allow_unicode, width=110, default_flow_style=style)
+    is_plain = json.dumps(value, ensure_ascii=False).isprintable()
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=style)
 
 
 def _plain(value: Any) -> Any:

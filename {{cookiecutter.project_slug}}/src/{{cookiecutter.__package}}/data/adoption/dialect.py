@@ -4,7 +4,6 @@ import codecs
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -84,7 +83,6 @@ def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
         rows = [record for record in records[1:] if any(record)]
         if not rows:
             raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
-        _check_names(path, header)
         _check_fields(path, encoding, separator, len(header))
     cells = [*header, *(cell for row in rows for cell in row)]
     trim = any(text != text.strip(BLANKS) and text.strip(BLANKS) for text in cells)
@@ -167,17 +165,6 @@ def _find_separator(path: Path, head: str, given: str | None) -> str:
         tried = ", ".join(NAMES.get(separator, repr(separator)) for separator in candidates)
         raise ProjectError(f"{path} has a single column when split at {tried}; give its separator with --separator.")
     return best
-
-
-def _check_names(path: Path, header: list[str]) -> None:
-    for name, count in Counter(header).items():
-        # The names that polars gives to columns that come again.
-        taken = [other for place in range(count - 1) if (other := f"{name}_duplicated_{place}") in header]
-        if taken:
-            raise ProjectError(
-                f"{path} has {count} columns {name!r}, and one {taken[0]!r}, as the second of them would be called; "
-                "rename them."
-            )
 
 
 def _check_fields(path: Path, encoding: str, separator: str, width: int) -> None:

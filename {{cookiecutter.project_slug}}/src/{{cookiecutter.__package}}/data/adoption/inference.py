@@ -26,7 +26,6 @@ _ROWS_A_CATEGORY = 10
 _MOST_OBVIOUS_CLASSES = 10
 _FEWEST_AMOUNTS = 20
 _FEWEST_TIMES = 3
-_NUMERIC_SHARE = 0.98
 _UNIQUE_SHARE = 0.98
 _TRIED_WORDS = 100
 _SHOWN = 60
@@ -71,17 +70,15 @@ def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) ->
     given = {"--target": (wishes.target,), "--id": wishes.identifiers, "--drop": wishes.dropped}
     given["--time-split"] = (wishes.time,) if wishes.time else ()
     seen: dict[str, str] = {}
-    for option, columns in given.items():
-        for name in columns:
-            if name not in names:
-                raise ProjectError(_describe_absence(option, name, names))
-            if list(header).count(name) > 1:
-                raise ProjectError(
-                    f"{option} {name}: the table has {list(header).count(name)} columns of that name; rename them."
-                )
-            if name in seen:
-                raise ProjectError(f"{name!r} cannot be {seen[name]} and {option}; leave one of them out.")
-            seen[name] = option
+    for option, name in ((option, name) for option, columns in given.items() for name in columns):
+        count = list(header).count(name)
+        if name not in names:
+            raise ProjectError(_describe_absence(option, name, names))
+        if count > 1:
+            raise ProjectError(f"{option} {name}: the table has {count} columns of that name; rename them.")
+        if name in seen:
+            raise ProjectError(f"{name!r} cannot be {seen[name]} and {option}; leave one of them out.")
+        seen[name] = option
 
 
 def find_missing_words(survey: Survey) -> list[str]:
@@ -116,31 +113,30 @@ def decide_target(survey: Survey, wishes: Wishes) -> tuple[Task, Decision]:
         _require_numbers(name, facts)
         return task, Decision(name, "target", _number_column(facts), f"numbers{missing}", facts.present - facts.numbers)
     if facts.values is None or len(facts.values) > MOST_CLASSES:
-        instead = "use --task regression" if _is_numeric(facts) else "group them into fewer"
+        instead = "use --task regression" if facts.is_numeric else "group them into fewer"
         raise ProjectError(
             f"{name} has {facts.different} different values, more than {MOST_CLASSES} classes; {instead}."
         )
     rare = [f"{label} ({count})" for label, count in sorted(facts.values.items()) if count < _ROWS_A_CATEGORY]
     why = f"{len(facts.values)} classes" + (f"; rare: {', '.join(rare)[:_SHOWN]}" if rare else "") + missing
-    if wishes.task is None and _is_numeric(facts):
+    if wishes.task is None and facts.is_numeric:
         why += "; for amounts say --task regression"
     return task, Decision(name, "target", Column(type="category", categories=_sort(facts.values)), why)
 
 
 def decide_columns(survey: Survey, wishes: Wishes) -> list[Decision]:
     """What becomes of each other column."""
-    decisions = []
-    for name, facts in survey.columns.items():
-        if name == wishes.target:
-            continue
-        if name in wishes.identifiers:
-            column = Column(type="text", role="identifier")
-            decisions.append(Decision(name, "identifier", column, "--id: rows with the same value share a split"))
-        elif name == wishes.time:
-            decisions.append(_decide_time(name, facts, survey.sample[name], wishes.date_format))
-        else:
-            decisions.append(_decide_column(name, facts, survey.sample[name]))
-    return decisions
+    return [_decide_other(name, survey, wishes) for name in survey.columns if name != wishes.target]
+
+
+def _decide_other(name: str, survey: Survey, wishes: Wishes) -> Decision:
+    facts, sample = survey.columns[name], survey.sample[name]
+    if name in wishes.identifiers:
+        column = Column(type="text", role="identifier")
+        return Decision(name, "identifier", column, "--id: rows with the same value share a split")
+    if name == wishes.time:
+        return _decide_time(name, facts, sample, wishes.date_format)
+    return _decide_column(name, facts, sample)
 
 
 def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision:
@@ -156,7 +152,7 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision
     why = _find_reason_to_ignore(name, facts, sample, limit)
     if why:
         return Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
-    if not _is_numeric(facts):
+    if not facts.is_numeric:
         column = Column(type="category", nullable=nullable, categories=_sort(facts.values or ()))
         return Decision(name, "feature", column, missing)
     unreadable = facts.present - facts.numbers
@@ -168,10 +164,9 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision
 def _find_reason_to_ignore(name: str, facts: ColumnFacts, sample: pl.Series, limit: int) -> str:
     is_unique = facts.different >= _UNIQUE_SHARE * facts.present and not facts.missing
     is_named = _IDENTIFIER_NAME.search(name) is not None
-    if _is_numeric(facts):
-        whole = facts.integers == facts.numbers
+    if facts.is_numeric:
         is_dense = is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
-        if whole and (is_dense or (is_named and facts.different > _FEWEST_AMOUNTS)):
+        if facts.is_whole and (is_dense or (is_named and facts.different > _FEWEST_AMOUNTS)):
             return "an identifier: " + ("each row has its own" if is_unique else "by its name")
         return ""
     if find_formats(sample):
@@ -183,29 +178,29 @@ def _find_reason_to_ignore(name: str, facts: ColumnFacts, sample: pl.Series, lim
         return "numbers with marks in them: say --thousands or --decimal-comma"
     if facts.values is not None and len(facts.values) <= limit:
         return ""
-    if is_unique and (is_named or facts.numbers >= _NUMERIC_SHARE * facts.present):
+    if is_unique and (is_named or facts.has_numbers):
         return "an identifier: each row has its own"
     return f"text: {facts.different} different values, more than {limit} categories"
 
 
 def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
     why = "--time-split: the latest rows are held out"
+    if date_format is None and facts.has_numbers and "%Y%m%d" not in find_formats(sample):
+        column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=why)
+        decision = Decision(name, "time", column, why, facts.missing + facts.present - facts.numbers)
+    else:
+        form = choose_format(name, sample, date_format)
+        column = Column(type="timestamp", format=form, role="ignored", description=why)
+        decision = Decision(name, "time", column, f"{why}; written {form}", facts.missing)
     if facts.different < _FEWEST_TIMES:
         raise ProjectError(
             f"--time-split {name}: {facts.different} different times cannot be cut into three splits; leave it out."
         )
-    is_number = facts.numbers >= _NUMERIC_SHARE * facts.present
-    if date_format is None and is_number and "%Y%m%d" not in find_formats(sample):
-        kind: Literal["integer", "number"] = "integer" if facts.integers == facts.numbers else "number"
-        column = Column(type=kind, role="ignored", description=why)
-        return Decision(name, "time", column, why, facts.missing + facts.present - facts.numbers)
-    form = choose_format(name, sample, date_format)
-    column = Column(type="timestamp", format=form, role="ignored", description=why)
-    return Decision(name, "time", column, f"{why}; written {form}", facts.missing)
+    return decision
 
 
 def _require_numbers(name: str, facts: ColumnFacts) -> None:
-    if not _is_numeric(facts):
+    if not facts.is_numeric:
         is_marked = _mostly(_MARKED_NUMBER, facts.words or ())
         raise ProjectError(
             f"A regression needs numbers, but {facts.present - facts.numbers} of {facts.present} values of {name} "
@@ -215,7 +210,7 @@ def _require_numbers(name: str, facts: ColumnFacts) -> None:
 
 
 def _tell_task(name: str, facts: ColumnFacts) -> Task:
-    if not _is_numeric(facts):
+    if not facts.is_numeric:
         if _mostly(_NUMBER_WITH_SIGN, facts.words or ()):
             raise ProjectError(
                 f"{name} has numbers with a sign, such as {_example_word(facts)!r}: remove the sign to predict them, "
@@ -249,10 +244,6 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?", text) is not None
 
 
-def _is_numeric(facts: ColumnFacts) -> bool:
-    return facts.numbers >= _NUMERIC_SHARE * facts.present and not facts.leading_zeros
-
-
 def _is_boolean(facts: ColumnFacts) -> bool:
     words = {word.lower() for word in facts.values or ()}
     known = words <= {*TRUE_WORDS, *FALSE_WORDS} and not facts.numbers
@@ -260,9 +251,8 @@ def _is_boolean(facts: ColumnFacts) -> bool:
 
 
 def _number_column(facts: ColumnFacts) -> Column:
-    whole = facts.integers == facts.numbers
-    low, high = _widen(facts.minimum, facts.maximum, whole)
-    return Column(type="integer" if whole else "number", minimum=low, maximum=high)
+    low, high = _widen(facts.minimum, facts.maximum, facts.is_whole)
+    return Column(type="integer" if facts.is_whole else "number", minimum=low, maximum=high)
 
 
 def _widen(minimum: float, maximum: float, whole: bool) -> tuple[float, float]:
@@ -270,20 +260,11 @@ def _widen(minimum: float, maximum: float, whole: bool) -> tuple[float, float]:
     if whole and minimum >= 0 and maximum <= 1:
         return 0, 1
     slack = (maximum - minimum) / 2 or max(abs(maximum), 1.0)
-    unit = 10.0 ** math.floor(math.log10(slack))
-    low = math.floor((minimum - slack) / unit) * unit
-    high = math.ceil((maximum + slack) / unit) * unit
-    low, high = (_round(low, whole), _round(high, whole))
-    if minimum >= 0:
-        low = max(low, 0)
-    if maximum <= 0:
-        high = min(high, 0)
+    exponent = max(math.floor(math.log10(slack)), 0 if whole else -300)
+    low = round(math.floor((minimum - slack) / 10.0**exponent) * 10.0**exponent, -exponent)
+    high = round(math.ceil((maximum + slack) / 10.0**exponent) * 10.0**exponent, -exponent)
+    low, high = max(low, 0) if minimum >= 0 else low, min(high, 0) if maximum <= 0 else high
     return min(low, minimum), max(high, maximum)
-
-
-def _round(value: float, whole: bool) -> float:
-    rounded = float(f"{value:.12g}")
-    return float(round(rounded)) if whole else rounded
 
 
 def _sort(values: Collection[str]) -> tuple[str, ...]:

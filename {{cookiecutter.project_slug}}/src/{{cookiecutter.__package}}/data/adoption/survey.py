@@ -16,6 +16,7 @@ from ..validation import parse_number
 SAMPLE_ROWS = 20_000
 
 _MOST_COUNTED = 300
+_NUMERIC_SHARE = 0.98
 _BATCH_CELLS = 2_000_000
 _SKETCH_HASHES = 16_384
 _HASH_SPACE = float(1 << 64)
@@ -72,6 +73,21 @@ class ColumnFacts:
     def different(self) -> int:
         """How many different values there are, about."""
         return len(self.values) if self.values is not None else self.distinct.estimate(self.present)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether nearly all values are numbers, if only by their digits."""
+        return self.numbers >= _NUMERIC_SHARE * self.present
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether nearly all values are numbers, and none is a code such as 0815."""
+        return self.has_numbers and not self.leading_zeros
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each number is an integer."""
+        return self.integers == self.numbers
 
     def forget(self, word: str) -> None:
         """Count a word as missing from now on."""
