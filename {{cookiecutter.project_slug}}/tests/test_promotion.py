@@ -6,12 +6,11 @@ from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
-from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
-from .toys import TOY_SCHEMA, change_config, read_files
+from .toys import TOY_SCHEMA, change_config, read_files, run_pipeline
 
 WEAK = {"logistic_regression": {"C": 1e-4}}
 STRONG = {"logistic_regression": {"C": 10.0}}
@@ -94,6 +93,10 @@ def test_another_table_than_that_of_latest_needs_a_word(trained_toy: Project) ->
     with pytest.raises(PromotionRefusedError, match="run `promote --new-schema`"):
         run_pipeline(changed)
     assert promote_model(changed, new_schema=True) == "v2"
+    with pytest.raises(ProjectError, match=r"another table than v2.*run `rollback v1 --new-schema`"):
+        roll_back(changed)
+    assert Registry(changed.models).latest() == "v2"
+    assert roll_back(changed, new_schema=True) == "v1"
 
 
 def change_column(project: Project, name: str, **changes: object) -> Project:

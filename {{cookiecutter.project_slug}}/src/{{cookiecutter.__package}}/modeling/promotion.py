@@ -138,15 +138,14 @@ def _judge(
         return Verdict(reasons)
     try:
         if not is_same_table(registry.manifest(latest).table, schema):
-            raise CodeChangedError(f"config/schema.yaml differs from the table that {latest} was trained on")
+            raise CodeChangedError(f"config/schema.yaml differs from the table that {latest} was trained on.")
         champion = load_model(registry.folder(latest))
     except CodeChangedError as error:
-        why = str(error).rstrip(".")
         if new_schema:
-            _logger.warning("%s. The two were not compared.", why)
+            _logger.warning("%s The two were not compared.", error)
             return Verdict(reasons)
-        remedy = "so the two cannot be compared; run `promote --new-schema` to accept that"
-        return Verdict((*reasons, f"{why}, {remedy}"))
+        remedy = "The two cannot be compared; run `promote --new-schema` to accept that"
+        return Verdict((*reasons, f"{error} {remedy}"))
     against = check_against(
         gate,
         metric,
