@@ -1,11 +1,14 @@
 """A version that the present feature code scores otherwise than at its training is refused by whatever loads it."""
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import CodeChangedError, PromotionRefusedError
 from {{ cookiecutter.__package }}.features import OPERATIONS
 from {{ cookiecutter.__package }}.files import hash_file
@@ -17,18 +20,25 @@ from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
-from .toys import TOY_SCHEMA, change_config, copy_version, run_pipeline
+from .toys import TOY_SCHEMA, change_config, copy_version, make_toy, run_pipeline
 
 RATIO = {"name": "ratio", "operation": "ratio", "columns": ["size", "age"]}
 
 
-@pytest.fixture
-def derived(toy: Project) -> Project:
-    """A toy whose v1, which is latest, and v2 have a feature computed from two columns."""
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A toy whose v1, which is latest, and v2 have a feature computed from two columns; for copies alone."""
+    toy = make_toy(tmp_path_factory.mktemp("derived"))
     project = change_config(toy, "model", features={"derived": [RATIO]})
     run_pipeline(project)
     copy_version(project)
     return project
+
+
+@pytest.fixture
+def derived(finished: Project, tmp_path: Path) -> Project:
+    shutil.copytree(finished.root, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path)
 
 
 def _swap_operands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +114,8 @@ def test_values_of_a_sensitive_column_are_made_up(toy: Project) -> None:
         for name, column in TOY_SCHEMA["columns"].items()
     }
     project = change_config(toy, "schema", columns=columns)
-    run_pipeline(project)
+    prepare_data(project)
+    train_model(project)
     rows = json.loads((project.candidate / GOLDEN_FILE).read_text())["rows"]
     real = (project.raw / "rows.csv").read_text()
     assert rows
