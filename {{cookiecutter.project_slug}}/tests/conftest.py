@@ -16,11 +16,11 @@ from {{ cookiecutter.__package }}.data.loading import (
     scan_table,
 )
 from {{ cookiecutter.__package }}.data.splitting import read_split
+from {{ cookiecutter.__package }}.modeling import pipeline
 from {{ cookiecutter.__package }}.modeling.metrics import find_metric
-from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.terminal import configure_logging
 
-from .toys import change_config, make_toy
+from .toys import change_config, make_toy, run_pipeline
 
 MOST_ROWS = 4_000
 
@@ -44,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = change_config(project, "model", gate=gate)
     # Tests are no runs that anyone wants to find again.
     project = change_config(project, "tracking", enabled=False)
-    run_pipeline(project)
+    pipeline.run_pipeline(project)
     return project
 
 

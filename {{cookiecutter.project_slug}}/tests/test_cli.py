@@ -1,37 +1,71 @@
-"""The command line as a process: output, exit codes, no traceback."""
+"""The command line: output, exit codes, no traceback."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }} import cli
+from {{ cookiecutter.__package }}.config import ROOT_VARIABLE, Project
+from {{ cookiecutter.__package }}.modeling import pipeline
+from {{ cookiecutter.__package }}.modeling.pipeline import STAGES, Stage
+from {{ cookiecutter.__package }}.modeling.registry import Registry
 
-from .toys import toy_rows, write_raw
+from .toys import copy_version, toy_rows, write_raw
+
+Run = Callable[..., tuple[int, str, str]]
 
 
-def _run(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "{{ cookiecutter.__package }}", *arguments],
-        cwd=project.root,
-        env={**os.environ, "PROJECT_ROOT": str(project.root)},
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on a project: its exit code, stdout and stderr."""
+
+    def run_command(project: Project, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv(ROOT_VARIABLE, str(project.root))
+        monkeypatch.setattr(sys, "argv", ["project", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run_command
+
+
+def test_the_commands_run_one_after_another(toy: Project, run: Run) -> None:
+    for command in ("data", "train", "evaluate", "promote", "models"):
+        code, shown, problems = run(toy, command)
+        assert code == 0, problems
+    assert "v1 (latest)" in shown
+    code, shown, problems = run(toy, "predict", "data/raw/rows.csv", "--output", str(toy.root / "out" / "scored.csv"))
+    assert code == 1, "a path is relative to where the command runs"
+    source = str(toy.raw / "rows.csv")
+    code, shown, problems = run(toy, "predict", source, "--output", str(toy.root / "out" / "scored.csv"))
+    assert (code, problems) == (0, "")
+    assert "v1: 400 rows scored, 0 refused" in shown
+    for log, text in (
+        ("data_processing", "accepted"),
+        ("training", "Promoted v1"),
+        ("inference", "v1 scored 400 rows"),
+    ):
+        assert text in (toy.logs / f"{log}.log").read_text(encoding="utf-8")
+
+
+def test_each_stage_is_a_command() -> None:
+    commands = {
+        command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback
+    }
+    assert {stage.name for stage in STAGES} <= commands
+
+
+def test_the_pipeline_runs_a_stage_of_your_own(trained_toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Project] = []
+    monkeypatch.setattr(
+        pipeline, "STAGES", (*(replace(stage, run=seen.append) for stage in STAGES), Stage("mine", seen.append))
     )
-
-
-def test_the_stages_run_one_after_another(toy: Project) -> None:
-    for stage in ("data", "explore", "train", "evaluate", "promote", "models"):
-        result = _run(toy, stage)
-        assert result.returncode == 0, result.stderr
-    assert "v1 (latest)" in result.stdout
-    result = _run(toy, "predict", "data/raw/rows.csv", "--output", "out/scored.csv")
-    assert result.returncode == 0, result.stderr
-    assert "400 rows scored" in result.stdout
-    for log in ("data_processing.log", "training.log", "inference.log"):
-        assert (toy.logs / log).stat().st_size > 0
+    pipeline.run_pipeline(trained_toy)
+    assert seen == [trained_toy] * (len(STAGES) + 1)
 
 
 @pytest.mark.parametrize(
@@ -40,27 +74,54 @@ def test_the_stages_run_one_after_another(toy: Project) -> None:
         (["train"], 1, "error: No prepared data"),
         (["predict", "x.csv", "--output", "y.csv"], 1, "error: No model was promoted"),
         (["promote"], 1, "error: No model in"),
+        (["promote", "--force"], 1, "error: --force and --reason"),
         (["predict", "x.csv"], 2, "--output"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
 def test_a_mistake_gets_one_message_and_an_exit_code(
-    toy: Project, arguments: list[str], code: int, message: str
+    toy: Project, run: Run, arguments: list[str], code: int, message: str
 ) -> None:
-    result = _run(toy, *arguments)
-    assert result.returncode == code
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    found, _, problems = run(toy, *arguments)
+    assert found == code
+    assert message in problems
 
 
-def test_too_many_bad_rows_exit_with_2(toy: Project) -> None:
+def test_a_process_ends_with_the_message_alone(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ROOT_VARIABLE, str(toy.root))
+    command = [sys.executable, "-m", "{{ cookiecutter.__package }}", "predict", "--output", "y.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: No model was promoted")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_starting_imports_none_of_the_large_libraries() -> None:
+    code = (
+        "import sys, {{ cookiecutter.__package }}.cli; print({'sklearn', 'polars', 'onnx', 'scipy', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_too_many_bad_rows_exit_with_2(toy: Project, run: Run) -> None:
     write_raw(toy.root, [*toy_rows(10), *(["big,-1,30,red,true,x"] * 10)])
-    result = _run(toy, "data")
-    assert result.returncode == 2
-    assert "maximum_rejected_share" in result.stderr
+    code, _, problems = run(toy, "data")
+    assert code == 2
+    assert "maximum_rejected_share" in problems
 
 
-def test_a_refused_promotion_exits_with_1_and_its_reasons(trained_toy: Project) -> None:
-    result = _run(trained_toy, "promote")
-    assert result.returncode == 1
-    assert "is not better than" in result.stderr
+def test_a_refused_promotion_exits_with_1_and_its_reasons(trained_toy: Project, run: Run) -> None:
+    code, _, problems = run(trained_toy, "promote")
+    assert code == 1
+    assert "is not better than" in problems
+
+
+def test_a_version_that_cannot_be_read_is_listed_with_what_is_wrong(trained_toy: Project, run: Run) -> None:
+    broken = Registry(trained_toy.models).folder(copy_version(trained_toy)) / "manifest.json"
+    broken.write_text("{", encoding="utf-8")
+    code, shown, problems = run(trained_toy, "models")
+    assert code == 0
+    assert "v1 (latest)" in shown
+    assert "cannot be read" in shown
+    assert f"{broken} is damaged" in problems

@@ -7,7 +7,7 @@ import pytest
 from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings
 from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.features import RowReader, columns_from_frame, engineer_features, plan_features
+from {{ cookiecutter.__package }}.features import OPERATIONS, RowReader, columns_from_frame, engineer_features, plan_features
 from {{ cookiecutter.__package }}.modeling.estimators import make_selector
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
 from {{ cookiecutter.__package }}.schema import Schema
@@ -61,6 +61,27 @@ def test_a_derived_feature_that_makes_no_sense_is_refused(name: str, column: str
     feature = DerivedFeature(name=name, operation="product", columns=("size", column))
     with pytest.raises(ProjectError, match="derived feature"):
         plan_features(SCHEMA, (feature,))
+
+
+@pytest.mark.parametrize(
+    ("operation", "columns", "message"),
+    [
+        ("root", ["size"], r"has operation 'root', which is none of .*product"),
+        ("ratio", ["size"], r"has 1 column\(s\); ratio takes 2"),
+        ("log1p", ["size", "age"], r"has 2 column\(s\); log1p takes 1"),
+    ],
+)
+def test_an_operation_that_does_not_fit_is_named(operation: str, columns: list[str], message: str) -> None:
+    feature = DerivedFeature(name="mine", operation=operation, columns=tuple(columns))
+    with pytest.raises(ProjectError, match=message):
+        plan_features(SCHEMA, (feature,))
+
+
+def test_an_operation_of_your_own_needs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATIONS, "mean", lambda one, two, three: (one + two + three) / 3)
+    plan = plan_features(SCHEMA, (DerivedFeature(name="mine", operation="mean", columns=("size", "age", "striped")),))
+    rows = [{"size": 6.0, "age": 2, "striped": True, "colour": "red"}]
+    assert engineer_features(RowReader(SCHEMA).read(rows), plan)[0, plan.names.index("mine")] == 3
 
 
 def test_selection_keeps_no_more_than_there_is() -> None:

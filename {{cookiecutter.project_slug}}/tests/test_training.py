@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, EstimatorKind
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
 from .toys import change_config, read_files, toy_rows, write_raw
@@ -55,6 +57,21 @@ def test_one_class_alone_is_refused(toy: Project) -> None:
     prepare_data(toy)
     with pytest.raises(ProjectError, match="All training rows have the same kind: 'big'"):
         train_model(toy)
+
+
+def test_a_split_without_rows_is_named_and_what_to_do_about_it(toy: Project) -> None:
+    project = change_config(toy, "pipeline", split={"validation": 1e-9, "test": 0.3, "seed": 1})
+    prepare_data(project)
+    with pytest.raises(ProjectError, match="The validation split has no rows: bring more, or change the shares"):
+        train_model(project)
+
+
+def test_an_estimator_of_your_own_needs_one_entry(prepared: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered = []
+    kind = EstimatorKind(GaussianNB, scaled=True, register_converter=lambda: registered.append("mine"))
+    monkeypatch.setitem(ESTIMATORS["classification"], "naive_bayes", kind)
+    manifest = train_model(change_config(prepared, "model", estimator="naive_bayes"))
+    assert (manifest.estimator, manifest.runtime, registered) == ("naive_bayes", "onnx", ["mine"])
 
 
 def test_the_search_takes_what_is_best_on_the_validation_rows(prepared: Project) -> None:

@@ -1,4 +1,7 @@
-"""A small project of two known classes, made in a temporary folder, for tests of the machinery."""
+"""A small project of two known classes, made in a temporary folder, for tests of the machinery.
+
+It has settings of its own, and its pipeline has no stage of yours, so that nothing that you add runs on it.
+"""
 
 import random
 import shutil
@@ -8,9 +11,13 @@ from typing import Any
 import yaml
 
 from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.files import write_json
+from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
+from {{ cookiecutter.__package }}.modeling.outcome import promote_if_new
 from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.training import train_model
 
 TOY_SCHEMA: dict[str, Any] = {
     "task": "classification",
@@ -75,6 +82,14 @@ def change_config(project: Project, name: str, **changes: Any) -> Project:
     path = project.root / "config" / f"{name}.yaml"
     write_config(project.root, name, yaml.safe_load(path.read_text(encoding="utf-8")) | changes)
     return Project(project.root)
+
+
+def run_pipeline(project: Project) -> str:
+    """From raw files to `latest`."""
+    prepare_data(project)
+    train_model(project)
+    evaluate_model(project)
+    return promote_if_new(project)
 
 
 def copy_version(project: Project) -> str:

@@ -14,7 +14,8 @@ from ..errors import ProjectError
 from .manifest import ParityRecord
 from .model import INPUT_NAME, Scores, choose_places, load_onnx, score_with_pipeline
 
-_OPSET = 17
+# The second domain, of trees, is named for the converters of onnxmltools, which know no later version.
+_OPSET = {"": 17, "ai.onnx.ml": 3}
 
 
 def export_onnx(

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -24,13 +25,12 @@ from .manifest import (
     SKOPS_FILE,
     GateRecord,
     Manifest,
-    check_artifacts,
     read_manifest,
     write_manifest,
 )
 from .metrics import find_metric
 from .model import Model, load_model
-from .registry import NewVersion, Registry, now
+from .registry import Registry, now
 
 CARD_FILE = "model_card.md"
 
@@ -64,23 +64,42 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
 def _promote(project: Project, registry: Registry, new_schema: bool, force_reason: str) -> str:
     # Held all along: what is compared with `latest` must still be latest when the pointer moves.
     with registry.locked():
-        manifest = read_manifest(project.candidate)
-        check_artifacts(project.candidate, manifest)
-        evaluation = read_evaluation(project)
+        candidate, evaluation = load_model(project.candidate), read_evaluation(project)
         latest = registry.latest()
-        verdict = _judge(project, registry, manifest, evaluation, latest, new_schema)
+        verdict = _judge(project, candidate, evaluation, latest, new_schema)
         if not verdict.passed and not force_reason:
             reasons = "\n".join(f"  {reason}" for reason in verdict.reasons)
             raise PromotionRefusedError(f"Not promoted:\n{reasons}\nlatest stays {latest or 'unset'}.")
+        compared, metric = verdict.comparison, project.model.gate.metric
+        gate = GateRecord(
+            metric=metric,
+            against=latest if compared else None,
+            gain=compared.gain if compared else None,
+            confidence=compared.confidence if compared else None,
+            reasons=verdict.reasons,
+            forced="" if verdict.passed else force_reason,
+        )
+        measured = {"metrics": evaluation.metrics, "intervals": evaluation.intervals, "gate": gate}
         with registry.new_version() as version:
-            _fill_version(project, version, manifest, evaluation, verdict, latest, force_reason)
-        value = evaluation.metrics["test"][project.model.gate.metric]
-        why = force_reason or f"test {project.model.gate.metric} {value:.4f}"
-        registry.move_latest(version.name, why, forced=not verdict.passed)
-    _logger.info("Promoted %s: test %s %.4f", version.name, project.model.gate.metric, value)
+            made = {"version": version.name, "created_at": now(), "commit": describe_commit(project.root)}
+            _fill_version(project, version.folder, candidate.manifest.model_copy(update=made | measured), verdict)
+        value = evaluation.metrics["test"][metric]
+        registry.move_latest(version.name, force_reason or f"test {metric} {value:.4f}", forced=not verdict.passed)
+    _logger.info("Promoted %s: test %s %.4f", version.name, metric, value)
     for reason in verdict.reasons:
         _logger.warning("Forced against the gate: %s", reason)
     return version.name
+
+
+def _fill_version(project: Project, folder: Path, manifest: Manifest, verdict: Verdict) -> None:
+    (folder / "figures").mkdir()
+    pictures = [name for name in FIGURES if (project.figures / name).is_file()]
+    for name in manifest.files:
+        shutil.copyfile(project.candidate / name, folder / name)
+    for name in pictures:
+        shutil.copyfile(project.figures / name, folder / "figures" / name)
+    write_card(project, manifest, verdict, folder / CARD_FILE)
+    write_manifest(folder, manifest, [*manifest.files, CARD_FILE, *(f"figures/{name}" for name in pictures)])
 
 
 def roll_back(project: Project, version: str | None = None, new_schema: bool = False) -> str:
@@ -115,17 +134,9 @@ def roll_back(project: Project, version: str | None = None, new_schema: bool = F
     return target
 
 
-def _judge(
-    project: Project,
-    registry: Registry,
-    manifest: Manifest,
-    evaluation: Evaluation,
-    latest: str | None,
-    new_schema: bool,
-) -> Verdict:
-    gate, schema = project.model.gate, project.schema
+def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: str | None, new_schema: bool) -> Verdict:
+    gate, schema, manifest = project.model.gate, project.schema, candidate.manifest
     metric = find_metric(schema.task, gate.metric)
-    candidate = load_model(project.candidate)
     test = read_dataset(project.splits, "test", schema)
     measured = Measured(
         value=evaluation.metrics["test"][gate.metric],
@@ -137,23 +148,13 @@ def _judge(
     reasons = tuple(check_alone(gate, metric, measured))
     if latest is None:
         return Verdict(reasons)
-    try:
-        manifest, now = registry.manifest(latest), read_summary(project).split
-        if not is_same_table(manifest.table, schema):
-            raise CodeChangedError(f"config/schema.yaml differs from the table that {latest} was trained on")
-        if manifest.data.split is not None and now is not None and not is_unseen(now, manifest.data.split):
-            raise CodeChangedError(
-                "test rows, by another split or since rows of an earlier time came, may be among those that "
-                f"{latest} was trained on"
-            )
-        champion = load_model(registry.folder(latest))
-    except CodeChangedError as error:
-        why = str(error).rstrip(".")
+    champion = _find_comparable(project, latest)
+    if isinstance(champion, str):
         if new_schema:
-            _logger.warning("%s. The two were not compared.", why)
+            _logger.warning("%s The two were not compared.", champion)
             return Verdict(reasons)
-        remedy = "so the two cannot be compared; run `promote --new-schema` to accept that"
-        return Verdict((*reasons, f"{why}, {remedy}"))
+        remedy = "The two cannot be compared; run `promote --new-schema` to accept that"
+        return Verdict((*reasons, f"{champion} {remedy}"))
     against = check_against(
         gate,
         metric,
@@ -166,6 +167,23 @@ def _judge(
     return Verdict((*reasons, *against.reasons), against.comparison, against.slices)
 
 
+def _find_comparable(project: Project, latest: str) -> Model | str:
+    """The model in production, or why a candidate cannot be compared with it."""
+    registry = Registry(project.models)
+    manifest, now = registry.manifest(latest), read_summary(project).split
+    if not is_same_table(manifest.table, project.schema):
+        return f"config/schema.yaml differs from the table that {latest} was trained on."
+    if manifest.data.split is not None and now is not None and not is_unseen(now, manifest.data.split):
+        return (
+            "By another split, or since rows of an earlier time came, test rows may be among those that "
+            f"{latest} was trained on."
+        )
+    try:
+        return load_model(registry.folder(latest))
+    except CodeChangedError as error:
+        return str(error)
+
+
 def _measure_latency(model: Model, test: Dataset) -> float:
     """Milliseconds that a prediction of one row takes, the median of many."""
     row = {name: values[:1] for name, values in test.columns.items()}
@@ -175,44 +193,6 @@ def _measure_latency(model: Model, test: Dataset) -> float:
         model.predict(row)
         times.append(perf_counter() - started)
     return 1000 * median(times)
-
-
-def _fill_version(
-    project: Project,
-    version: NewVersion,
-    manifest: Manifest,
-    evaluation: Evaluation,
-    verdict: Verdict,
-    latest: str | None,
-    force_reason: str,
-) -> None:
-    compared = verdict.comparison
-    gate = GateRecord(
-        metric=project.model.gate.metric,
-        against=latest if compared else None,
-        gain=compared.gain if compared else None,
-        confidence=compared.confidence if compared else None,
-        reasons=verdict.reasons,
-        forced="" if verdict.passed else force_reason,
-    )
-    complete = manifest.model_copy(
-        update={
-            "version": version.name,
-            "created_at": now(),
-            "commit": describe_commit(project.root),
-            "metrics": evaluation.metrics,
-            "intervals": evaluation.intervals,
-            "gate": gate,
-        }
-    )
-    pictures = [name for name in FIGURES if (project.figures / name).is_file()]
-    (version.folder / "figures").mkdir()
-    for name in manifest.files:
-        shutil.copyfile(project.candidate / name, version.folder / name)
-    for name in pictures:
-        shutil.copyfile(project.figures / name, version.folder / "figures" / name)
-    write_card(project, complete, verdict, version.folder / CARD_FILE)
-    write_manifest(version.folder, complete, [*manifest.files, CARD_FILE, *(f"figures/{name}" for name in pictures)])
 
 
 def _measure_again(project: Project, model: Model) -> str:

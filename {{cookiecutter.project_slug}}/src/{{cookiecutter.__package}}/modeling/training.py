@@ -109,15 +109,14 @@ def _train(project: Project, run: Run, onnx: Path | None) -> Manifest:
             training = _Rows(training.data, training.matrix, labels)
             parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason="It came as an ONNX file")
             trained = _Trained(f"onnx:{onnx.stem}", {}, "onnx", parity, score, [ONNX_FILE])
-        files = list(trained.files)
+        files, columns = list(trained.files), training.data.columns
         # {% if cookiecutter.monitoring == "drift" %}
-        reference = describe_reference(
-            schema, training.labels, training.data.columns, trained.score(validation.matrix), validation.data.target
-        )
+        scores = trained.score(validation.matrix)
+        reference = describe_reference(schema, training.labels, columns, scores, validation.data.target)
         files.append(write_reference(reference, folder))
         # {% endif %}
         spread = 1.0 if schema.labels else float(np.std(training.data.target))
-        files.append(write_golden(folder, schema, plan, training.data.columns, trained.score, spread))
+        files.append(write_golden(folder, schema, plan, columns, trained.score, spread))
         manifest = Manifest(
             table=schema,
             derived=settings.features.derived,
