@@ -1,5 +1,6 @@
 """The window against the reference of a version: which checks are made."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -41,10 +42,10 @@ def _check_columns(
             yield check_distribution(pair, settings.minimum_psi)
             yield check_beyond(pair, limit)
         if window.broken is not None:
-            [(kind, _), *_] = found = window.broken[name].most_common() or [("breaks the schema", 0)]
-            detail = ", ".join(f"{rows} {kind}" for kind, rows in found if rows) or "none"
-            broken = sum(rows for _, rows in found)
-            yield check_share(name, kind, rejected, (broken, window.rows), limit, detail)
+            kinds = window.broken.get(name, Counter())
+            detail = ", ".join(f"{rows} {kind}" for kind, rows in kinds.items()) or "none"
+            [(kind, _)] = kinds.most_common(1) or [("breaks the schema", 0)]
+            yield check_share(name, kind, rejected, (kinds.total(), window.rows), limit, detail)
         missing = window.valid_rows - present
         if column.nullable and window.valid_rows and missing + counts.missing:
             shares = (counts.missing, counts.missing + before), (missing, window.valid_rows)
@@ -65,10 +66,9 @@ def _check_predictions(reference: Reference, window: Window, minimum_psi: float)
 def _check_errors(
     reference: Reference, manifest: Manifest, window: Window, settings: MonitoringSettings
 ) -> Iterator[Check]:
-    labelled = window.labelled()
-    if labelled is None:
+    if window.labelled is None:
         return
-    scores, truth = labelled
+    scores, truth = window.labelled
     if reference.errors is not None:
         pair = reference.errors.pair("absolute error", absolute_errors(scores, truth))
         check = check_distribution(pair, settings.minimum_psi, larger_only=True)
