@@ -27,7 +27,7 @@ from {{ cookiecutter.__package }}.modeling.prediction import load_latest
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.monitoring import checks, comparison
+from {{ cookiecutter.__package }}.monitoring import checks
 from {{ cookiecutter.__package }}.monitoring.comparison import compare
 from {{ cookiecutter.__package }}.monitoring.drift import Verdict, monitor_model, name_picture
 from {{ cookiecutter.__package }}.monitoring.reference import (
@@ -134,14 +134,6 @@ def test_fresh_rows_alarm_no_more_often_than_stated(
     manifest: Manifest, rate: float, training: int, window: int
 ) -> None:
     assert 0 < count_alarms(manifest, rate, 100, training, window) <= stats.binom.ppf(0.999, 100, rate)
-
-
-def test_without_the_correction_the_rate_would_not_hold(monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
-    def settle_each_alone(found: list[checks.Check], rate: float) -> list[checks.Check]:
-        return [checks.settle([check], rate)[0] for check in found]
-
-    monkeypatch.setattr(comparison, "settle", settle_each_alone)
-    assert count_alarms(manifest, 0.2, 30, 300, 100) > stats.binom.ppf(0.999, 30, 0.2)
 
 
 def test_fresh_rows_do_not_alarm(watched: Project) -> None:
