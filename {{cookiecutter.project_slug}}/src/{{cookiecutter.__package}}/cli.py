@@ -167,10 +167,10 @@ def monitor(
     window: Annotated[str | None, typer.Option(help="Requests of the last 12h or 7d.")] = None,
 ) -> None:
     """Compare recent rows with those that models/latest was trained on; exit code 3 means drift."""
-    from .monitoring.drift import Period, monitor_model, summarize
+    from .monitoring.drift import monitor_model, summarize
     from .terminal import print_table, table_from_frame
 
-    verdict = monitor_model(_open_project(INFERENCE_LOG), table, labels, Period(since, window))
+    verdict = monitor_model(_open_project(INFERENCE_LOG), table, labels, since, window)
     print_table(table_from_frame(summarize(verdict)))
     raise typer.Exit(verdict.exit_code)
 

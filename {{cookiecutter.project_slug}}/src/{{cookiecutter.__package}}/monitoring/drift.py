@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,11 +29,7 @@ from .requests import read_request_window
 from .settings import SETTINGS_FILE, MonitoringSettings
 from .window import Window, read_table_window
 
-ALARMS_FILE = "drift_alarms.json"
-REPORT_FILE = "drift.json"
 DRIFT_EXIT_CODE = 3
-
-_SHOWN = ["subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift"]
 
 _logger = get_logger(__name__)
 
@@ -49,69 +44,45 @@ class Verdict:
     exit_code: int
 
 
-@dataclass(frozen=True)
-class Period:
-    """Which requests to take: those `since` a moment (ISO 8601; UTC if it does not say), or of the last 12h or 7d."""
-
-    since: str | None = None
-    window: str | None = None
-
-    def start(self, now: datetime, hours: float) -> datetime:
-        """The moment from which on they are taken, if not said so many `hours` ago. Raises: ProjectError."""
-        if self.since is not None and self.window is not None:
-            raise ProjectError("Give --since or --window, not both.")
-        if self.since is not None:
-            try:
-                moment = datetime.fromisoformat(self.since)
-            except ValueError as error:
-                raise ProjectError(f"--since {self.since} is no date: write 2026-01-31 or 2026-01-31T12:00.") from error
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        match = re.fullmatch(r"([1-9]\d{0,4})([hd])", self.window or "")
-        if self.window is not None and match is None:
-            raise ProjectError(f"--window {self.window} is no length of time: write 12h or 7d.")
-        return now - timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1) if match else hours)
-
-
 def monitor_model(
     project: Project,
     table: Path | None = None,
     labels: Path | None = None,
-    period: Period | None = None,
+    since: str | None = None,
+    window: str | None = None,
     now: datetime | None = None,
 ) -> Verdict:
     """Compare logged requests, or the rows of a table, with the reference of `latest`; write `reports/drift.json`.
 
-    The tables and pictures beside it are replaced. The exit code is 3 for drift that is not cooling
-    down, else 0.
+    The tables and pictures beside it are replaced. Requests are those `since` a moment (ISO 8601; UTC if it does not
+    say), or of the last 12h or 7d (`window`). The exit code is 3 for drift that is not cooling down, else 0.
 
     Raises:
         ProjectError: there is no model, there are too few rows, or a file or setting is wrong.
     """
     settings = read_settings(project.root, SETTINGS_FILE, MonitoringSettings)
-    now, period = now or datetime.now(UTC), period or Period()
-    since = period.start(now, settings.window_hours)
-    if table is not None and period != Period():
+    now = now or datetime.now(UTC)
+    start = _find_start(since, window, now, settings.window_hours)
+    if table is not None and (since is not None or window is not None):
         raise ProjectError("--since and --window choose logged requests; with --table all its rows are taken.")
     model = load_latest(project)
     manifest = model.manifest
     reference = read_reference(Registry(project.models).folder(str(manifest.version)))
     if table is None:
-        window = read_request_window(project, manifest, since, labels, settings.maximum_rows)
+        rows = read_request_window(project, manifest, start, labels, settings.maximum_rows)
     else:
-        window = read_table_window(project, model, table, labels, settings.maximum_rows)
-    _require_rows(window, settings.minimum_rows, labels)
-    checks = compare(reference, manifest, window, settings)
-    found = {check.finding: check.detail for check in checks if check.is_drift}
+        rows = read_table_window(project, model, table, labels, settings.maximum_rows)
+    _require_rows(rows, settings.minimum_rows, labels)
+    checks = compare(reference, manifest, rows, settings)
+    found = {check.finding: check for check in checks if check.is_drift}
     quiet = _silence_known(project, manifest, found, now, timedelta(hours=settings.cooldown_hours))
     verdict = Verdict(
         checks=pl.DataFrame([asdict(replace(check, pair=None)) for check in checks]).drop("pair"),
         findings=tuple(found),
-        messages=tuple(_describe(manifest, window, len(checks), found, quiet, settings.false_alarm_rate)),
+        messages=tuple(_describe(manifest, rows, checks, quiet, settings.false_alarm_rate)),
         exit_code=DRIFT_EXIT_CODE if found.keys() - quiet.keys() else 0,
     )
-    with staged_folder(project.reports / "figures" / "drift") as folder:
-        pictures = _draw(checks, folder, settings.maximum_pictures)
-    _write_report(project, manifest, window, verdict, now, quiet, pictures)
+    _write_report(project, manifest, rows, verdict, at=now, quiet=quiet, pictures=_draw(project, checks, settings))
     for message in verdict.messages:
         _logger.info("%s", message)
     return verdict
@@ -122,14 +93,29 @@ def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
     shown = verdict.checks.filter(pl.col("statistic") > 0).sort(
         "is_drift", "adjusted_p_value", descending=[True, False], maintain_order=True
     )
-    return shown.select(_SHOWN).head(rows)
+    return shown.select("subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift").head(rows)
+
+
+def _find_start(since: str | None, window: str | None, now: datetime, hours: float) -> datetime:
+    if since is not None and window is not None:
+        raise ProjectError("Give --since or --window, not both.")
+    if since is not None:
+        try:
+            moment = datetime.fromisoformat(since)
+        except ValueError as error:
+            raise ProjectError(f"--since {since} is no date: write 2026-01-31 or 2026-01-31T12:00.") from error
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    match = re.fullmatch(r"([1-9]\d{0,4})([hd])", window or "")
+    if window is not None and match is None:
+        raise ProjectError(f"--window {window} is no length of time: write 12h or 7d.")
+    return now - timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1) if match else hours)
 
 
 def _require_rows(window: Window, needed: int, labels: Path | None) -> None:
     limit = f"minimum_rows of config/monitoring.yaml is {needed}"
     if window.rows < needed:
         raise ProjectError(f"Only {window.rows} rows ({window.source}), {limit}: take a longer time, or more rows.")
-    known = 0 if window.truth is None else int(np.count_nonzero(~np.isnan(window.truth)))
+    known = np.count_nonzero(~np.isnan(window.truth))
     if labels is not None and known < needed:
         raise ProjectError(
             f"{labels} has labels for only {known} of the {window.rows} rows, {limit}: "
@@ -138,14 +124,14 @@ def _require_rows(window: Window, needed: int, labels: Path | None) -> None:
 
 
 def _silence_known(
-    project: Project, manifest: Manifest, found: Mapping[str, str], now: datetime, cooldown: timedelta
+    project: Project, manifest: Manifest, found: Collection[str], now: datetime, cooldown: timedelta
 ) -> dict[str, datetime]:
     """Until when findings that were alarmed before stay quiet; the others are new alarms, and recorded.
 
     A cooldown counts from the alarm, or, where a version was promoted since, from that promotion:
     what a retraining does not mend, the next one would not mend either.
     """
-    path = project.models / ALARMS_FILE
+    path = project.models / "drift_alarms.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known = {finding: datetime.fromisoformat(at) for finding, at in content.items()}
@@ -154,28 +140,22 @@ def _silence_known(
     promoted = datetime.fromisoformat(manifest.created_at) if manifest.created_at else datetime.min.replace(tzinfo=UTC)
     ends = {finding: max(known[finding], promoted) + cooldown for finding in found if finding in known}
     quiet = {finding: end for finding, end in ends.items() if now < end}
-    if alarms := found.keys() - quiet.keys():
-        known |= dict.fromkeys(alarms, now)
+    if len(quiet) < len(found):
+        known |= {finding: now for finding in found if finding not in quiet}
         write_json(path, {finding: at.isoformat() for finding, at in sorted(known.items())})
     return quiet
 
 
 def _describe(
-    manifest: Manifest,
-    window: Window,
-    checks: int,
-    found: Mapping[str, str],
-    quiet: Mapping[str, datetime],
-    rate: float,
+    manifest: Manifest, window: Window, checks: Sequence[Check], quiet: Mapping[str, datetime], rate: float
 ) -> Iterator[str]:
-    yield f"{manifest.version}: {window.rows} rows ({window.source}), {checks} checks"
+    yield f"{manifest.version}: {window.rows} rows ({window.source}), {len(checks)} checks"
     if window.note:
         yield window.note
     if window.scores is None:
         yield "Predictions were not compared: none are kept for these rows"
-    yield from (f"Drift: {finding} ({detail})" for finding, detail in found.items())
-    if not found:
-        yield f"No drift, at a false alarm rate of {rate:g}"
+    found = [f"Drift: {check.finding} ({check.detail})" for check in checks if check.is_drift]
+    yield from found or [f"No drift, at a false alarm rate of {rate:g}"]
     if quiet:
         until, names = max(quiet.values()).isoformat(timespec="minutes"), ", ".join(quiet)
         yield f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {names}"
@@ -186,13 +166,13 @@ def _write_report(
     manifest: Manifest,
     window: Window,
     verdict: Verdict,
-    now: datetime,
+    at: datetime,
     quiet: Mapping[str, datetime],
     pictures: Mapping[str, str],
 ) -> None:
     write_bytes(project.reports / "tables" / "drift.csv", verdict.checks.write_csv().encode())
     content = {
-        "at": now.isoformat(timespec="seconds"),
+        "at": at.isoformat(timespec="seconds"),
         "version": manifest.version,
         "source": window.source,
         "rows": window.rows,
@@ -205,43 +185,42 @@ def _write_report(
         "messages": verdict.messages,
         "pictures": pictures,
     }
-    write_json(project.reports / REPORT_FILE, content)
+    write_json(project.reports / "drift.json", content)
 
 
 def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     """Each metric of the labelled rows, and of the test rows at promotion; None without labels."""
-    labelled = window.labelled()
-    if labelled is None:
+    if window.labelled is None:
         return None
-    scores, truth = labelled
+    scores, truth = window.labelled
     live = compute_metrics(manifest.table.task, truth, align_scores(scores, manifest.labels, manifest.table))
     finite = {name: value if math.isfinite(value) else None for name, value in live.items()}
     return {"rows": len(truth), "live": finite, "test": manifest.metrics.get("test", {})}
 
 
-def _draw(checks: Sequence[Check], folder: Path, most: int) -> dict[str, str]:
+def _draw(project: Project, checks: Sequence[Check], settings: MonitoringSettings) -> dict[str, str]:
     """Draw the distributions that changed most; the picture of each, by its subject."""
     changed = sorted((check for check in checks if check.pair), key=lambda check: check.effect, reverse=True)
-    if not changed or not most:
-        return {}
-    names, effects = [check.subject for check in changed], [check.effect for check in changed]
-    bars = plot_stability(names, effects, [check.is_drift for check in changed])
-    save_figure(bars, folder / "stability.png")
+    drawn = [check.pair for check in changed[: settings.maximum_pictures] if check.pair]
     pictures: dict[str, str] = {}
-    for pair in track([check.pair for check in changed[:most] if check.pair], "Drawing columns"):
-        pictures[pair.subject] = name_picture(pair.subject, pictures.values())
-        compared = (pair.reference, pair.window, pair.subject)
-        figure = (
-            plot_compared_counts(pair.names, *compared) if pair.names else plot_compared_numbers(pair.edges, *compared)
-        )
-        save_figure(figure, folder / pictures[pair.subject])
+    with staged_folder(project.reports / "figures" / "drift") as folder:
+        if drawn:
+            names, effects = [check.subject for check in changed], [check.effect for check in changed]
+            figure = plot_stability(names, effects, [check.is_drift for check in changed])
+            save_figure(figure, folder / "stability.png")
+        for pair in track(drawn, "Drawing columns"):
+            counts = (pair.reference, pair.window, pair.subject)
+            figure = (
+                plot_compared_counts(pair.names, *counts) if pair.names else plot_compared_numbers(pair.edges, *counts)
+            )
+            pictures[pair.subject] = name_picture(pair.subject, pictures.values())
+            save_figure(figure, folder / pictures[pair.subject])
     return pictures
 
 
 def name_picture(subject: str, taken: Collection[str]) -> str:
-    """A file name that every file system takes, and that differs from the others by more than case."""
-    plain = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
-    stem = name = "column_" + re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60]
+    """A file name of the subject's letters and digits that differs from the others by more than case."""
+    stem = name = "column_" + re.sub(r"\W+", "_", subject.lower()).strip("_")[:50]
     number = 1
     while f"{name}.png" in taken:
         number += 1

@@ -55,8 +55,9 @@ class CategoryCounts(_Record):
 
     def pair(self, subject: str, values: NDArray[Any]) -> Pair:
         """These counts beside those of other values, missing ones left out."""
-        counts = _count_places(values, len(self.counts))
-        return Pair(subject, np.array(list(self.counts.values())), counts, names=tuple(self.counts))
+        names = tuple(self.counts)
+        reference, window = (np.array(list(each.counts.values())) for each in (self, count_categories(values, names)))
+        return Pair(subject, reference, window, names=names)
 
 
 class Reference(_Record):
@@ -132,13 +133,9 @@ def count_numbers(values: NDArray[np.float64]) -> NumberCounts:
 
 def count_categories(values: NDArray[Any], names: tuple[str, ...]) -> CategoryCounts:
     """Counts by name; a value is a place in `names`, NaN or negative if missing."""
-    counts = _count_places(values, len(names))
-    found = dict(zip(names, counts.tolist(), strict=True))
-    return CategoryCounts(counts=found, missing=len(values) - int(counts.sum()))
-
-
-def _count_places(values: NDArray[Any], size: int) -> NDArray[np.int64]:
-    return np.bincount(values[values >= 0].astype(np.int64), minlength=size)
+    present = values[values >= 0].astype(np.int64)
+    counts = np.bincount(present, minlength=len(names)).tolist()
+    return CategoryCounts(counts=dict(zip(names, counts, strict=True)), missing=len(values) - len(present))
 
 
 def absolute_errors(scores: Scores, truth: NDArray[Any]) -> NDArray[np.float64]:

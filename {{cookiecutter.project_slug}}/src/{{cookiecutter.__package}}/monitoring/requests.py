@@ -62,7 +62,9 @@ def read_request_window(
         scores = _read_scores([prediction for *_, prediction in rows], manifest.labels)
     except (ValueError, TypeError, KeyError) as error:
         raise ProjectError(f"{folder} has rows of another table, of a former {version}; remove its files.") from error
-    names = pl.DataFrame({ROW_ID: [name for _, name, _, _ in rows]}, schema={ROW_ID: pl.String})
+    frame = pl.DataFrame({ROW_ID: [name for _, name, _, _ in rows]}, schema={ROW_ID: pl.String})
+    if labels is not None:
+        frame = join_labels(project, frame, table, labels, [ROW_ID])
     return Window(
         source=f"requests since {since.isoformat(timespec='minutes')}",
         rows=len(rows),
@@ -70,7 +72,7 @@ def read_request_window(
         # What is marked as sensitive by now is not logged.
         columns={name: values for name, values in columns.items() if name not in project.schema.sensitive},
         scores=scores,
-        truth=find_truth(table, join_labels(project, names, table, labels, [ROW_ID])) if labels is not None else None,
+        truth=find_truth(table, frame),
         note=f"{damaged} damaged line(s) or file(s) of the request log were left out" if damaged else "",
     )
 

@@ -42,15 +42,16 @@ class Window:
     valid_rows: int
     columns: Columns
     scores: Scores | None
-    truth: NDArray[np.float64] | None = None
+    truth: NDArray[np.float64]
     broken: dict[str, Counter[str]] | None = None
     note: str = ""
 
+    @property
     def labelled(self) -> tuple[Scores, NDArray[Any]] | None:
         """Scores and truth of the rows that have both; None if there are none."""
-        if self.scores is None or self.truth is None or np.isnan(self.truth).all():
-            return None
         known = ~np.isnan(self.truth)
+        if self.scores is None or not known.any():
+            return None
         return self.scores[known], self.truth[known].astype(np.int64 if self.scores.ndim > 1 else np.float64)
 
 
@@ -89,7 +90,7 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
         valid_rows=frame.height,
         columns=columns,
         scores=model.predict(columns) if frame.height else None,
-        truth=find_truth(schema, frame) if schema.target in frame.columns else None,
+        truth=find_truth(schema, frame),
         broken=broken,
         note=f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"
         if total > maximum_rows
@@ -109,9 +110,10 @@ def _collect(
         ],
         engine="streaming",
     )
-    found = {name: Counter[str]() for name in schema.features}
+    found: dict[str, Counter[str]] = {}
     for rule in rules:
-        found[rule.column][_BROKEN[rule.kind]] += int(counts[rule.name].item())
+        if count := int(counts[rule.name].item()):
+            found.setdefault(rule.column, Counter())[_BROKEN[rule.kind]] += count
     return frame, int(counts["len"].item()), found
 
 
@@ -137,6 +139,8 @@ def join_labels(project: Project, frame: pl.DataFrame, schema: Schema, path: Pat
 
 def find_truth(schema: Schema, frame: pl.DataFrame) -> NDArray[np.float64]:
     """The targets of a frame, NaN where unknown."""
+    if schema.target not in frame.columns:
+        return np.full(frame.height, np.nan)
     target = frame[schema.target]
     return (target.to_physical() if schema.labels else target).cast(pl.Float64).fill_null(np.nan).to_numpy()
 
