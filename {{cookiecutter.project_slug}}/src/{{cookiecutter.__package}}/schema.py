@@ -14,7 +14,7 @@ class Column(BaseModel):
 
     `minimum` and `maximum` are inclusive and belong to numbers and integers; `categories` belong to
     categories; `format` (as in Python's strptime) belongs to timestamps. Texts and timestamps are no
-    features. The values of a `sensitive` column are neither logged nor summed up for `monitor`.
+    features. The values of a `sensitive` column are not logged, not shown by `explore`, not summed up for `monitor`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

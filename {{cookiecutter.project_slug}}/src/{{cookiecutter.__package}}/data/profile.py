@@ -119,7 +119,7 @@ def measure_association(values: pl.Series, target: pl.Series) -> float | None:
             # Groups blur a straight line, most of all where the target has a long tail.
             shares.append(frame.drop_nulls().select(pl.corr("value", "target").fill_nan(0)).item() ** 2)
         return math.sqrt(max(shares))
-    cells = frame.group_by("group", "target").agg(rows=pl.len().cast(pl.Float64))
+    cells = frame.group_by("group", "target", maintain_order=True).agg(rows=pl.len().cast(pl.Float64))
     expected = pl.sum("rows").over("group") * pl.sum("rows").over("target") / rows
     square: float = cells.select((pl.col("rows") ** 2 / expected).sum()).item() / rows - 1
     square = max(0.0, square - (groups - 1) * (classes - 1) / (rows - 1))
@@ -160,7 +160,7 @@ def _inspect(column: ColumnProfile) -> Iterator[Finding]:
         yield Finding("missing", name, "It has no value in any row; give it role: ignored in config/schema.yaml.")
     elif column.missing_share >= NEARLY_ALL_MISSING:
         yield Finding("missing", name, f"{column.missing_share:.1%} of its values are missing.")
-    if distinct == 1:
+    if distinct == 1 and not column.missing_share:
         yield Finding("constant", name, "It has one value in all rows, so that a model learns nothing from it.")
     if column.type == "category" and distinct > MANY_CATEGORIES:
         message = f"It has {distinct:,} categories of about {column.rows / distinct:,.4g} rows each, one feature for"
