@@ -48,8 +48,8 @@ DEPENDENCIES = frozenset(
     jsonschema_specifications jupyter jupyter_client jupyter_core jwt kiwisolver knack kombu librt
     mako markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline mdurl ml_dtypes mlflow
     mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict mypy mypy_extensions
-    mypyc narwhals nbclient nbformat nest_asyncio2 networkx numpy oauthlib omegaconf onnx
-    onnxruntime opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
+    mypyc narwhals nbclient nbformat nbstripout nest_asyncio2 networkx numpy oauthlib omegaconf
+    onnx onnxruntime opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
     opentelemetry_semantic_conventions orjson packaging pandas parso pathspec pexpect pil pillow
     platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
     propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1
@@ -57,7 +57,7 @@ DEPENDENCIES = frozenset(
     pygments pygtrie pyjwt pylab pyparsing pytest python_dateutil python_dotenv pywin32 pyyaml
     pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs
     scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
-    skops smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
+    skops skrub smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
     threadpoolctl tomlkit tornado tqdm traitlets typer types_pyyaml typing_extensions
     typing_inspection tzdata tzlocal urllib3 uvicorn uvloop validate vine voluptuous watchfiles
     wcwidth websockets werkzeug wrapt wrapt_stubs yaml yaml_stubs yarl zc zc_lockfile zipp zmq

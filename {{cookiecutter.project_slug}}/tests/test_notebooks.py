@@ -7,7 +7,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
 from {{ cookiecutter.__package }}.config import Project
@@ -15,13 +15,6 @@ from {{ cookiecutter.__package }}.config import Project
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*/*.ipynb"))
 CLEAR = "uv run nbstripout --keep-id notebooks/*/*.ipynb"
-
-
-class Shell(InteractiveShell):
-    """What runs cells in Jupyter, without a window or a process of its own."""
-
-    def enable_gui(self, gui: str | None = None) -> None:
-        assert gui in (None, "inline")
 
 
 def left_behind(notebook: dict[str, Any]) -> list[str]:
@@ -38,7 +31,7 @@ def test_a_notebook_runs_from_its_own_folder(
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.chdir((ROOT / name).parent)
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell puts a module of its own there
-    shell = Shell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell = TerminalInteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     for cell in nbformat.read(ROOT / name, as_version=4).cells:
         if cell.cell_type == "code":
             shell.run_cell(cell.source).raise_error()
@@ -52,7 +45,7 @@ def test_a_notebook_is_valid_and_carries_no_output(name: str) -> None:
 
 
 def test_output_and_an_execution_count_are_noticed() -> None:
-    clean = {"id": "clean", "cell_type": "code", "outputs": [], "execution_count": None}
+    clean: dict[str, Any] = {"id": "clean", "cell_type": "code", "outputs": [], "execution_count": None}
     text = {"id": "text", "cell_type": "markdown"}
     ran = [clean | {"id": "output", "outputs": [{}]}, clean | {"id": "count", "execution_count": 3}]
     assert left_behind({"cells": [clean, text, *ran]}) == ["output", "count"]

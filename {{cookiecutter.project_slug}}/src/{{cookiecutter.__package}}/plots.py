@@ -165,38 +165,6 @@ def plot_importance(
     return figure
 
 
-def plot_histogram(values: _Numbers, name: str) -> Figure:
-    """How a numeric column is distributed."""
-    figure, axes = _new_figure()
-    axes.hist(values, bins=30)
-    axes.set(xlabel=name, ylabel="Rows", title=f"Distribution of {name}")
-    return figure
-
-
-def plot_counts(categories: Sequence[str], counts: Sequence[int], name: str) -> Figure:
-    """How often each category occurs."""
-    figure, axes = _new_bars(len(categories))
-    axes.barh(list(categories)[::-1], list(counts)[::-1])
-    axes.set(xlabel="Rows", title=f"Distribution of {name}")
-    return figure
-
-
-def plot_correlation(matrix: _Numbers, names: Sequence[str]) -> Figure:
-    """Pearson's correlation of each pair of numeric columns."""
-    size = max(_HIGH, 0.5 * len(names) + 2)
-    figure, axes = _new_figure(size + 1, size)
-    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
-    if len(names) <= 15:
-        for row, column in np.ndindex(matrix.shape):
-            axes.text(column, row, f"{matrix[row, column]:.2f}", ha="center", va="center", fontsize=8)
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_title("Correlation")
-    axes.grid(visible=False)
-    figure.colorbar(image, ax=axes)
-    return figure
-
-
 def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequence[bool], most: int = 30) -> Figure:
     """The population stability index by column, the `most` changed ones; those that drifted stand out."""
     shown = list(zip(names, indices, drifted, strict=True))[:most][::-1]

@@ -27,8 +27,9 @@ _MOST_ROWS = 200_000
 _MOST_CELLS = 20_000_000
 # Longer texts of columns that the model does not see are cut, so that a column of documents fits in memory.
 _LONGEST_TEXT = 200
-# A picture takes a tenth of a second, and pairs of columns take longer the more there are.
+# A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
 _MOST_DRAWN = 100
+_MOST_SHOWN = 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
 _ABSENT = "absent"
 
@@ -118,7 +119,8 @@ def _draw_report(schema: Schema, sample: Sample) -> Any:
     os.environ.setdefault("SKB_DATA_DIRECTORY", tempfile.gettempdir())
     from skrub import TableReport
 
-    shown = [name for name in schema.columns if _is_drawn(schema, sample.frame[name])]
+    drawn = [name for name in schema.columns if _is_drawn(schema, sample.frame[name])]
+    shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
     frame = pd.DataFrame({name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown})
     few = len(shown) <= _MOST_DRAWN
     tab = "distributions" if few else "stats"
@@ -137,10 +139,7 @@ def _to_pandas(values: pl.Series, column: Column) -> Any:
         return pd.array(values.to_numpy(), dtype="Int64")
     if values.dtype.is_numeric() or values.dtype.is_temporal():
         return values.to_numpy()
-    texts = values.cast(pl.String)
-    categories = texts.drop_nulls().unique(maintain_order=True)
-    codes = texts.cast(pl.Enum(categories)).to_physical().cast(pl.Int64).fill_null(-1)
-    return pd.Categorical.from_codes(codes.to_numpy(), categories.to_list())
+    return pd.Categorical(values.cast(pl.String).to_list())
 
 
 def _write_page(
@@ -148,7 +147,6 @@ def _write_page(
 ) -> str:
     """The whole page: one file that asks the network for nothing, in which all that comes from the data is escaped."""
     environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
-    environment.filters["number"] = _format_number
     target = sample.frame[schema.target]
     labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
     related = [column for column in columns if column.association is not None and schema.target not in schema.sensitive]
@@ -159,7 +157,7 @@ def _write_page(
         sample=sample,
         findings=findings,
         left_out=[column for column in columns if not _is_drawn(schema, sample.frame[column.column])],
-        report=report.html_snippet(),
+        report=report,
         labels=labels,
         groups=groups,
     )
@@ -176,10 +174,3 @@ def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -
     groups = frame.drop_nulls("target").group_by("group").agg(pl.min("low"), pl.max("high"), told, rows=pl.len())
     by, descending = (["low"], [False]) if is_number else (["rows", "low"], [True, False])
     return groups.sort(by, descending=descending, nulls_last=True).head(_VALUES).to_dicts()
-
-
-def _format_number(value: float) -> str:
-    """Four significant digits, whole where it is large."""
-    if value != 0 and not 1e-4 <= abs(value) < 1e15:
-        return f"{value:.3e}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

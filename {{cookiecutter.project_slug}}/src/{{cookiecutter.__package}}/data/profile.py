@@ -105,10 +105,9 @@ def measure_association(values: pl.Series, target: pl.Series) -> float | None:
     For classes Cramér's V with the correction of Bergsma (Journal of the Korean Statistical Society 42, 2013), for
     numbers the correlation ratio with that of Kelley (PNAS 21, 1935), or Pearson's correlation where it is larger.
     """
+    frame = pl.DataFrame({"value": values, "group": cut_into_groups(values, _GROUPS), "target": target})
     # Values that are missing are a group like any other: their absence may give the target away.
-    frame = pl.DataFrame({"value": values, "group": cut_into_groups(values, _GROUPS), "target": target}).drop_nulls(
-        "target"
-    )
+    frame = frame.drop_nulls("target")
     rows, groups, classes = frame.height, frame["group"].n_unique(), frame["target"].n_unique()
     if groups < 2 or classes < 2 or rows <= groups:
         return None
@@ -120,13 +119,12 @@ def measure_association(values: pl.Series, target: pl.Series) -> float | None:
             # Groups blur a straight line, most of all where the target has a long tail.
             shares.append(frame.drop_nulls().select(pl.corr("value", "target").fill_nan(0)).item() ** 2)
         return math.sqrt(max(shares))
-    cells = frame.group_by("group", "target").agg(rows=pl.len().cast(pl.Float64))
+    cells = frame.group_by("group", "target", maintain_order=True).agg(rows=pl.len().cast(pl.Float64))
     expected = pl.sum("rows").over("group") * pl.sum("rows").over("target") / rows
     square: float = cells.select((pl.col("rows") ** 2 / expected).sum()).item() / rows - 1
+    square = max(0.0, square - (groups - 1) * (classes - 1) / (rows - 1))
     most = min(places - (places - 1) ** 2 / (rows - 1) for places in (groups, classes)) - 1
-    return (
-        min(1.0, math.sqrt(max(0.0, square - (groups - 1) * (classes - 1) / (rows - 1)) / most)) if most > 0 else None
-    )
+    return min(1.0, math.sqrt(square / most)) if most > 0 else None
 
 
 def cut_into_groups(values: pl.Series, most: int) -> pl.Series:
@@ -162,7 +160,7 @@ def _inspect(column: ColumnProfile) -> Iterator[Finding]:
         yield Finding("missing", name, "It has no value in any row; give it role: ignored in config/schema.yaml.")
     elif column.missing_share >= NEARLY_ALL_MISSING:
         yield Finding("missing", name, f"{column.missing_share:.1%} of its values are missing.")
-    if distinct == 1:
+    if distinct == 1 and not column.missing_share:
         yield Finding("constant", name, "It has one value in all rows, so that a model learns nothing from it.")
     if column.type == "category" and distinct > MANY_CATEGORIES:
         message = f"It has {distinct:,} categories of about {column.rows / distinct:,.4g} rows each, one feature for"
@@ -190,7 +188,5 @@ def _find_twins(numbers: pl.DataFrame) -> Iterator[Finding]:
     some = numbers.gather_every(1 + numbers.height // rows)
     matrix = pd.DataFrame(some.to_dict()).corr(min_periods=_FEWEST_ROWS).to_numpy()
     for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= TWINS, k=1))[:_MOST_TWINS]:
-        message = (
-            f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f}); one may do."
-        )
-        yield Finding("twins", numbers.columns[left], message)
+        message = f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f})"
+        yield Finding("twins", numbers.columns[left], f"{message}; one may do.")
