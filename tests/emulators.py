@@ -55,10 +55,10 @@ BlobServiceClient.from_connection_string(os.environ["CONNECTION"]).create_contai
 
 @dataclass(frozen=True)
 class Cloud:
-    """A store: its address, options of `remote add`, and variables with right and with wrong credentials."""
+    """A store: its address, settings of the remote, and variables with right and with wrong credentials."""
 
     url: str
-    options: tuple[str, ...]
+    settings: dict[str, str]
     right: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def s3(project: BakedProject, folder: Path) -> Iterator[Cloud]:
         key, secret = printed.split()
         yield Cloud(
             "s3://bucket/folder",
-            ("--endpoint", endpoint, "--region", "us-east-1"),
+            {"endpointurl": endpoint, "region": "us-east-1"},
             {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret},
             {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": "wrong"},
             (key, secret),
@@ -109,7 +109,7 @@ def azure(project: BakedProject, folder: Path) -> Iterator[Cloud]:
         project.run(".venv/bin/python", "-c", MAKE_CONTAINER, CONNECTION=connection(AZURE_KEY))
         yield Cloud(
             "azure://bucket/folder",
-            (),
+            {},
             {"AZURE_STORAGE_CONNECTION_STRING": connection(AZURE_KEY)},
             {"AZURE_STORAGE_CONNECTION_STRING": connection(WRONG_AZURE_KEY)},
             (AZURE_KEY,),
@@ -127,7 +127,7 @@ def google(project: BakedProject, folder: Path) -> Iterator[Cloud]:  # noqa: ARG
     with running(command, port, folder / "google.log"):
         yield Cloud(
             "gs://bucket/folder",
-            ("--endpoint", f"http://127.0.0.1:{port}"),
+            {"endpointurl": f"http://127.0.0.1:{port}"},
         )
 
 

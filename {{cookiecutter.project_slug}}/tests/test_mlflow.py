@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -20,35 +21,15 @@ from mlflow.entities import Run
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
-from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.tracking.events import Metrics
 from {{ cookiecutter.__package }}.tracking.local import list_journals
-from {{ cookiecutter.__package }}.tracking.mlflow import (
-    URI_VARIABLE,
-    open_destination,
-    synchronize,
-)
+from {{ cookiecutter.__package }}.tracking.mlflow import URI_VARIABLE, MlflowDestination, synchronize
+from {{ cookiecutter.__package }}.tracking.run import start_run
 
 from .toys import change_config, write_config
 
-NAME = "toy"
-TRIALS = 40
-SEARCH = {"trials": TRIALS, "space": {"logistic_regression": {"C": [1.0 + number for number in range(TRIALS)]}}}
-
-LOAD_AND_PREDICT = """
-import sys
-import mlflow
-import pandas
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-rows = pandas.DataFrame(dict(size=[5.0, 85.0, -1.0], age=[3, None, 4], colour=["red"] * 3, striped=[True] * 3))
-scored = model.predict(rows)
-predictions = [value if isinstance(value, str) else None for value in scored["prediction"]]
-print(predictions, scored["error"].notna().tolist())
-"""
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own are many
 
 
 @dataclass
@@ -75,7 +56,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
@@ -105,10 +86,18 @@ def client(server: Server) -> MlflowClient:
 
 
 @pytest.fixture
-def project(trained_toy: Project, server: Server, request: pytest.FixtureRequest) -> Project:
-    """A toy with prepared rows and no model, whose runs go to an experiment of its own."""
-    shutil.rmtree(trained_toy.models)
-    return _track(trained_toy, server.uri, f"{NAME} {request.node.name}")
+def project(toy: Project, server: Server, request: pytest.FixtureRequest) -> Project:
+    """A toy whose runs go to an experiment of its own."""
+    return _track(toy, server.uri, request.node.name)
+
+
+@pytest.fixture
+def promoted(trained_toy: Project, server: Server, request: pytest.FixtureRequest) -> Project:
+    """A toy whose candidate was evaluated and promoted, as v2, before the eyes of MLflow."""
+    project = _track(trained_toy, server.uri, request.node.name)
+    evaluate_model(project)
+    promote_model(project, force_reason="to have two")
+    return project
 
 
 @pytest.fixture(autouse=True)
@@ -125,153 +114,134 @@ def _free_port() -> int:
 
 def _track(project: Project, uri: str, name: str) -> Project:
     write_config(project.root, "mlflow", {"uri": uri, "name": name})
-    gate = project.model.gate.model_dump() | {"maximum_latency_ms": 10_000}
-    project = change_config(project, "model", gate=gate)
     return change_config(project, "tracking", enabled=True)
 
 
+def _log_run(project: Project) -> None:
+    with start_run(project) as run:
+        run.log_parameters({"estimator": "ridge", "data": "0123456789abcdef"})
+        run.log_metrics({"validation_r2": 0.5})
+        run.reach("trained")
+
+
 def _runs(project: Project, client: MlflowClient) -> list[Run]:
-    experiment = client.get_experiment_by_name(open_destination(project).settings.name)
+    experiment = client.get_experiment_by_name(MlflowDestination(project).settings.name)
     return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
 
 
 def _champion(project: Project, client: MlflowClient) -> str:
-    name = open_destination(project).settings.name
+    name = MlflowDestination(project).settings.name
     return str(client.get_model_version_by_alias(name, "champion").tags["version"])
 
 
-def test_a_pipeline_leaves_run_parameters_metrics_pictures_and_the_champion(
-    project: Project, client: MlflowClient
+def test_a_promoted_run_has_metrics_pictures_and_the_champion_which_a_rollback_moves(
+    promoted: Project, client: MlflowClient
 ) -> None:
-    run_pipeline(project)
-    (run,) = _runs(project, client)
+    (run,) = _runs(promoted, client)
     assert run.info.status == "FINISHED"
-    assert run.data.params["estimator"] == "logistic_regression"
-    manifest = Registry(project.models).manifest("v1")
+    manifest = Registry(promoted.models).manifest("v2")
     assert run.data.metrics["test_log_loss"] == pytest.approx(manifest.metrics["test"]["log_loss"])
-    pictures = {file.path for file in client.list_artifacts(run.info.run_id, "figures/evaluation")}
-    assert {"figures/evaluation/confusion_matrix.png", "figures/evaluation/calibration.png"} <= pictures
-    assert _champion(project, client) == "v1"
+    assert client.list_artifacts(run.info.run_id, "figures/evaluation") != []
+    promote_model(promoted, force_reason="to have three")
+    assert _champion(promoted, client) == "v3"
+    roll_back(promoted)
+    assert _champion(promoted, client) == "v2"
 
 
-def test_the_champion_follows_a_rollback(project: Project, client: MlflowClient) -> None:
-    run_pipeline(project)
-    evaluate_model(project)
-    promote_model(project, force_reason="to have two")
-    assert _champion(project, client) == "v2"
-    roll_back(project)
-    assert _champion(project, client) == "v1"
+def test_a_registered_version_predicts_like_the_command(promoted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    destination = MlflowDestination(promoted)
+    monkeypatch.setenv(URI_VARIABLE, destination.uri)
+    model = mlflow.pyfunc.load_model(f"models:/{destination.settings.name}@champion")
+    rows = pd.DataFrame({"size": [5.0, 85.0, -1.0], "age": [3, None, 4], "colour": ["red"] * 3, "striped": [True] * 3})
+    scored = model.predict(rows)
+    assert scored["prediction"].tolist()[:2] == ["small", "big"]
+    assert scored["error"].notna().tolist() == [False, False, True]
 
 
-def test_a_registered_version_predicts_like_the_command(project: Project) -> None:
-    run_pipeline(project)
-    destination = open_destination(project)
-    arguments = [destination.uri, f"models:/{destination.settings.name}@champion"]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOAD_AND_PREDICT, *arguments], capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "['small', 'big', None] [False, False, True]", done.stderr
+def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project, client: MlflowClient) -> None:
+    _log_run(project)
+    (run,) = _runs(project, client)
+    assert run.data.params["estimator"] == "ridge"
+    assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["0123456789abcdef"]
+    assert run.data.tags["mlflow.source.name"] == "{{ cookiecutter.__package }}"
+    assert run.data.tags["mlflow.note.content"] == "trained"
 
 
-def test_training_outlives_a_server_that_is_killed_and_sync_sends_the_rest(
+def test_a_run_outlives_a_server_that_is_killed_and_sync_sends_the_rest(
     project: Project, client: MlflowClient, server: Server
 ) -> None:
-    searching = change_config(project, "model", search=SEARCH)
-    training = threading.Thread(target=train_model, args=(searching,))
-    training.start()
-    _wait_for_trials(searching, 3)
-    server.kill()
-    training.join()
-    (journal,) = list_journals(searching)
-    assert sum(isinstance(event, Metrics) for event in journal.events()) == TRIALS
-    assert (searching.candidate / "manifest.json").is_file()
-
+    with start_run(project) as run:
+        run.log_metrics({"search_r2": 0.0}, step=0)
+        server.kill()
+        for step in range(1, 4):
+            run.log_metrics({"search_r2": step / 4}, step)
+        run.reach("trained")
     server.start()
-    (cut,) = _runs(searching, client)
-    assert len(client.get_metric_history(cut.info.run_id, "search_log_loss")) < TRIALS
-    assert synchronize(open_destination(searching), None) == 1
-    (whole,) = _runs(searching, client)
+    (cut,) = _runs(project, client)
+    assert len(client.get_metric_history(cut.info.run_id, "search_r2")) == 1
+    assert synchronize(MlflowDestination(project), None) == 1
+    (whole,) = _runs(project, client)
     assert whole.info.status == "FINISHED"
-    history = client.get_metric_history(whole.info.run_id, "search_log_loss")
-    assert sorted(metric.step for metric in history) == list(range(TRIALS))
+    history = client.get_metric_history(whole.info.run_id, "search_r2")
+    assert sorted(metric.step for metric in history) == [0, 1, 2, 3]
 
 
-def _wait_for_trials(project: Project, number: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for journal in list_journals(project):
-            if sum(isinstance(event, Metrics) for event in journal.events()) >= number:
-                return
-        time.sleep(0.01)
-    raise TimeoutError
-
-
-def test_a_server_that_never_was_stops_nothing_and_is_named(
-    project: Project, client: MlflowClient, server: Server
+def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
+    trained_toy: Project, client: MlflowClient, server: Server
 ) -> None:
-    absent = _track(project, f"http://127.0.0.1:{_free_port()}", NAME)
-    assert run_pipeline(absent) == "models/latest is now v1"
+    absent = _track(trained_toy, f"http://127.0.0.1:{_free_port()}", "absent")
+    assert promote_model(absent, force_reason="to have one") == "v2"
     with pytest.raises(ProjectError, match=r"Start the server or correct uri in config/mlflow.yaml"):
-        synchronize(open_destination(absent), "v1")
-    found = _track(project, server.uri, "found again")
-    assert synchronize(open_destination(found), "v1") == 1
-    assert _champion(found, client) == "v1"
-    assert synchronize(open_destination(found), "v1") == 0
+        synchronize(MlflowDestination(absent), "v2")
+    found = _track(absent, server.uri, "found")
+    assert synchronize(MlflowDestination(found), "v2") == 1
+    assert _champion(found, client) == "v2"
+    assert synchronize(MlflowDestination(found), "v2") == 0
 
 
-def test_another_server_gets_all_runs(project: Project, client: MlflowClient) -> None:
-    train_model(project)
-    moved = _track(project, f"{open_destination(project).uri}/", "moved")
-    assert synchronize(open_destination(moved), None) == 1
+def test_another_experiment_gets_all_runs(project: Project, client: MlflowClient, server: Server) -> None:
+    _log_run(project)
+    moved = _track(project, server.uri, "moved")
+    assert synchronize(MlflowDestination(moved), None) == 1
     assert len(_runs(moved, client)) == 1
 
 
-def test_sending_twice_makes_no_second_run(project: Project, client: MlflowClient) -> None:
-    run_pipeline(project)
-    (journal,) = list_journals(project)
+def test_sending_twice_makes_no_second_run_and_no_second_version(promoted: Project, client: MlflowClient) -> None:
+    (journal,) = list_journals(promoted)
     (journal.folder / "sent.json").unlink()
-    synchronize(open_destination(project), "v1")
-    assert len(_runs(project, client)) == 1
-    assert len(client.search_model_versions(f"name = '{open_destination(project).settings.name}'")) == 1
+    synchronize(MlflowDestination(promoted), "v2")
+    assert len(_runs(promoted, client)) == 1
+    name = MlflowDestination(promoted).settings.name
+    assert len(client.search_model_versions(f"name = '{name}'")) == 1
 
 
 def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(
-    project: Project, client: MlflowClient, server: Server
+    promoted: Project, client: MlflowClient, server: Server
 ) -> None:
-    run_pipeline(_track(project, f"http://127.0.0.1:{_free_port()}", NAME))
-    shutil.rmtree(Registry(project.models).folder("v1"))
-    found = _track(project, server.uri, "removed")
-    assert synchronize(open_destination(found), None) == 1
-    assert len(_runs(found, client)) == 1
+    shutil.rmtree(Registry(promoted.models).folder("v2"))
+    found = _track(promoted, server.uri, "removed")
+    assert synchronize(MlflowDestination(found), None) == 1
     assert client.search_model_versions("name = 'removed'") == []
-    with pytest.raises(ProjectError, match="v1 is not registered"):
-        synchronize(open_destination(found), "v1")
-
-
-def test_a_run_that_the_server_lost_is_sent_again(project: Project, client: MlflowClient) -> None:
-    train_model(project)
-    (run,) = _runs(project, client)
-    (journal,) = list_journals(project)
-    receipts = journal.folder / "sent.json"
-    receipts.write_text(receipts.read_text(encoding="utf-8").replace(run.info.run_id, "0" * 32), encoding="utf-8")
-    client.delete_run(run.info.run_id)
-    assert synchronize(open_destination(project), None) == 1
-    assert [each.data.params for each in _runs(project, client)] == [run.data.params]
+    with pytest.raises(ProjectError, match="v2 is not registered"):
+        synchronize(MlflowDestination(found), "v2")
 
 
 def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
-    train_model(project)
+    _log_run(project)
     (run,) = _runs(project, client)
     client.delete_run(run.info.run_id)
-    evaluate_model(project)
-    assert synchronize(open_destination(project), None) == 0
+    (journal,) = list_journals(project)
+    journal.append("reached", state="evaluated", reason="")
+    assert synchronize(MlflowDestination(project), None) == 0
     assert _runs(project, client) == []
 
 
 def test_runs_stay_here_where_the_settings_were_removed(project: Project, client: MlflowClient) -> None:
-    (project.root / "config" / "mlflow.yaml").rename(project.root / "aside.yaml")
-    train_model(project)
-    (project.root / "aside.yaml").rename(project.root / "config" / "mlflow.yaml")
+    settings = project.root / "config" / "mlflow.yaml"
+    content = settings.read_bytes()
+    settings.unlink()
+    _log_run(project)
+    settings.write_bytes(content)
     assert len(list_journals(project)) == 1
     assert _runs(project, client) == []
 
@@ -280,8 +250,7 @@ def test_a_password_in_the_address_is_neither_shown_nor_kept(
     project: Project, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(URI_VARIABLE, server.uri.replace("//", "//someone:secret@"))
-    train_model(project)
-    destination = open_destination(project)
-    assert destination.shown_uri == server.uri
+    _log_run(project)
+    assert MlflowDestination(project).shown_uri == server.uri
     (journal,) = list_journals(project)
     assert "secret" not in (journal.folder / "sent.json").read_text(encoding="utf-8")

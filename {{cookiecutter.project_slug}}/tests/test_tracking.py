@@ -3,11 +3,10 @@
 import shutil
 import subprocess
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from {{ cookiecutter.__package }}.cli import app
 from {{ cookiecutter.__package }}.config import ROOT_VARIABLE, Project
@@ -15,25 +14,28 @@ from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedEr
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.tracking.events import (
-    Event,
-    Metrics,
-    Parameters,
-    Reached,
-    Stored,
-    Version,
-)
-from {{ cookiecutter.__package }}.tracking.listing import list_runs
+from {{ cookiecutter.__package }}.plots import plot_runs
+from {{ cookiecutter.__package }}.tracking.listing import RunSummary, find_run, list_runs
 from {{ cookiecutter.__package }}.tracking.local import (
     EVENTS_FILE,
+    Journal,
     list_journals,
     runs_folder,
 )
+from {{ cookiecutter.__package }}.tracking.run import resume_run, start_run
 
 from .toys import change_config
 
 WORSE = {"logistic_regression": {"C": 1e-6}}
 SEARCH = {"trials": 3, "space": {"logistic_regression": {"C": [0.1, 1.0, 10.0]}}}
+YESTERDAY = """\
+{"at":"2026-11-20T06:29:21.249306Z","kind":"reached","state":"training","reason":""}
+{"at":"2026-11-20T06:29:21.349306Z","kind":"parameters","values":{"estimator":"ridge","data":"0123456789","C":1.5}}
+{"at":"2026-11-20T06:29:22.249306Z","kind":"metrics","values":{"validation_log_loss":0.25,"odd":"NaN"},"step":0}
+{"at":"2026-11-20T06:29:23.249306Z","kind":"version","name":"v3","folder":"models/versioned/v3"}
+{"at":"2026-11-20T06:29:23.249307Z","kind":"reached","state":"promoted","reason":""}
+{"at":"2026-11-20T06:29:24.249307Z","kind":"reached","state":"refused","reason":"not better than itself"}
+"""
 
 
 @pytest.fixture
@@ -44,77 +46,51 @@ def tracked(trained_toy: Project) -> Project:
     return change_config(change_config(trained_toy, "tracking", enabled=True), "model", gate=gate)
 
 
-def _only_run(project: Project) -> list[Event]:
-    (journal,) = list_journals(project)
-    return journal.events()
+@pytest.fixture
+def logged(toy: Project) -> Project:
+    """A toy whose runs are logged by hand, without training."""
+    return change_config(toy, "tracking", enabled=True)
 
 
-def _states(events: list[Event]) -> list[str]:
-    return [event.state for event in events if isinstance(event, Reached)]
+def _only_run(project: Project) -> RunSummary:
+    (run,) = list_runs(project)
+    return run
 
 
-def _parameters(events: list[Event]) -> dict[str, Any]:
-    return {name: value for event in events if isinstance(event, Parameters) for name, value in event.values.items()}
+def _states(journal: Journal) -> list[str]:
+    return [event["state"] for event in journal.events() if event["kind"] == "reached"]
+
+
+def _log_run(project: Project, value: float, **parameters: Any) -> str:
+    with start_run(project) as run:
+        run.log_parameters({"estimator": "ridge", **parameters})
+        run.log_metrics({"validation_log_loss": value, "test_log_loss": 0.123})
+        assert run.journal is not None
+        return run.journal.name
+
+
+def _ask(project: Project, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["runs", *arguments], env={ROOT_VARIABLE: str(project.root)})
 
 
 def test_a_run_tells_settings_metrics_pictures_and_the_version(tracked: Project) -> None:
     shutil.rmtree(tracked.models)
-    train_model(tracked)
+    train_model(change_config(tracked, "model", search=SEARCH))
     evaluation = evaluate_model(tracked)
     promote_model(tracked)
-    events = _only_run(tracked)
-    parameters = _parameters(events)
-    metrics = {name: value for event in events if isinstance(event, Metrics) for name, value in event.values.items()}
-    assert parameters["estimator"] == "logistic_regression"
-    assert parameters["data"] == evaluation.data
-    assert metrics["test_log_loss"] == evaluation.metrics["test"]["log_loss"]
-    assert metrics["validation_accuracy"] == evaluation.metrics["validation"]["accuracy"]
-    assert [event.name for event in events if isinstance(event, Version)] == ["v1"]
-    assert _states(events) == ["training", "trained", "evaluated", "promoted"]
-
-
-def test_a_run_keeps_its_pictures_when_the_next_one_draws_others(tracked: Project) -> None:
-    train_model(tracked)
-    evaluate_model(tracked)
-    train_model(change_config(tracked, "model", hyperparameters=WORSE))
-    evaluate_model(Project(tracked.root))
-    first, second = (
-        [journal.file(event.file).read_bytes() for event in journal.events() if isinstance(event, Stored)]
-        for journal in list_journals(tracked)
-    )
-    assert len(first) == len(second) > 3
-    assert first[0] != second[0]
-
-
-def test_a_run_names_the_commit_that_it_ran_from(tracked: Project) -> None:
-    run_git = partial(subprocess.run, cwd=tracked.root, check=True, capture_output=True, text=True)
-    run_git(["git", "init", "--quiet"])
-    run_git(["git", "add", "config"])
-    run_git(["git", "-c", "user.name=Me", "-c", "user.email=me@example.org", "commit", "--quiet", "--message=First"])
-    commit = run_git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
-    train_model(tracked)
-    train_model(change_config(tracked, "model", hyperparameters=WORSE))
-    assert [_parameters(journal.events())["commit"] for journal in list_journals(tracked)] == [
-        commit,
-        f"{commit}-dirty",
-    ]
-
-
-def test_each_trial_of_a_search_is_a_step(tracked: Project) -> None:
-    train_model(change_config(tracked, "model", search=SEARCH))
-    searched = [event for event in _only_run(tracked) if isinstance(event, Metrics)]
-    assert [event.step for event in searched] == [0, 1, 2]
-    assert len({event.values["search_log_loss"] for event in searched}) == 3
-
-
-def test_an_error_ends_a_run_as_failed_with_the_reason(tracked: Project) -> None:
-    broken = change_config(tracked, "model", hyperparameters={"logistic_regression": {"C": -1}})
-    with pytest.raises(ProjectError, match="cannot be trained"):
-        train_model(broken)
-    last = _only_run(tracked)[-1]
-    assert isinstance(last, Reached)
-    assert last.state == "failed"
-    assert "cannot be trained" in last.reason
+    run = _only_run(tracked)
+    assert run.parameters["estimator"] == "logistic_regression"
+    assert run.parameters["data"] == evaluation.data
+    assert list(run.metrics["search_log_loss"]) == [0, 1, 2]
+    assert run.metrics["test_log_loss"][0] == evaluation.metrics["test"]["log_loss"]
+    assert run.metrics["validation_log_loss"][0] == evaluation.metrics["validation"]["log_loss"]
+    assert run.version == "v1"
+    (journal,) = list_journals(tracked)
+    assert _states(journal) == ["training", "trained", "evaluated", "promoted"]
+    # Its own copies, which the next evaluation does not draw over.
+    kept = [journal.file(file) for file in run.files]
+    assert all(path.is_file() for path in kept)
+    assert any(path.suffix == ".png" for path in kept)
 
 
 def test_a_refused_run_has_the_reasons_of_the_gate(tracked: Project) -> None:
@@ -123,61 +99,100 @@ def test_a_refused_run_has_the_reasons_of_the_gate(tracked: Project) -> None:
     evaluate_model(worse)
     with pytest.raises(PromotionRefusedError):
         promote_model(worse)
-    last = _only_run(tracked)[-1]
-    assert isinstance(last, Reached)
-    assert last.state == "refused"
-    assert "log_loss" in last.reason
+    run = _only_run(tracked)
+    assert run.state == "refused"
+    assert "log_loss" in run.reason
 
 
-def test_a_stage_finds_the_newest_run_that_made_the_candidate(tracked: Project) -> None:
-    train_model(tracked)
-    train_model(tracked)
-    evaluate_model(tracked)
-    assert [run.state for run in list_runs(tracked)] == ["trained", "evaluated"]
+def test_an_error_ends_a_run_as_failed_with_the_reason(tracked: Project) -> None:
+    broken = change_config(tracked, "model", hyperparameters={"logistic_regression": {"C": -1}})
+    with pytest.raises(ProjectError, match="cannot be trained"):
+        train_model(broken)
+    run = _only_run(tracked)
+    assert run.state == "failed"
+    assert "cannot be trained" in run.reason
 
 
-def test_a_candidate_that_was_trained_elsewhere_gets_a_run_of_its_own(tracked: Project) -> None:
-    evaluate_model(tracked)
-    assert [run.state for run in list_runs(tracked)] == ["evaluated"]
+def test_a_promoted_run_that_is_refused_the_second_time_stays_promoted(logged: Project) -> None:
+    with resume_run(logged, "candidate") as run:
+        run.reach("promoted")
+    with pytest.raises(PromotionRefusedError), resume_run(logged, "candidate"):
+        raise PromotionRefusedError("not better than itself")
+    assert _only_run(logged).state == "promoted"
 
 
-def test_half_a_line_of_a_killed_process_loses_no_other_line(tracked: Project) -> None:
-    train_model(tracked)
-    (journal,) = list_journals(tracked)
-    before = journal.events()
-    with (journal.folder / EVENTS_FILE).open("ab") as file:
+def test_a_stage_finds_the_newest_run_that_made_the_candidate(logged: Project) -> None:
+    for _ in range(2):
+        with start_run(logged) as run:
+            run.log_candidate("candidate")
+    for candidate in ("candidate", "trained elsewhere"):
+        with resume_run(logged, candidate) as run:
+            run.reach("evaluated")
+    assert [run.state for run in list_runs(logged)] == ["training", "evaluated", "evaluated"]
+
+
+def test_half_a_line_of_a_killed_process_loses_no_other_line(logged: Project) -> None:
+    name = _log_run(logged, 0.5)
+    with (runs_folder(logged) / name / EVENTS_FILE).open("ab") as file:
         file.write(b'{"at": "2026-01')
-    evaluate_model(tracked)
-    assert journal.events()[: len(before)] == before
-    assert _states(journal.events())[-1] == "evaluated"
+    Journal(runs_folder(logged) / name).append("reached", state="trained", reason="")
+    assert _only_run(logged).state == "trained"
+    assert _only_run(logged).metrics["validation_log_loss"] == {0: 0.5}
 
 
-def test_nothing_is_logged_where_tracking_is_disabled(trained_toy: Project) -> None:
-    train_model(trained_toy)
-    evaluate_model(trained_toy)
-    assert not runs_folder(trained_toy).exists()
+def test_runs_of_the_version_before_are_read_and_promoted_is_final_there_too(logged: Project) -> None:
+    folder = runs_folder(logged) / "20261120-062921-249306"
+    folder.mkdir(parents=True)
+    (folder / EVENTS_FILE).write_text(YESTERDAY, encoding="utf-8")
+    run = _only_run(logged)
+    assert (run.state, run.reason, run.version, run.parameters["C"]) == ("promoted", "", "v3", 1.5)
+    assert run.metrics["validation_log_loss"] == {0: 0.25}
 
 
-def test_a_wrong_setting_is_named_before_anything_is_trained(tracked: Project) -> None:
-    before = (tracked.candidate / "manifest.json").stat().st_mtime_ns
+def test_nothing_is_logged_where_tracking_is_disabled(toy: Project) -> None:
+    with start_run(toy) as run:
+        run.log_metrics({"accuracy": 1.0})
+        run.log_file(toy.root / "config" / "model.yaml", "config")
+    assert not runs_folder(toy).exists()
+
+
+def test_a_wrong_setting_is_named_before_anything_is_trained(toy: Project) -> None:
     with pytest.raises(ProjectError, match=r"config/tracking.yaml has wrong settings:\n  enabeld"):
-        train_model(change_config(tracked, "tracking", enabeld=True))
-    assert (tracked.candidate / "manifest.json").stat().st_mtime_ns == before
+        train_model(change_config(toy, "tracking", enabeld=True))
+    assert not toy.candidate.exists()
 
 
-def test_the_command_shows_each_run_and_draws_the_metric(tracked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    train_model(tracked)
-    evaluate_model(tracked)
-    monkeypatch.setenv(ROOT_VARIABLE, str(tracked.root))
-    result = CliRunner().invoke(app, ["runs"])
-    (run,) = list_runs(tracked)
+def test_a_run_names_the_commit_that_it_ran_from(logged: Project) -> None:
+    run_git = partial(subprocess.run, cwd=logged.root, check=True, capture_output=True, text=True)
+    run_git(["git", "init", "--quiet"])
+    run_git(["git", "add", "config"])
+    run_git(["git", "-c", "user.name=Me", "-c", "user.email=me@example.org", "commit", "--quiet", "--message=First"])
+    commit = run_git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+    _log_run(logged, 0.5)
+    _log_run(change_config(logged, "model", seed=5), 0.5)
+    assert [run.parameters["commit"] for run in list_runs(logged)] == [commit, f"{commit}-dirty"]
+
+
+def test_the_list_shows_what_may_be_chosen_by_and_not_the_test_rows(logged: Project) -> None:
+    assert _ask(logged).exit_code == 0
+    assert not (logged.reports / "figures" / "runs.png").exists()
+    name = _log_run(logged, 0.4567, C=0.25, data="abcdef0123456789")
+    result = _ask(logged)
     assert result.exit_code == 0
-    assert run.name in result.output
-    assert f"{run.value:.4f}" in result.output
-    assert (tracked.reports / "figures" / "runs.png").read_bytes().startswith(b"\x89PNG")
+    assert [word in result.output for word in (name, "0.4567", "C=0.25", "abcdef01", "0.123")] == [True] * 4 + [False]
+    assert (logged.reports / "figures" / "runs.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_draws_nothing_before_there_is_a_run(tracked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ROOT_VARIABLE, str(tracked.root))
-    assert CliRunner().invoke(app, ["runs"]).exit_code == 0
-    assert not Path(tracked.reports / "figures" / "runs.png").exists()
+def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
+    first, second = _log_run(logged, 0.4567, C=0.25), _log_run(logged, 0.4567, C=0.5)
+    shown = _ask(logged, "show", first)
+    assert "0.1230" in shown.output
+    differing = [line.split()[0] for line in _ask(logged, "diff", first, second).output.splitlines() if "differs" in line]
+    assert differing == ["C"]
+    with pytest.raises(ProjectError, match="2 runs have a name that starts with 2"):
+        find_run(logged, "2")
+
+
+def test_no_line_joins_runs_of_different_data() -> None:
+    figure = plot_runs(["a", "b", "c"], [1.0, 2.0, 3.0], [True, False, True], ["old", "new", "new"], "metric")
+    assert [list(line.get_ydata()) for line in figure.axes[0].get_lines()] == [[1.0], [2.0, 3.0]]
