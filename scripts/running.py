@@ -44,7 +44,11 @@ OWN = {
 
 def environment(**more: str) -> dict[str, str]:
     """Return the user's environment, with uv of the template's own environment where there is no other."""
-    kept = {name: value for name, value in os.environ.items() if name not in OWN}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OWN and not name.startswith("PYTEST_")
+    }
     path = os.pathsep.join([kept.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     return {**kept, "PATH": path, **more}
 
