@@ -59,7 +59,9 @@ def unseen_penguin(task: str) -> dict[str, object]:
 
 
 @contextmanager
-def served(project: Path, key: str, timeout: float = 60, **more: str) -> Iterator[str]:
+def served(
+    project: Path, key: str, variables: Mapping[str, str] | None = None, timeout: float = 60
+) -> Iterator[str]:
     """Serve a trained project on a free port of loopback and give the server's address.
 
     Waits at most ``timeout`` seconds; raises ``RuntimeError`` with what the server printed where it
@@ -74,7 +76,7 @@ def served(project: Path, key: str, timeout: float = 60, **more: str) -> Iterato
         process = subprocess.Popen(
             command,
             cwd=project,
-            env=environment(API_KEYS=key, **more),
+            env=environment(API_KEYS=key, **(variables or {})),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

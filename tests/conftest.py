@@ -46,7 +46,7 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """Return the variables by which projects of one Python share their packages and what mypy knows of them."""
+    """Return the variables by which projects of one Python share packages, and what mypy knows of them."""
     folder = tmp_path_factory.mktemp("shared")
 
     def variables(project: BakedProject) -> dict[str, str]:

@@ -84,7 +84,7 @@ def test_every_choice_and_every_test_file_is_in_a_project_whose_tests_are_run() 
 @combinations_where(serves=True)
 def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject, shared: Shared) -> None:
     row = unseen_penguin(trained.answers["task"])
-    with served(trained.path, KEY, **shared(trained)) as address:
+    with served(trained.path, KEY, shared(trained)) as address:
         status, answer = predict(address, KEY, row)
         assert status == 200, answer
         assert answer["model_version"] == "v1"
@@ -93,7 +93,7 @@ def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject, 
         assert predict(address, f"{KEY}x", row)[0] == 401
         assert predict(address, KEY, {**row, "island": "Atlantis"})[0] == 422
     adopt_another_table(trained, shared)
-    with served(trained.path, KEY, **shared(trained)) as address:
+    with served(trained.path, KEY, shared(trained)) as address:
         status, answer = predict(address, KEY, {"Größe": 4.5, "Farbe": "grün"})
         assert status == 200, answer
         assert answer["model_version"] == "v2"
