@@ -14,7 +14,7 @@ from functools import cache
 import pytest
 from baking import BakedProject, Oven
 from combinations import Combination, covering_array, every_combination, label, options
-from composing import ComposedProject, Content, composer
+from composing import ComposedProject, Composer, Content
 from conftest import Bake, Shared
 from interpreters import as_version, installed, interpreter_for, version_of
 from running import predict, served, unseen_penguin
@@ -29,13 +29,13 @@ AWKWARD = {
 }
 
 ARRAY = covering_array(every_combination())
+COMPOSER = Composer(AWKWARD["project_slug"])
 KEY = "a-key-for-the-tests"
 
 
 def whole_suites() -> list[Combination]:
     """Return some of the array in which every choice, and every text of every test file, is found."""
-    composed = composer(AWKWARD["project_slug"])
-    left = {place: covered(composed.compose(combination)) for place, combination in enumerate(ARRAY)}
+    left = {place: covered(COMPOSER.compose(combination)) for place, combination in enumerate(ARRAY)}
     chosen = []
     while any(left.values()):
         best = max(left, key=lambda place: len(left[place]))
@@ -74,9 +74,8 @@ def test_a_project_passes_its_own_tests(combination: Combination, oven: Oven, sh
 
 
 def test_every_choice_and_every_test_file_is_in_a_project_whose_tests_are_run() -> None:
-    composed = composer(AWKWARD["project_slug"])
-    everything = set().union(*map(covered, composed.projects()))
-    assert everything - set().union(*(covered(composed.compose(each)) for each in whole_suites())) == set()
+    everything = set().union(*map(covered, COMPOSER.projects()))
+    assert everything - set().union(*(covered(COMPOSER.compose(each)) for each in whole_suites())) == set()
     assert len(whole_suites()) < len(ARRAY)
 
 
@@ -113,7 +112,7 @@ def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject, s
 
 @pytest.mark.slow
 def test_no_project_can_be_called_like_something_that_it_installs(oven: Oven, shared: Shared) -> None:
-    asked = {requirements(project): project.answers for project in composer().projects()}
+    asked = {requirements(project): project.answers for project in COMPOSER.projects()}
     for named in sorted(asked, key=len, reverse=True):
         if not any(named < other for other in asked):
             assert_no_name_is_free(oven.bake({**AWKWARD, **asked[named]}), shared)
