@@ -83,13 +83,20 @@ def one_process(folder: Path) -> list[Figure]:
 
 
 def exhaustive_check() -> Figure:
-    """Measure the test of every combination, start of pytest and all, per combination."""
+    """Measure the tests of every combination, start of pytest, real bakes and all, per combination."""
     sys.path.append(str(TEMPLATE / "tests"))
     from combinations import every_combination
 
-    command = [sys.executable, "-m", "pytest", "-q", "tests/test_every_combination.py"]
-    seconds = timed(lambda: run(command))
-    return Figure("exhaustive test, per combination", seconds / len(every_combination()), " s", 0.15)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "tests/test_every_combination.py",
+        "tests/test_one_option.py",
+    ]
+    each = timed(lambda: run(command)) / len(every_combination())
+    return Figure(f"each of {len(every_combination())} combinations tested", each * 1000, " ms", 5)
 
 
 def bake_here(output: str) -> str:

@@ -21,10 +21,10 @@ def main() -> None:
     shutil.rmtree(DEMO, ignore_errors=True)
     say(f"Baking the default project into {DEMO.relative_to(TEMPLATE)}")
     project = Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(DEMO), default_config=True))
-    for target in ("setup", "pipeline"):
-        say(f"make {target}")
-        if subprocess.run(["make", target], cwd=project, env=environment()).returncode:
-            sys.exit(f"make {target} failed in {project}; what it printed is above.")
+    say("make setup, which lists some 150 packages: not shown")
+    make(project, "setup", capture_output=True)
+    say("make pipeline")
+    make(project, "pipeline")
     key, row = secrets.token_urlsafe(16), unseen_penguin("classification")
     with served(project, key) as address:
         say(f"POST {address}/predict")
@@ -34,6 +34,14 @@ def main() -> None:
         print(json.dumps(answer, indent=2))
     if status != 200:
         sys.exit(f"The server refused; its log is {project / 'logs' / 'server.log'}.")
+
+
+def make(project: Path, target: str, *, capture_output: bool = False) -> None:
+    """Make a target; exit with what it printed where it fails. What is captured is not shown otherwise."""
+    done = subprocess.run(["make", target], cwd=project, env=environment(), capture_output=capture_output)
+    if done.returncode:
+        printed = b"".join(filter(None, (done.stdout, done.stderr))).decode(errors="replace")
+        sys.exit(f"{printed}make {target} failed in {project}; what it printed is above.")
 
 
 def say(step: str) -> None:

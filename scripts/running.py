@@ -44,7 +44,11 @@ OWN = {
 
 def environment(**more: str) -> dict[str, str]:
     """Return the user's environment, with uv of the template's own environment where there is no other."""
-    kept = {name: value for name, value in os.environ.items() if name not in OWN}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OWN and not name.startswith("PYTEST_")
+    }
     path = os.pathsep.join([kept.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     return {**kept, "PATH": path, **more}
 
@@ -55,7 +59,9 @@ def unseen_penguin(task: str) -> dict[str, object]:
 
 
 @contextmanager
-def served(project: Path, key: str, timeout: float = 60, **more: str) -> Iterator[str]:
+def served(
+    project: Path, key: str, variables: Mapping[str, str] | None = None, timeout: float = 60
+) -> Iterator[str]:
     """Serve a trained project on a free port of loopback and give the server's address.
 
     Waits at most ``timeout`` seconds; raises ``RuntimeError`` with what the server printed where it
@@ -70,7 +76,7 @@ def served(project: Path, key: str, timeout: float = 60, **more: str) -> Iterato
         process = subprocess.Popen(
             command,
             cwd=project,
-            env=environment(API_KEYS=key, **more),
+            env=environment(API_KEYS=key, **(variables or {})),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from baking import SKELETON, TEMPLATE, BakedProject, Oven
 from combinations import options
-from interpreters import interpreter_for
+from interpreters import interpreter_for, version_of
 
 Bake = Callable[..., BakedProject]
+Shared = Callable[[BakedProject], dict[str, str]]
 
 
 def pytest_configure() -> None:
@@ -41,6 +42,23 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
         return baked[key]
 
     return bake
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Return the variables by which projects of one Python share packages, and what mypy knows of them."""
+    folder = tmp_path_factory.mktemp("shared")
+
+    def variables(project: BakedProject) -> dict[str, str]:
+        python = interpreter_for(project.answers["python_version"])
+        place = folder / "-".join(map(str, version_of(python) or ()))
+        return {
+            "UV_PYTHON": str(python),
+            "UV_PROJECT_ENVIRONMENT": str(place / "environment"),
+            "MYPY_CACHE_DIR": str(place / "mypy"),
+        }
+
+    return variables
 
 
 @pytest.fixture

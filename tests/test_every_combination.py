@@ -80,9 +80,13 @@ def test_nothing_is_left_of_answers_that_were_not_given() -> None:
     assert combinations_where(has_words_of_other_answers) == {}
 
 
-@pytest.mark.parametrize("version", options()["python_version"])
 @pytest.mark.parametrize(
-    "slug", ["ml-project", "a", "p" * LONGEST["project_slug"]], ids=["usual", "short", "long"]
+    ("slug", "version"),
+    [
+        *(("ml-project", version) for version in options()["python_version"]),
+        ("a", options()["python_version"][0]),
+        ("p" * LONGEST["project_slug"], options()["python_version"][0]),
+    ],
 )
 def test_ruff_has_nothing_to_say_whatever_the_length_of_the_name(
     slug: str, version: str, tmp_path: Path

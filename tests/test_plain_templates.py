@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baking import SKELETON, skeleton_files
+from baking import skeleton_files
 from composing import SETTINGS, Composer, composer
 from cookiecutter.utils import create_env_with_context
 from hypothesis import given

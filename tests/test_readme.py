@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,16 @@ def test_every_test_file_stands_behind_a_guarantee() -> None:
     guarantees = (TEMPLATE / "docs" / "guarantees.md").read_text(encoding="utf-8")
     files = sorted(file.name for file in (TEMPLATE / "tests").glob("test_*.py"))
     assert [file for file in files if f"`tests/{file}`" not in guarantees] == []
+
+
+def test_the_present_version_heads_the_changelog_and_is_the_one_that_the_readme_names() -> None:
+    settings = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))
+    version = settings["project"]["version"]
+    changelog, readme = (
+        (TEMPLATE / page).read_text(encoding="utf-8") for page in ("CHANGELOG.md", "README.md")
+    )
+    heading = re.search(r"^## (\S+) \((\S+)\)$", changelog, re.MULTILINE)
+    assert heading
+    assert heading[1] == version
+    assert date.fromisoformat(heading[2]).isoformat() == heading[2]
+    assert re.findall(r"--checkout v(\S+)", readme) == [version]

@@ -1,6 +1,7 @@
 """A covering array of projects is installed and does what its README says, on several Pythons.
 
-Every project is called and described by awkward texts, so these too go through every tool.
+Every project is called and described by awkward texts, so these too go through every tool. Projects of one
+Python share an environment, which ``uv run`` makes that of the next project in less than a second.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import ast
 import json
 import tomllib
+from functools import cache
 
 import pytest
-from baking import BakedProject
-from combinations import covering_array, every_combination, label, options
-from conftest import Bake
+from baking import BakedProject, Oven
+from combinations import Combination, covering_array, every_combination, label, options
+from composing import ComposedProject, Composer, Content
+from conftest import Bake, Shared
 from interpreters import as_version, installed, interpreter_for, version_of
 from running import predict, served, unseen_penguin
 
@@ -26,21 +29,34 @@ AWKWARD = {
 }
 
 ARRAY = covering_array(every_combination())
+COMPOSER = Composer(AWKWARD["project_slug"])
 KEY = "a-key-for-the-tests"
 
 
+def whole_suites() -> list[Combination]:
+    """Return some of the array in which every choice, and every text of every test file, is found."""
+    left = {place: covered(COMPOSER.compose(combination)) for place, combination in enumerate(ARRAY)}
+    chosen = []
+    while any(left.values()):
+        best = max(left, key=lambda place: len(left[place]))
+        chosen.append(ARRAY[best])
+        left = {place: covers - left[best] for place, covers in left.items()}
+    return chosen
+
+
+def covered(project: ComposedProject) -> set[tuple[str, str]]:
+    """Return what is tried out where the whole suite of a project is run."""
+    tests = {(file, text) for file, text in project.texts if file.startswith("tests/")}
+    return tests | set(project.answers.items())
+
+
 @pytest.fixture(scope="module")
-def trained(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
-    """Set a project up, hold it against its own checks, and train its model."""
+def trained(request: pytest.FixtureRequest, bake: Bake, shared: Shared) -> BakedProject:
+    """Set a project up, hold it against its own linters, and train its model."""
     project = bake(**AWKWARD, **request.param)
-    for target in ("setup", "lint", "test", "pipeline"):
-        project.run("make", target, UV_PYTHON=python_of(project))
+    for target in ("setup", "lint", "pipeline"):
+        project.run("make", target, **shared(project))
     return project
-
-
-def python_of(project: BakedProject) -> str:
-    """Return the Python that a project is run with."""
-    return str(interpreter_for(project.answers["python_version"]))
 
 
 def combinations_where(serves: bool) -> pytest.MarkDecorator:
@@ -50,10 +66,24 @@ def combinations_where(serves: bool) -> pytest.MarkDecorator:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("combination", whole_suites(), ids=label)
+def test_a_project_passes_its_own_tests(combination: Combination, oven: Oven, shared: Shared) -> None:
+    project = oven.bake({**AWKWARD, **combination})
+    # One process: two projects at a time keep two cores busy, and wait for each other less.
+    project.run("make", "test", PYTEST_XDIST_AUTO_NUM_WORKERS="0", **shared(project))
+
+
+def test_every_choice_and_every_test_file_is_in_a_project_whose_tests_are_run() -> None:
+    everything = set().union(*map(covered, COMPOSER.projects()))
+    assert everything - set().union(*(covered(COMPOSER.compose(each)) for each in whole_suites())) == set()
+    assert len(whole_suites()) < len(ARRAY)
+
+
+@pytest.mark.slow
 @combinations_where(serves=True)
-def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) -> None:
+def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject, shared: Shared) -> None:
     row = unseen_penguin(trained.answers["task"])
-    with served(trained.path, KEY, UV_PYTHON=python_of(trained)) as address:
+    with served(trained.path, KEY, shared(trained)) as address:
         status, answer = predict(address, KEY, row)
         assert status == 200, answer
         assert answer["model_version"] == "v1"
@@ -61,8 +91,8 @@ def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) 
         assert predict(address, None, row)[0] == 401
         assert predict(address, f"{KEY}x", row)[0] == 401
         assert predict(address, KEY, {**row, "island": "Atlantis"})[0] == 422
-    adopt_another_table(trained)
-    with served(trained.path, KEY, UV_PYTHON=python_of(trained)) as address:
+    adopt_another_table(trained, shared)
+    with served(trained.path, KEY, shared(trained)) as address:
         status, answer = predict(address, KEY, {"Größe": 4.5, "Farbe": "grün"})
         assert status == 200, answer
         assert answer["model_version"] == "v2"
@@ -70,41 +100,45 @@ def test_a_project_answers_over_http_to_those_with_a_key(trained: BakedProject) 
 
 @pytest.mark.slow
 @combinations_where(serves=False)
-def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject) -> None:
-    trained.run("make", "predict", "OUTPUT=predictions.csv", UV_PYTHON=python_of(trained))
+def test_a_project_without_a_server_predicts_in_batches(trained: BakedProject, shared: Shared) -> None:
+    trained.run("make", "predict", "OUTPUT=predictions.csv", **shared(trained))
     given = trained.path / "data" / "raw" / "penguins.csv"
     predicted = trained.path / "predictions.csv"
     assert predicted.read_bytes().count(b"\n") == given.read_bytes().count(b"\n")
-    adopt_another_table(trained)
-    trained.run("make", "predict", "OUTPUT=predictions.csv", UV_PYTHON=python_of(trained))
+    adopt_another_table(trained, shared)
+    trained.run("make", "predict", "OUTPUT=predictions.csv", **shared(trained))
     assert "prediction" in predicted.read_text(encoding="utf-8").partition("\n")[0]
 
 
 @pytest.mark.slow
-def test_no_project_can_be_called_like_something_that_it_installs(bake: Bake) -> None:
-    wanted: set[str] = set()
-    for combination in every_combination():
-        project = bake(**AWKWARD, **{**combination, "python_version": options()["python_version"][0]})
-        asked = requirements(project)
-        if not asked <= wanted:
-            wanted |= asked
-            assert_no_name_is_free(project)
+def test_no_project_can_be_called_like_something_that_it_installs(oven: Oven, shared: Shared) -> None:
+    asked = {requirements(project): project.answers for project in COMPOSER.projects()}
+    for named in sorted(asked, key=len, reverse=True):
+        if not any(named < other for other in asked):
+            assert_no_name_is_free(oven.bake({**AWKWARD, **asked[named]}), shared)
 
 
-def requirements(project: BakedProject) -> set[str]:
+def requirements(project: ComposedProject) -> frozenset[str]:
     """Return what a project asks for, in any of its environments."""
-    settings = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
+    return requirements_in(project.contents["pyproject.toml"])
+
+
+@cache
+def requirements_in(content: Content) -> frozenset[str]:
+    """Return what a pyproject.toml asks for, in any environment."""
+    settings = tomllib.loads(content.data.decode())
     extras = settings["project"]["optional-dependencies"].values()
     groups = settings["dependency-groups"].values()
     named = [name for each in (settings["project"]["dependencies"], *extras, *groups) for name in each]
-    return {name for name in named if isinstance(name, str)}  # the others are groups that a group includes
+    # The others are groups that a group includes.
+    return frozenset(name for name in named if isinstance(name, str))
 
 
-def assert_no_name_is_free(project: BakedProject) -> None:
+def assert_no_name_is_free(project: BakedProject, shared: Shared) -> None:
     """Install all that a project asks for, and look for it in the names that no project may have."""
-    project.run("uv", "sync", "--all-extras", "--all-groups", UV_PYTHON=python_of(project))
+    project.run("uv", "sync", "--all-extras", "--all-groups", **shared(project))
     script = "from importlib.metadata import packages_distributions as all; print(all())"
-    printed = project.run("uv", "run", "--no-sync", "python", "-c", script, UV_PYTHON=python_of(project))
+    printed = project.run("uv", "run", "--no-sync", "python", "-c", script, **shared(project))
     owners: dict[str, list[str]] = ast.literal_eval(printed)
     names = {*owners, *(distribution for each in owners.values() for distribution in each)}
     normal = {name.lower().replace("-", "_") for name in names}
@@ -127,7 +161,7 @@ def test_a_python_that_is_not_here_is_replaced_by_a_newer_one(monkeypatch: pytes
         interpreter_for("3.14")
 
 
-def adopt_another_table(project: BakedProject) -> None:
+def adopt_another_table(project: BakedProject, shared: Shared) -> None:
     """Make a table of another dialect, task and shape the project's own, and train on it."""
     other = "classification" if project.answers["task"] == "regression" else "regression"
     lines = ["Größe;Farbe;Nr;Art;Preis"]
@@ -139,9 +173,8 @@ def adopt_another_table(project: BakedProject) -> None:
     (project.path / "table.csv").write_text("\n".join(lines) + "\n", encoding="cp1252")
     target, told = ("Art", "Preis") if other == "classification" else ("Preis", "Art")
     command = ("adopt", "table.csv", "--target", target, "--drop", told)
-    python = python_of(project)
-    project.run("uv", "run", "--all-extras", project.answers["project_slug"], *command, UV_PYTHON=python)
-    printed = project.run("make", "pipeline", UV_PYTHON=python)
+    project.run("uv", "run", "--all-extras", project.slug, *command, **shared(project))
+    printed = project.run("make", "pipeline", **shared(project))
     assert "models/latest is now v2" in printed, printed
 
 
