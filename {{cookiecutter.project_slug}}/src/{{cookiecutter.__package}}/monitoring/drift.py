@@ -36,7 +36,10 @@ _logger = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run came to: the checks as a table, a name for each thing found, sentences to show, and the exit code."""
+    """What a run came to: the checks as a table, a name for each thing found, and sentences to show.
+
+    The exit code is 3 for drift that is not cooling down, else 0.
+    """
 
     checks: pl.DataFrame
     findings: tuple[str, ...]
@@ -54,11 +57,9 @@ def monitor_model(
 ) -> Verdict:
     """Compare logged requests, or the rows of a table, with the reference of `latest`; write `reports/drift.json`.
 
-    The tables and pictures beside it are replaced. Requests are those `since` a moment (ISO 8601; UTC if it does not
-    say), or of the last 12h or 7d (`window`). The exit code is 3 for drift that is not cooling down, else 0.
+    Requests are those `since` a moment (ISO 8601; UTC if it does not say), or of the last 12h or 7d (`window`).
 
-    Raises:
-        ProjectError: there is no model, there are too few rows, or a file or setting is wrong.
+    Raises: ProjectError where there is no model, there are too few rows, or a file or setting is wrong.
     """
     settings = read_settings(project.root, SETTINGS_FILE, MonitoringSettings)
     now = now or datetime.now(UTC)

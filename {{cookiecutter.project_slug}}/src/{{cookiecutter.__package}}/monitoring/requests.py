@@ -38,7 +38,33 @@ def read_request_window(
     Raises:
         ProjectError: nothing was logged, the rows are not of the version's table, or `labels` cannot be used.
     """
-    table, version, folder = manifest.table, str(manifest.version), project.requests
+    table, folder = manifest.table, project.requests
+    found, damaged = _collect(folder, str(manifest.version), since)
+    rows = sorted(found, key=lambda row: row[:2])[-maximum_rows:]
+    try:
+        columns = RowReader(table).read([values for _, _, values, _ in rows])
+        scores = _read_scores([prediction for *_, prediction in rows], manifest.labels)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProjectError(
+            f"{folder} has rows of another table, of a former {manifest.version}; remove its files."
+        ) from error
+    frame = pl.DataFrame({ROW_ID: [name for _, name, _, _ in rows]}, schema={ROW_ID: pl.String})
+    if labels is not None:
+        frame = join_labels(project, frame, table, labels, [ROW_ID])
+    return Window(
+        source=f"requests since {since.isoformat(timespec='minutes')}",
+        rows=len(rows),
+        valid_rows=len(rows),
+        # What is marked as sensitive by now is not logged.
+        columns={name: values for name, values in columns.items() if name not in project.schema.sensitive},
+        scores=scores,
+        truth=find_truth(table, frame),
+        note=f"{damaged} damaged line(s) or file(s) of the request log were left out" if damaged else "",
+    )
+
+
+def _collect(folder: Path, version: str, since: datetime) -> tuple[list[_Row], int]:
+    """The version's rows since then, and how many damaged lines or files were left out."""
     versions: set[str] = set()
     found: dict[str, _Row] = {}
     damaged = 0
@@ -56,25 +82,7 @@ def read_request_window(
             f"No requests that {version} answered are in {folder}{others}. "
             "Let it answer some with the request log on, or give rows by --table FILE."
         )
-    rows = sorted(found.values(), key=lambda row: row[:2])[-maximum_rows:]
-    try:
-        columns = RowReader(table).read([values for _, _, values, _ in rows])
-        scores = _read_scores([prediction for *_, prediction in rows], manifest.labels)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ProjectError(f"{folder} has rows of another table, of a former {version}; remove its files.") from error
-    frame = pl.DataFrame({ROW_ID: [name for _, name, _, _ in rows]}, schema={ROW_ID: pl.String})
-    if labels is not None:
-        frame = join_labels(project, frame, table, labels, [ROW_ID])
-    return Window(
-        source=f"requests since {since.isoformat(timespec='minutes')}",
-        rows=len(rows),
-        valid_rows=len(rows),
-        # What is marked as sensitive by now is not logged.
-        columns={name: values for name, values in columns.items() if name not in project.schema.sensitive},
-        scores=scores,
-        truth=find_truth(table, frame),
-        note=f"{damaged} damaged line(s) or file(s) of the request log were left out" if damaged else "",
-    )
+    return list(found.values()), damaged
 
 
 def _read_lines(folder: Path) -> Iterator[bytes]:

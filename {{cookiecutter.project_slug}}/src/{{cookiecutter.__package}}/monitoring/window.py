@@ -58,14 +58,13 @@ class Window:
 def read_table_window(project: Project, model: Model, path: Path, labels: Path | None, maximum_rows: int) -> Window:
     """The rows of a CSV, TSV or Parquet file, an even sample of them where it has more than `maximum_rows`.
 
-    The truth comes from the file's own target column, or from the file `labels`, by the columns whose
-    role is identifier.
+    The truth comes from its target column, or from the file `labels`, by the columns whose role is identifier.
 
     Raises:
         ProjectError: a file cannot be used.
     """
     schema = model.manifest.table
-    keys = schema.identifiers if labels is not None else []
+    keys = [] if labels is None else schema.identifiers
     if labels is not None and not keys:
         raise ProjectError(
             "config/schema.yaml has no column with role identifier, by which --labels could be joined; "
