@@ -49,8 +49,8 @@ class RequestLog:
         # The mark may have come after the training, and may have been removed since.
         self._hidden = lru_cache(1)(lambda served: frozenset(sensitive) | served.manifest.table.sensitive)
         self._lock = threading.Lock()
-        self._lines: list[bytes] = []
-        self._rows = self._lost = self._buffered = 0
+        self._buffer = bytearray()
+        self._rows = self._lost = 0
         self._file: FileIO | None = None
         self._problem = ""
         self._stopping = threading.Event()
@@ -63,9 +63,9 @@ class RequestLog:
         places = [place for place in range(len(rows)) if random.random() < self._share]  # noqa: S311 - a sample
         if not places:
             return
-        table, hidden = served.manifest.table, self._hidden(served)
+        hidden = self._hidden(served)
         kept = [rows[place] for place in places]
-        if not hidden.isdisjoint(table.features):
+        if hidden:
             kept = [{name: value for name, value in row.items() if name not in hidden} for row in kept]
         line = {
             "id": request_id,
@@ -73,7 +73,7 @@ class RequestLog:
             "version": served.version,
             "places": None if len(places) == len(rows) else places,
             "rows": kept,
-            "predictions": None if table.target in hidden else [predictions[place] for place in places],
+            "predictions": None if served.manifest.table.target in hidden else [predictions[place] for place in places],
         }
         self._put(to_json(line) + b"\n", len(places))
 
@@ -85,21 +85,22 @@ class RequestLog:
 
     def _put(self, line: bytes, rows: int) -> None:
         with self._lock:
-            if self._buffered + len(line) > min(_BUFFER_BYTES, self._maximum_bytes // 2):
+            if len(self._buffer) + len(line) > min(_BUFFER_BYTES, self._maximum_bytes // 2):
                 self._lost += rows
-                return
-            self._lines.append(line)
-            self._rows += rows
-            self._buffered += len(line)
+            else:
+                self._buffer += line
+                self._rows += rows
 
     def _run(self) -> None:
         while not self._stopping.wait(_PAUSE_SECONDS):
             self._flush()
         self._flush()
+        if self._file is not None:
+            self._file.close()
 
     def _flush(self) -> None:
         with self._lock:
-            content, self._lines, self._buffered = b"".join(self._lines), [], 0
+            content, self._buffer = bytes(self._buffer), bytearray()
             rows, lost, self._rows, self._lost = self._rows, self._lost, 0, 0
         try:
             if content:
