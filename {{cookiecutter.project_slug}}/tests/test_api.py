@@ -1,5 +1,8 @@
 """The API: asked over HTTP as its users do, and each guard by itself."""
 
+# {% if cookiecutter.serving == "fastapi" %}
+import asyncio
+# {% endif %}
 import json
 import os
 import re
@@ -10,8 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -22,18 +26,26 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+# {% if cookiecutter.serving == "fastapi" %}
+from pydantic import ValidationError
+# {% else %}
+from pydantic import BaseModel, ValidationError
+# {% endif %}
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.schema import Column, Schema
 from {{ cookiecutter.__package }}.serving.command import example, serve
-from {{ cookiecutter.__package }}.serving.keys import KeyRing, read_keys
-from {{ cookiecutter.__package }}.serving.loading import LatestModel
-from {{ cookiecutter.__package }}.serving.metrics import Metrics
-from {{ cookiecutter.__package }}.serving.model import load_served_model
-from {{ cookiecutter.__package }}.serving.requests import RequestReader, RequestRefusedError
-from {{ cookiecutter.__package }}.serving.service import Response, Service, open_service
+# {% if cookiecutter.serving == "fastapi" %}
+from {{ cookiecutter.__package }}.serving.fastapi_app import Api, FastPredict, TheModel, create_app, keyed
+# {% else %}
+from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_service, keyed
+# {% endif %}
+from {{ cookiecutter.__package }}.serving.model import LatestModel, ServedModel, load_served_model
+from {{ cookiecutter.__package }}.serving.rows import Error, RefusedError, explain, make_request_type
+from {{ cookiecutter.__package }}.serving.service import Service, open_service
+from {{ cookiecutter.__package }}.serving.settings import read_keys
 
 from .toys import copy_version
 
@@ -63,6 +75,7 @@ TABLE = Schema(
         "name": Column(type="category", categories=("a",), role="identifier"),
     },
 )
+REQUEST: Any = make_request_type(TABLE, 2)
 GOOD_ROW: Row = {"size": 1.5, "count": 2, "sold": True, "kind": "one", "note": None}
 WRONG_VALUES: dict[str, list[object]] = {
     "size": ["1", True, -0.1, 10.1, float("nan"), float("inf"), 10**400, [], {}],
@@ -71,6 +84,27 @@ WRONG_VALUES: dict[str, list[object]] = {
     "kind": ["three", "One", 1, True, [], {}],
     "note": ["", "NA", False, float("nan"), [], {}],
 }
+
+
+# {% if cookiecutter.serving == "fastapi" %}
+@keyed.post("/echo/{name}")
+async def echo(name: str, model: TheModel, body: dict[str, int]) -> dict[str, Any]:
+    """A route of one's own."""
+    return {"name": name, "version": model.version, "body": body}
+# {% else %}
+class Name(BaseModel):
+    name: str
+
+
+class Body(BaseModel):
+    a: int
+
+
+@keyed.post("/echo/<name>")
+def echo(path: Name, body: Body) -> dict[str, Any]:
+    """A route of one's own."""
+    return {"name": path.name, "version": get_service().served.version, "body": body.model_dump()}
+# {% endif %}
 
 
 @pytest.fixture(scope="module")
@@ -157,19 +191,39 @@ def wait_until(condition: Any, what: str, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def request(app: Any, method: str, path: str, body: bytes = b"", key: str | None = KEY) -> httpx.Response:
+    """Ask an application without a server."""
+    headers = {"Content-Type": "application/json"} | ({} if key is None else {"X-API-Key": key})
+    # {% if cookiecutter.serving == "fastapi" %}
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            return await client.request(method, path, content=body, headers=headers)
+
+    return asyncio.run(ask())
+    # {% else %}
+    with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://api") as client:
+        return client.request(method, path, content=body, headers=headers)
+    # {% endif %}
+
+
 def body_of(rows: list[Row]) -> bytes:
     return json.dumps({"rows": rows}).encode()
 
 
-def predict(service: Service, body: bytes, key: str | None = KEY) -> Response:
-    return service.handle("POST", "/predict", None if key is None else key.encode(), body)
+def refusal_of(service: Service, body: bytes) -> Error:
+    with pytest.raises(RefusedError) as refusal:
+        service.predict(body)
+    assert refusal.value.status == 422
+    return refusal.value.error
 
 
-def errors_of(reader: RequestReader, body: bytes) -> list[tuple[int | None, str | None]]:
-    with pytest.raises(RequestRefusedError) as refusal:
-        reader.read(body)
-    assert all(error.message for error in refusal.value.errors)
-    return [(error.row, error.column) for error in refusal.value.errors]
+def errors_of(rows: list[Row]) -> list[tuple[int | None, str | None]]:
+    with pytest.raises(ValidationError) as refusal:
+        REQUEST.model_validate_json(body_of(rows))
+    errors = explain(refusal.value.errors()).error.errors
+    assert all(error.message for error in errors)
+    return [(error.row, error.column) for error in errors]
 
 
 def numbers_of(prediction: dict[str, Any]) -> list[float]:
@@ -227,10 +281,11 @@ def test_every_key_of_the_environment_is_good(client: httpx.Client) -> None:
         assert client.get("/model", headers={"X-API-Key": key}).status_code == 200
 
 
-def test_without_keys_no_key_is_good() -> None:
+@pytest.mark.parametrize("given", [[], [b""], [KEY.encode()]])
+def test_without_keys_no_key_is_good(service: Service, given: list[bytes]) -> None:
     assert read_keys({"API_KEYS": " , "}) == []
-    assert not KeyRing([]).accepts(b"")
-    assert not KeyRing([]).accepts(None)
+    with pytest.raises(RefusedError, match="good key"):
+        replace(service, key_digests=[]).check_key(given)
 
 
 def test_serve_refuses_other_addresses_without_keys(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,56 +305,51 @@ def test_serve_refuses_a_port_that_is_taken(
 
 
 def test_health_metrics_and_documentation_need_no_key(client: httpx.Client) -> None:
-    for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"):
+    for path in ("/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"):
         assert ANYONE.get(client.base_url.join(path)).status_code == 200
 
 
 def test_a_good_row_is_taken_as_it_is() -> None:
-    assert RequestReader(TABLE, 1).read(body_of([GOOD_ROW])) == [GOOD_ROW]
+    assert REQUEST.model_validate_json(body_of([GOOD_ROW])).rows == [GOOD_ROW]
 
 
 def test_a_whole_number_written_as_a_fraction_is_an_integer() -> None:
-    assert RequestReader(TABLE, 1).read(body_of([GOOD_ROW | {"count": 2.0}])) == [GOOD_ROW]
+    assert REQUEST.model_validate_json(body_of([GOOD_ROW | {"count": 2.0}])).rows == [GOOD_ROW]
 
 
 def test_a_column_that_may_be_missing_can_be_left_out() -> None:
     row = {name: value for name, value in GOOD_ROW.items() if name != "note"}
-    assert RequestReader(TABLE, 1).read(body_of([row])) == [row]
+    assert REQUEST.model_validate_json(body_of([row])).rows == [row]
 
 
 @pytest.mark.parametrize("column", ["size", "count", "sold", "kind"])
 def test_a_column_that_is_required_cannot_be_left_out_or_null(column: str) -> None:
-    reader = RequestReader(TABLE, 1)
     row = {name: value for name, value in GOOD_ROW.items() if name != column}
-    assert errors_of(reader, body_of([row])) == [(0, column)]
-    assert errors_of(reader, body_of([row | {column: None}])) == [(0, column)]
+    assert errors_of([row]) == [(0, column)]
+    assert errors_of([row | {column: None}]) == [(0, column)]
 
 
 @pytest.mark.parametrize("column", ["target", "name", "unheard of"])
 def test_a_column_that_is_no_feature_is_refused(column: str) -> None:
-    assert errors_of(RequestReader(TABLE, 1), body_of([GOOD_ROW | {column: "a"}])) == [(0, column)]
+    assert errors_of([GOOD_ROW | {column: "a"}]) == [(0, column)]
 
 
 @pytest.mark.parametrize(
     ("column", "value"), [(column, value) for column, values in WRONG_VALUES.items() for value in values]
 )
 def test_a_wrong_value_is_refused_by_row_and_column(column: str, value: object) -> None:
-    rows = [GOOD_ROW, GOOD_ROW | {column: value}]
-    assert errors_of(RequestReader(TABLE, 2), body_of(rows)) == [(1, column)]
+    assert errors_of([GOOD_ROW, GOOD_ROW | {column: value}]) == [(1, column)]
 
 
 def test_every_wrong_column_is_named_at_once(service: Service, project: Project, sample_rows: list[Row]) -> None:
     features = list(project.schema.features)
-    answer = predict(service, body_of([sample_rows[0], {name: {} for name in features}]))
-    assert answer.status == 422
-    errors = json.loads(answer.body)["errors"]
-    assert {(error["row"], error["column"]) for error in errors} == {(1, name) for name in features}
+    error = refusal_of(service, body_of([sample_rows[0], {name: {} for name in features}]))
+    assert {(each.row, each.column) for each in error.errors} == {(1, name) for name in features}
 
 
 def test_a_long_list_of_errors_is_cut(service: Service) -> None:
     unknown = {f"unknown {number}": number for number in range(1000)}
-    errors = json.loads(predict(service, body_of([unknown])).body)["errors"]
-    assert len(errors) == 100
+    assert len(refusal_of(service, body_of([unknown])).errors) == 100
 
 
 @pytest.mark.parametrize(
@@ -313,9 +363,8 @@ def test_a_body_of_another_form_is_refused(client: httpx.Client, body: bytes) ->
 
 
 def test_too_many_rows_are_refused_with_the_limit(service: Service, sample_rows: list[Row]) -> None:
-    answer = predict(service, body_of(sample_rows[:1] * (MAXIMUM_ROWS + 1)))
-    assert answer.status == 422
-    assert str(MAXIMUM_ROWS) in json.loads(answer.body)["errors"][0]["message"]
+    error = refusal_of(service, body_of(sample_rows[:1] * (MAXIMUM_ROWS + 1)))
+    assert str(MAXIMUM_ROWS) in error.errors[0].message
 
 
 def test_a_body_over_the_limit_is_refused(client: httpx.Client) -> None:
@@ -381,12 +430,10 @@ def test_without_a_model_it_is_live_but_not_ready(
 ) -> None:
     shutil.copytree(project.root / "config", tmp_path / "config")
     monkeypatch.setenv("API_KEYS", KEY)
-    service = open_service(Project(tmp_path))
-    assert service.handle("GET", "/health/live", None, b"").status == 200
-    assert service.handle("GET", "/health/ready", None, b"").status == 503
-    assert service.handle("GET", "/openapi.json", None, b"").status == 200
-    assert service.handle("GET", "/model", KEY.encode(), b"").status == 503
-    assert predict(service, body_of(sample_rows[:1])).status == 503
+    ask = partial(request, create_app(open_service(Project(tmp_path))))
+    statuses = [ask("GET", path).status_code for path in ("/health/live", "/health/ready", "/openapi.json", "/model")]
+    assert statuses == [200, 503, 200, 503]
+    assert ask("POST", "/predict", body_of(sample_rows[:1])).status_code == 503
 
 
 def test_model_is_the_manifest_of_the_version(client: httpx.Client, project: Project) -> None:
@@ -416,8 +463,7 @@ def test_the_example_command_needs_no_model(
     shutil.copytree(project.root / "config", tmp_path / "config")
     monkeypatch.setenv("PROJECT_ROOT", str(tmp_path))
     example()
-    body = capfdbinary.readouterr().out
-    assert RequestReader(project.schema, 1).read(body) == json.loads(body)["rows"]
+    assert make_request_type(project.schema, 1).model_validate_json(capfdbinary.readouterr().out)
 
 
 def test_the_documented_row_has_the_features_of_the_schema(client: httpx.Client, project: Project) -> None:
@@ -427,14 +473,14 @@ def test_the_documented_row_has_the_features_of_the_schema(client: httpx.Client,
     assert row["required"] == [name for name, column in features.items() if not column.nullable]
 
 
-def test_the_documentation_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
-    page = client.get("/docs").text
-    assert page.startswith("<!doctype html>")
-    assert not re.search(r"https?://|@import", page)
-
-
-def test_the_first_page_leads_to_the_documentation(client: httpx.Client) -> None:
-    assert client.get("/", follow_redirects=True).url.path == "/docs"
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) -> None:
+    page = client.get(path)
+    assert page.text.strip().lower().startswith("<!doctype html>")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert not re.search(r"https?://|@import", page.text)
+    for link in re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text):
+        assert client.get(f"/{link}").status_code == 200, link
 
 
 def test_the_key_is_in_no_log(client: httpx.Client, project: Project) -> None:
@@ -449,12 +495,77 @@ def test_a_row_without_a_finite_answer_is_refused(project: Project, sample_rows:
     registry = Registry(project.models)
     model = load_served_model(registry.folder(registry.versions()[0]), MAXIMUM_ROWS)
     scores = np.array([[0.5, 0.5], [np.nan, 0.5]]) if project.schema.labels else np.array([1.0, np.inf])
-    broken = replace(model, predictor=replace(model.predictor, score=lambda _matrix: scores))
-    with pytest.raises(RequestRefusedError) as refusal:
+    broken = replace(model, model=replace(model.model, score=lambda _matrix: scores))
+    with pytest.raises(RefusedError) as refusal:
         broken.predict(sample_rows[:2])
-    assert [error.row for error in refusal.value.errors] == [1]
+    assert [error.row for error in refusal.value.error.errors] == [1]
 
 
+def test_an_unexpected_error_is_500_and_logged(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sample_rows: list[Row]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr(ServedModel, "predict", fail)
+    answer = request(create_app(service), "POST", "/predict", body_of(sample_rows[:1]))
+    assert answer.status_code == 500
+    assert is_error(answer.content)
+    assert "the disk is on fire" in caplog.text
+
+
+def test_a_route_of_ones_own_has_a_key_documentation_counts_and_a_limit(service: Service) -> None:
+    app = create_app(service)
+
+    def post(content: bytes, key: str | None = KEY) -> httpx.Response:
+        return request(app, "POST", "/echo/x", content, key)
+
+    assert post(b'{"a": 1}').json() == {"name": "x", "version": service.served.version, "body": {"a": 1}}
+    assert post(b'{"a": 1}', key=None).status_code == 401
+    refused = post(b'{"a": "one"}')
+    assert refused.status_code == 422
+    assert is_error(refused.content)
+    assert post(b" " * (MAXIMUM_BODY_BYTES + 1)).status_code == 413
+    operation = request(app, "GET", "/openapi.json").json()["paths"]["/echo/{name}"]["post"]
+    assert operation["security"]
+    assert "401" in operation["responses"]
+    assert sample(request(app, "GET", "/metrics").text, "http_requests_total", "/echo/", 'status="200"') == 1
+
+
+# {% if cookiecutter.serving == "fastapi" %}
+def test_the_path_operation_answers_as_the_fast_endpoint_in_front_of_it(
+    service: Service, sample_rows: list[Row]
+) -> None:
+    fast, plain = create_app(service), create_app(service)
+    classes: list[Any] = [each.cls for each in plain.user_middleware]
+    del plain.user_middleware[classes.index(FastPredict)]
+
+    def ask(app: Any, *arguments: Any) -> tuple[Any, ...]:
+        before = sample(request(app, "GET", "/metrics").text, "http_requests_total", 'route="/predict"')
+        answer = request(app, *arguments)
+        after = sample(request(app, "GET", "/metrics").text, "http_requests_total", 'route="/predict"')
+        headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+        return answer.status_code, answer.content, headers, "x-request-id" in answer.headers, after - before
+
+    for body in (body_of(sample_rows), b"{", b"", b"[" * 50_000, b" " * (MAXIMUM_BODY_BYTES + 1), body_of([{"x": 1}])):
+        for path in ("/predict", "/predict/"):
+            for key in (KEY, "wrong", None):
+                assert ask(fast, "POST", path, body, key) == ask(plain, "POST", path, body, key)
+
+
+def test_the_documentation_follows_the_served_version(service: Service) -> None:
+    app = create_app(service)
+    assert isinstance(app, Api)
+    before = app.openapi()
+    assert app.openapi() is before
+    service.latest.served = replace(service.served, version="v77")
+    try:
+        assert app.openapi()["info"]["version"] == "v77"
+    finally:
+        service.latest.served = replace(service.served, version=before["info"]["version"])
+
+
+# {% endif %}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
@@ -469,7 +580,8 @@ def test_no_body_makes_the_server_fail(service: Service, sample_rows: list[Row],
     odd_row = st.fixed_dictionaries({}, optional={name: JSON | st.just(value) for name, value in row.items()})
     rows = st.fixed_dictionaries({"rows": st.lists(odd_row, max_size=3)})
     body = data.draw(st.binary() | (JSON | rows).map(lambda value: json.dumps(value).encode()))
-    assert predict(service, body).status in (200, 422)
+    with suppress(RefusedError):
+        service.predict(body)
 
 
 @pytest.mark.parametrize(
@@ -485,9 +597,7 @@ def test_no_body_makes_the_server_fail(service: Service, sample_rows: list[Row],
     ],
 )
 def test_hostile_bodies_are_refused_briefly(service: Service, body: bytes) -> None:
-    answer = predict(service, body)
-    assert answer.status == 422
-    assert len(answer.body) < 2000
+    assert len(refusal_of(service, body).model_dump_json()) < 2000
 
 
 def test_a_promoted_model_is_served_without_a_failed_request(
@@ -519,7 +629,7 @@ def test_a_damaged_version_leaves_the_former_one_served(project: Project, tmp_pa
     shutil.copytree(project.root / "config", copy.root / "config")
     shutil.copytree(project.models, copy.models)
     registry = Registry(copy.models)
-    latest = LatestModel(registry, Metrics(), MAXIMUM_ROWS)
+    latest = LatestModel(registry, MAXIMUM_ROWS)
     latest.refresh()
     served = latest.served
     assert served is not None

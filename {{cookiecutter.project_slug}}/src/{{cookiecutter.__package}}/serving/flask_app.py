@@ -18,7 +18,7 @@ from flask_openapi3_swagger.plugins import RegisterPlugin as Swagger
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
@@ -166,7 +166,7 @@ def _count(response: Response) -> Response:
     return response
 
 
-def _respond(content: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _respond(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(to_json(content), status, headers, content_type="application/json")
 
 

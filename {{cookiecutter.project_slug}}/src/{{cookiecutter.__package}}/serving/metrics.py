@@ -19,7 +19,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ..modeling.manifest import Manifest
-from .rows import Answer, LabelPrediction
+from .rows import Predictions
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_TYPE = CONTENT_TYPE_LATEST
@@ -61,13 +61,13 @@ def count_request(route: str, status: int, seconds: float) -> None:
     _timer(route).observe(seconds)
 
 
-def count_predictions(answer: Answer) -> None:
+def count_predictions(predictions: Predictions) -> None:
     """Count the labels, or record the values, of one answer."""
-    for prediction in answer.predictions:
-        if isinstance(prediction, LabelPrediction):
-            _label_counter(prediction.label).inc()
+    for prediction in predictions:
+        if "label" in prediction:
+            _label_counter(prediction["label"]).inc()
         else:
-            _values[0].observe(prediction.value)
+            _values[0].observe(prediction["value"])
 
 
 def show_model(manifest: Manifest, version: str) -> None:

@@ -14,12 +14,12 @@ from ..modeling.model import Model, load_model
 from ..modeling.registry import Registry
 from ..terminal import get_logger
 from . import metrics
-from .rows import Answer, LabelPrediction, RefusedError, Row, RowError, ValuePrediction, explain, make_request_type
+from .rows import Predictions, RefusedError, Row, RowError, explain, make_request_type
 
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ServedModel:
     """One version in memory; made once, then only read, by many requests at a time."""
 
@@ -45,7 +45,7 @@ class ServedModel:
             raise explain(error.errors(include_url=False, include_input=False)) from None
         return rows
 
-    def predict(self, rows: Sequence[Row]) -> Answer:
+    def predict(self, rows: Sequence[Row]) -> Predictions:
         """One prediction for each row, in their order.
 
         Raises:
@@ -56,10 +56,11 @@ class ServedModel:
         # For the few numbers of a request, plain Python is faster than NumPy.
         _refuse_infinite([sum(shares) for shares in scores] if labels else scores)
         if not labels:
-            return Answer(model_version=self.version, predictions=[ValuePrediction(value=value) for value in scores])
-        named = (dict(zip(labels, shares, strict=True)) for shares in scores)
-        predictions = [LabelPrediction(label=max(each, key=each.__getitem__), probabilities=each) for each in named]
-        return Answer(model_version=self.version, predictions=predictions)
+            return [{"value": value} for value in scores]
+        return [
+            {"label": labels[shares.index(max(shares))], "probabilities": dict(zip(labels, shares, strict=True))}
+            for shares in scores
+        ]
 
 
 def load_served_model(folder: Path, maximum_rows: int) -> ServedModel:

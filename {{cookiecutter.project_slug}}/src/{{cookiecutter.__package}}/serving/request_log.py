@@ -13,16 +13,17 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 
 from prometheus_client import Counter
 from pydantic_core import to_json
 
-from ..schema import Schema
 from ..terminal import get_logger
 from .metrics import registry
-from .rows import Answer, Row
+from .model import ServedModel
+from .rows import Predictions, Row
 from .settings import RequestLogSettings
 
 _BUFFER_BYTES = 8_000_000
@@ -45,11 +46,11 @@ class RequestLog:
         self._share = settings.share
         self._maximum_bytes = settings.maximum_bytes
         self._folder = folder
-        self._sensitive = frozenset(sensitive)
-        self._columns: dict[str, tuple[str, ...]] = {}
+        # The mark may have come after the training, and may have been removed since.
+        self._hidden = lru_cache(1)(lambda served: frozenset(sensitive) | served.manifest.table.sensitive)
         self._lock = threading.Lock()
-        self._lines: list[bytes] = []
-        self._rows = self._lost = self._buffered = 0
+        self._buffer = bytearray()
+        self._rows = self._lost = 0
         self._file: FileIO | None = None
         self._problem = ""
         self._stopping = threading.Event()
@@ -57,25 +58,22 @@ class RequestLog:
         if self._share:
             self._thread.start()
 
-    def record(self, request_id: str, table: Schema, rows: list[Row], answer: Answer) -> None:
-        """Keep a sample of a request's rows, and what the version with this table answered; from any thread."""
+    def record(self, request_id: str, served: ServedModel, rows: list[Row], predictions: Predictions) -> None:
+        """Keep a sample of a request's rows, and what was answered; from any thread."""
         places = [place for place in range(len(rows)) if random.random() < self._share]  # noqa: S311 - a sample
         if not places:
             return
-        columns = self._columns.get(answer.model_version)
-        if columns is None:
-            # The mark may have come after the training, and may have been removed since.
-            hidden = self._sensitive | table.sensitive
-            columns = tuple(name for name in (*table.features, table.target) if name not in hidden)
-            self._columns[answer.model_version] = columns
-        kept = [{name: rows[place].get(name) for name in columns if name != table.target} for place in places]
+        hidden = self._hidden(served)
+        kept = [rows[place] for place in places]
+        if hidden:
+            kept = [{name: value for name, value in row.items() if name not in hidden} for row in kept]
         line = {
             "id": request_id,
             "at": time.time(),
-            "version": answer.model_version,
+            "version": served.version,
             "places": None if len(places) == len(rows) else places,
             "rows": kept,
-            "predictions": [answer.predictions[place] for place in places] if table.target in columns else None,
+            "predictions": None if served.manifest.table.target in hidden else [predictions[place] for place in places],
         }
         self._put(to_json(line) + b"\n", len(places))
 
@@ -87,21 +85,22 @@ class RequestLog:
 
     def _put(self, line: bytes, rows: int) -> None:
         with self._lock:
-            if self._buffered + len(line) > min(_BUFFER_BYTES, self._maximum_bytes // 2):
+            if len(self._buffer) + len(line) > min(_BUFFER_BYTES, self._maximum_bytes // 2):
                 self._lost += rows
-                return
-            self._lines.append(line)
-            self._rows += rows
-            self._buffered += len(line)
+            else:
+                self._buffer += line
+                self._rows += rows
 
     def _run(self) -> None:
         while not self._stopping.wait(_PAUSE_SECONDS):
             self._flush()
         self._flush()
+        if self._file is not None:
+            self._file.close()
 
     def _flush(self) -> None:
         with self._lock:
-            content, self._lines, self._buffered = b"".join(self._lines), [], 0
+            content, self._buffer = bytes(self._buffer), bytearray()
             rows, lost, self._rows, self._lost = self._rows, self._lost, 0, 0
         try:
             if content:

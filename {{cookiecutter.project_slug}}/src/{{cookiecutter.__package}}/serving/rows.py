@@ -1,10 +1,11 @@
 """The bodies of requests and answers: pydantic models, that of a request made from the schema of the model.
 
-A field of your own in the answer is one line in `LabelPrediction` or `ValuePrediction`, and its value in `model.py`.
+A field of your own in the answer is a line in `LabelPrediction` or `ValuePrediction`, and its value in `model.py`.
+What is made for each row is a dictionary, since an object costs more than the prediction.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NotRequired, cast
+from typing import Annotated, Any, Literal, NotRequired, cast, final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -18,17 +19,22 @@ _LONGEST_NAME = 100
 Row = dict[str, Any]
 
 
-class LabelPrediction(BaseModel):
+@final
+class LabelPrediction(TypedDict):
     """The likeliest class, and the probability of each, between 0 and 1."""
 
     label: str
     probabilities: dict[str, float]
 
 
-class ValuePrediction(BaseModel):
+@final
+class ValuePrediction(TypedDict):
     """A number in the target's unit."""
 
     value: float
+
+
+Predictions = Sequence[LabelPrediction | ValuePrediction]
 
 
 class Answer(BaseModel):

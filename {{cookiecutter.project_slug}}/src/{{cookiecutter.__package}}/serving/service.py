@@ -19,7 +19,7 @@ from .model import LatestModel, ServedModel
 # {% if cookiecutter.monitoring == "drift" %}
 from .request_log import RequestLog
 # {% endif %}
-from .rows import Answer, Error, RefusedError, example_row, make_request_type
+from .rows import Error, RefusedError, example_row, make_request_type
 from .settings import SETTINGS_FILE, ServingSettings, read_keys
 
 KEY_HEADER = "X-API-Key"
@@ -78,21 +78,21 @@ class Service:
         if len(given) != 1 or not any(matches):
             raise RefusedError(401, f"Send a good key in the header {KEY_HEADER}")
 
-    def predict(self, body: bytes) -> tuple[str, Answer]:
-        """The identifier of a request, of which `<identifier>-<place>` is a row's, and its answer.
+    def predict(self, body: bytes) -> tuple[str, dict[str, Any]]:
+        """The identifier of a request, of which `<identifier>-<place>` is a row's, and its `Answer` as a dictionary.
 
         Raises:
             RefusedError: no model is served, or the body or a row is refused.
         """
         served = self.served
         rows = served.read(body)
-        answer = served.predict(rows)
-        metrics.count_predictions(answer)
+        predictions = served.predict(rows)
+        metrics.count_predictions(predictions)
         request_id = secrets.token_hex(8)
         # {% if cookiecutter.monitoring == "drift" %}
-        self.log.record(request_id, served.manifest.table, rows, answer)
+        self.log.record(request_id, served, rows, predictions)
         # {% endif %}
-        return request_id, answer
+        return request_id, {"model_version": served.version, "predictions": predictions}
 
     def describe(self, document: dict[str, Any]) -> None:
         """Tell an OpenAPI document of the table and labels of the model that is served, else of the schema."""
@@ -118,7 +118,10 @@ class Service:
         answered = predict["responses"]["200"]
         answered["headers"] = {REQUEST_ID_HEADER: {"description": _ID, "required": True, "schema": {"type": "string"}}}
         if served is not None:
-            answered["content"]["application/json"]["example"] = served.predict(rows).model_dump()
+            answered["content"]["application/json"]["example"] = {
+                "model_version": served.version,
+                "predictions": served.predict(rows),
+            }
 
 
 _ID = "Names the request; a dash and a row's place, from 0, make the row's name."
