@@ -148,6 +148,11 @@ def test_the_same_rows_give_the_same_bytes(toy: Project) -> None:
     assert read_files(toy.splits) == before
 
 
+def test_rows_stay_in_their_splits_whatever_version_splits_them(toy: Project) -> None:
+    assert prepare_data(toy).rows == {"train": 206, "validation": 79, "test": 115}
+    assert read_split(toy.splits, "test")["_row"].head(8).to_list() == [2, 7, 12, 13, 14, 15, 17, 18]
+
+
 def test_added_rows_do_not_move_others_between_splits(toy: Project) -> None:
     lines = toy_rows(200)
     write_raw(toy.root, lines)

@@ -220,10 +220,11 @@ def fraction(number: pl.Expr) -> pl.Expr:
 def _combine(words: list[pl.Expr]) -> pl.Expr:
     # Multilinear hashing (Carter and Wegman, 1981): each value's word times an odd constant of its
     # place, summed modulo 2^64.
-    total = pl.lit(0, dtype=pl.UInt64)
-    for place, word in enumerate(words):
-        total = total + word.fill_null(_MISSING) * pl.lit(_odd_number(_WORD_SEED, place), dtype=pl.UInt64)
-    return scramble(total, _WORD_SEED)
+    terms = [
+        word.fill_null(_MISSING) * pl.lit(_odd_number(_WORD_SEED, place), dtype=pl.UInt64)
+        for place, word in enumerate(words)
+    ]
+    return scramble(pl.sum_horizontal(terms), _WORD_SEED)
 
 
 def _value_word(name: str, column: Column) -> pl.Expr:
