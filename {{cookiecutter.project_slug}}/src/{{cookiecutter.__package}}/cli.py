@@ -86,7 +86,7 @@ def train(
 
 
 def _add_stage(stage: Stage) -> None:
-    @app.command(stage.name, help=stage.help)
+    @app.command(stage.name, help=stage.run.__doc__)
     def run() -> None:
         stage.run(_open_project(stage.log))
 

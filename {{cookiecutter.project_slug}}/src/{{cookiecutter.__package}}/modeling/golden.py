@@ -32,20 +32,26 @@ class Golden(BaseModel):
 
     rows: list[dict[str, float | str | None]]
     features: list[list[float | None]]
-    scores: list[float] | list[list[float]]
+    scores: list[float | None] | list[list[float | None]]
     tolerance: float
 
 
 def write_golden(
-    folder: Path, schema: Schema, plan: FeaturePlan, training: Columns, score: _Score, spread: float
+    folder: Path,
+    schema: Schema,
+    plan: FeaturePlan,
+    training: Columns,
+    matrix: NDArray[np.float32],
+    score: _Score,
+    spread: float,
 ) -> str:
-    """Write the file of a model; its name. `spread` is the target's standard deviation, 1 for a classification.
+    """Write the file of a model; its name.
 
-    A sensitive column gets made-up values from its permitted range.
+    `matrix` has the features of `training`; `spread` is the target's standard deviation, 1 for a classification. A
+    sensitive column gets made-up values from its permitted range.
     """
-    missing = np.isnan(engineer_features(training, plan)).sum(axis=1)
     # From the row that lacks nothing to the one that lacks most.
-    order = np.argsort(missing, kind="stable")
+    order = np.argsort(np.isnan(matrix).sum(axis=1), kind="stable")
     places = order[np.unique(np.linspace(0, len(order) - 1, ROWS).round().astype(int))]
     generator = np.random.default_rng(0)
     values = {
@@ -53,10 +59,9 @@ def write_golden(
         for name, column in schema.features.items()
     }
     rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    matrix = engineer_features(RowReader(schema).read(rows), plan)
-    golden = Golden(
-        rows=rows, features=matrix.tolist(), scores=score(matrix).tolist(), tolerance=_TOLERANCE * (spread or 1)
-    )
+    features = engineer_features(RowReader(schema).read(rows), plan)
+    scores, tolerance = score(features).tolist(), _TOLERANCE * (spread or 1)
+    golden = Golden(rows=rows, features=features.tolist(), scores=scores, tolerance=tolerance)
     write_bytes(folder / GOLDEN_FILE, (golden.model_dump_json() + "\n").encode())
     return GOLDEN_FILE
 
@@ -71,8 +76,9 @@ def find_change(path: Path, schema: Schema, plan: FeaturePlan, labels: tuple[str
         row, place = np.argwhere(~same)[0]
         was, found = features[row, place], matrix[row, place]
         return f"golden row {row + 1}: feature {plan.names[place]!r} was {was:.6g} and is {found:.6g}"
-    scores, former = score(matrix).reshape(len(matrix), -1), np.array(golden.scores).reshape(len(matrix), -1)
-    same = np.isclose(scores, former, rtol=0, atol=golden.tolerance)
+    scores = score(matrix).reshape(len(matrix), -1)
+    former = np.array(golden.scores, dtype=np.float64).reshape(scores.shape)
+    same = np.isclose(scores, former, rtol=0, atol=golden.tolerance, equal_nan=True)
     if not same.all():
         row, place = np.argwhere(~same)[0]
         what = f"the probability of {labels[place]!r}" if labels else "the value"

@@ -6,7 +6,6 @@ imported within the functions, so that the command line starts without them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import getdoc
 
 from ..config import Project
 
@@ -21,11 +20,6 @@ class Stage:
     name: str
     run: Callable[[Project], None]
     log: str = TRAINING_LOG
-
-    @property
-    def help(self) -> str:
-        """What the command line says of it."""
-        return getdoc(self.run) or ""
 
 
 def run_data(project: Project) -> None:
@@ -49,13 +43,8 @@ def run_evaluate(project: Project) -> None:
     evaluate_model(project)
 
 
-STAGES = (
-    Stage("data", run_data, DATA_LOG),
-    Stage("train", run_train),
-    Stage("evaluate", run_evaluate),
-)
-"""What makes a measured candidate. `promote`, which comes after, is no stage: to try something out must promote
-nothing."""
+STAGES = (Stage("data", run_data, DATA_LOG), Stage("train", run_train), Stage("evaluate", run_evaluate))
+"""What makes a measured candidate. `promote` comes after and is no stage: to try something out must promote nothing."""
 
 
 def run_pipeline(project: Project) -> str:

@@ -116,7 +116,7 @@ def _train(project: Project, run: Run, onnx: Path | None) -> Manifest:
         files.append(write_reference(reference, folder))
         # {% endif %}
         spread = 1.0 if schema.labels else float(np.std(training.data.target))
-        files.append(write_golden(folder, schema, plan, columns, trained.score, spread))
+        files.append(write_golden(folder, schema, plan, columns, training.matrix, trained.score, spread))
         manifest = Manifest(
             table=schema,
             derived=settings.features.derived,
