@@ -187,7 +187,9 @@ def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
     first, second = _log_run(logged, 0.4567, C=0.25), _log_run(logged, 0.4567, C=0.5)
     shown = _ask(logged, "show", first)
     assert "0.1230" in shown.output
-    differing = [line.split()[0] for line in _ask(logged, "diff", first, second).output.splitlines() if "differs" in line]
+    differing = [
+        line.split()[0] for line in _ask(logged, "diff", first, second).output.splitlines() if "differs" in line
+    ]
     assert differing == ["C"]
     with pytest.raises(ProjectError, match="2 runs have a name that starts with 2"):
         find_run(logged, "2")
