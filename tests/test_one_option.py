@@ -23,8 +23,9 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
-    "data_versioning": {"docs/layout.md", "scripts/retrain_on_drift.sh"},
-    "tracking": {"docs/layout.md", "docs/guides/tracking.md"},
+    "data_versioning": {"docs/layout.md"},
+    "tracking": {"docs/layout.md", "docs/guides/tracking.md", "src/{package}/tracking/run.py"},
+    "monitoring": {"dvc.yaml"},
 }
 """Files that are always there and whose content follows one option."""
 
@@ -60,4 +61,5 @@ def owned(option: str, file: str, package: str) -> bool:
     """Tell whether flipping the option may change the file."""
     pieces = [piece.format(package=package) for piece, (owner, _) in PIECES.items() if owner == option]
     inside = any(file == piece or file.startswith(f"{piece}/") for piece in pieces)
-    return inside or file in SHARED or file in OWNED.get(option, set())
+    named = {path.format(package=package) for path in OWNED.get(option, set())}
+    return inside or file in SHARED or file in named

@@ -5,6 +5,7 @@ import subprocess
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -197,4 +198,5 @@ def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
 
 def test_no_line_joins_runs_of_different_data() -> None:
     figure = plot_runs(["a", "b", "c"], [1.0, 2.0, 3.0], [True, False, True], ["old", "new", "new"], "metric")
-    assert [list(line.get_ydata()) for line in figure.axes[0].get_lines()] == [[1.0], [2.0, 3.0]]
+    joined = [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].get_lines()]
+    assert joined == [[1.0], [2.0, 3.0]]
