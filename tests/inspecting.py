@@ -47,8 +47,7 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("serving", "flask"): r"(?i)\b(flask|granian|wsgi)\b",
     ("data_versioning", "dvc"): r"(?i)\b(dvc|dvcignore)\b",
     ("monitoring", "drift"): r"(?i)\b(drift|monitor|monitoring)\b",
-    # The one place that picks a tracker looks for the module by its name.
-    ("tracking", "mlflow"): r"(?i)(?<!\"\.)(?<![a-z])mlflow",
+    ("tracking", "mlflow"): r"(?i)(?<![a-z])mlflow",
 }
 """Words that only a project with this answer may contain."""
 

@@ -24,8 +24,9 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
-    "data_versioning": {"docs/layout.md", "scripts/retrain_on_drift.sh"},
-    "tracking": {"docs/layout.md", "docs/guides/tracking.md"},
+    "data_versioning": {"docs/layout.md"},
+    "tracking": {"docs/layout.md", "docs/guides/tracking.md", "src/{package}/tracking/run.py"},
+    "monitoring": {"dvc.yaml"},
 }
 """Files that are always there and whose content follows one option."""
 

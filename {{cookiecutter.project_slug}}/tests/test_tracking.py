@@ -5,6 +5,7 @@ import subprocess
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -187,7 +188,9 @@ def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
     first, second = _log_run(logged, 0.4567, C=0.25), _log_run(logged, 0.4567, C=0.5)
     shown = _ask(logged, "show", first)
     assert "0.1230" in shown.output
-    differing = [line.split()[0] for line in _ask(logged, "diff", first, second).output.splitlines() if "differs" in line]
+    differing = [
+        line.split()[0] for line in _ask(logged, "diff", first, second).output.splitlines() if "differs" in line
+    ]
     assert differing == ["C"]
     with pytest.raises(ProjectError, match="2 runs have a name that starts with 2"):
         find_run(logged, "2")
@@ -195,4 +198,5 @@ def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
 
 def test_no_line_joins_runs_of_different_data() -> None:
     figure = plot_runs(["a", "b", "c"], [1.0, 2.0, 3.0], [True, False, True], ["old", "new", "new"], "metric")
-    assert [list(line.get_ydata()) for line in figure.axes[0].get_lines()] == [[1.0], [2.0, 3.0]]
+    joined = [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].get_lines()]
+    assert joined == [[1.0], [2.0, 3.0]]
