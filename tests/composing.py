@@ -52,11 +52,8 @@ class ComposedProject:
 
     answers: Combination
     contents: dict[str, Content]
-
-    @cached_property
-    def files(self) -> frozenset[str]:
-        """Every file, as a path with slashes relative to the project."""
-        return frozenset(self.contents)
+    files: frozenset[str]
+    """Every file, as a path with slashes relative to the project."""
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -115,6 +112,7 @@ class Composer:
         texts = {name: text for name, text in SETTINGS.items() if isinstance(text, str) and name[0] != "_"}
         self._texts = {**texts, "project_slug": slug, "__package": self.package}
         self.files = [self._file(source) for source in skeleton_files()]
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
 
     def projects(self) -> Iterator[ComposedProject]:
         """Yield the project of every combination."""
@@ -122,8 +120,10 @@ class Composer:
 
     def compose(self, answers: Combination) -> ComposedProject:
         """Return what a bake with these answers would write."""
-        kept = (file for file in self.files if file.is_kept(answers))
-        return ComposedProject(answers, {file.path: file.content(answers) for file in kept})
+        contents = {file.path: file.content(answers) for file in self.files if file.is_kept(answers)}
+        files = frozenset(contents)
+        # One set for all projects with the same files, so that what is known of it is found at once.
+        return ComposedProject(answers, contents, self._sets.setdefault(files, files))
 
     def pieces(self, path: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return the lines of PIECES that a path hangs on: those of itself and of the folders it is in."""

@@ -10,7 +10,7 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -83,7 +83,8 @@ def references(file: str, text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def missing(paths: Iterable[str], files: frozenset[str]) -> list[str]:
+@cache
+def missing(paths: frozenset[str], files: frozenset[str]) -> list[str]:
     """Return the paths that are neither a file, nor a folder with files, nor made by running."""
     there = _with_folders(files)
     return sorted(path for path in paths if path.rstrip("/") not in there and not path.startswith(MADE))
@@ -134,7 +135,8 @@ def imported_files(file: str, text: str) -> frozenset[str]:
     return frozenset(module.replace(".", "/") for module in found)
 
 
-def missing_modules(modules: Iterable[str], files: frozenset[str]) -> list[str]:
+@cache
+def missing_modules(modules: frozenset[str], files: frozenset[str]) -> list[str]:
     """Return the modules that would be in a folder of the project's own, and are not there."""
     there = _with_modules(files)
     return sorted(module for module in modules if module not in there and _folders_of(module) & there)
