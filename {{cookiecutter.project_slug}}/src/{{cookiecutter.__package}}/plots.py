@@ -10,7 +10,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from cycler import cycler
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -22,52 +21,39 @@ _Numbers = NDArray[Any]
 _ACCENT, _CONTRAST, _GOOD = "#0072b2", "#d55e00", "#009e73"
 _QUIET = "#8a8a8a"
 _WIDE, _HIGH = 6.0, 4.2
-_DOTS = 200
-_BINS = 10
-_ROWS_IN_BIN = 10
-_MOST_CURVES = 6
-_MOST_CHARACTERS = 24
 
 # The one style of all pictures: 6 inches are shown about 480 pixels wide, where 11 points are nearly as large as the
 # text around them; at 200 dots an inch they have twice as many pixels and more, which a dense screen needs.
-matplotlib.rcParams.update(
-    {
-        "axes.axisbelow": True,
-        "axes.grid": True,
-        "axes.prop_cycle": cycler(color=[_ACCENT, "#e69f00", _GOOD, "#cc79a7", "#56b4e9", _CONTRAST, "#000000"]),
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlelocation": "left",
-        "figure.constrained_layout.use": True,
-        "font.size": 11,
-        "grid.color": "#e6e6e6",
-        "legend.frameon": False,
-        "text.parse_math": False,  # names of columns are no formulas, whatever dollars are in them
-    }
-)
+_COLORS = [_ACCENT, "#e69f00", _GOOD, "#cc79a7", "#56b4e9", _CONTRAST, "#000000"]
+matplotlib.rc("axes", axisbelow=True, grid=True, prop_cycle=cycler(color=_COLORS), titlelocation="left")
+matplotlib.rc("axes.spines", right=False, top=False)
+matplotlib.rc("figure.constrained_layout", use=True)
+matplotlib.rc("font", size=11)
+matplotlib.rc("grid", color="#e6e6e6")
+matplotlib.rc("legend", frameon=False)
+matplotlib.rc("text", parse_math=False)  # names of columns are no formulas, whatever dollars are in them
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        figure.savefig(buffer, format="png", dpi=_DOTS, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
 
 
 def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], rows: str = "test rows") -> Figure:
     """Counts, (truth, prediction), and their shares of each true label."""
     size = min(max(_HIGH, 0.8 * len(labels) + 2), 16)
-    figure, axes = _new_figure(size + 1, size)
+    figure, axes = _new_figure(wide=size + 1, high=size)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for truth, prediction in np.argwhere(counts) if len(labels) <= 25 else ():
-        share = shares[truth, prediction]
-        text = f"{counts[truth, prediction]}\n{share:.0%}"
-        axes.text(prediction, truth, text, ha="center", va="center", color="white" if share > 0.5 else "black")
+        count, share = counts[truth, prediction], shares[truth, prediction]
+        color = "white" if share > 0.5 else "black"
+        axes.text(prediction, truth, f"{count}\n{share:.0%}", ha="center", va="center", color=color)
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="Predicted (shares of the true label)", ylabel="True", title=f"Confusion matrix, {rows}")
@@ -77,7 +63,7 @@ def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], rows
 
 def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
     """How often a label is true, by the probability that the model gave it, and in how many rows it gave that."""
-    figure, (axes, below) = _new_panels(2, 1, _WIDE, _HIGH + 1, height_ratios=(3, 1), sharex=True)
+    figure, (axes, below) = _new_figure(2, high=_HIGH + 1, height_ratios=(3, 1), sharex=True)
     axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="perfect")
     for place, label in _choose_labels(truth, labels):
         given, share, rows = _bin_equally(probabilities[:, place].astype(float), truth == place)
@@ -93,34 +79,30 @@ def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]
     """ROC and precision over recall of a label against the rest."""
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-    figure, (left, right) = _new_panels(1, 2, 2 * _WIDE, _HIGH)
+    figure, (left, right) = _new_figure(1, 2, 2 * _WIDE)
     left.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="by chance")
     for place, label in _choose_labels(truth, labels):
         is_label, given = truth == place, probabilities[:, place]
         false, true, _ = roc_curve(is_label, given)
         left.plot(false, true, label=f"{label}: area {auc(false, true):.3f}")
         precision, recall, _ = precision_recall_curve(is_label, given)
-        average = average_precision_score(is_label, given)
-        right.step(
-            recall, precision, where="post", label=f"{label}: average {average:.3f}, {is_label.mean():.0%} of rows"
-        )
+        legend = f"{label}: average {average_precision_score(is_label, given):.3f}, {is_label.mean():.0%} of rows"
+        right.step(recall, precision, where="post", label=legend)
     left.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, test rows")
     right.set(xlabel="Recall", ylabel="Precision", ylim=(-0.02, 1.05), title="Precision and recall, test rows")
-    for axes, where in ((left, "lower right"), (right, "lower left")):
-        if len(axes.get_legend_handles_labels()[0]):
-            axes.legend(loc=where)
+    left.legend(loc="lower right")
+    if right.lines:
+        right.legend(loc="lower left")
     return figure
 
 
 def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
     """The probabilities that a label was given in its own rows and in the others."""
     shown = _choose_labels(truth, labels)
-    across = min(3, len(shown)) or 1
-    down = math.ceil(len(shown) / across) or 1
-    figure, panels = _new_panels(down, across, max(_WIDE, 4 * across), 3.6 * down, squeeze=False)
-    for axes in panels.flat[len(shown) :]:
-        axes.set_axis_off()
-    for axes, (place, label) in zip(panels.flat, shown, strict=False):
+    across, down = min(3, len(shown)) or 1, math.ceil(len(shown) / 3) or 1
+    figure = Figure(figsize=(max(_WIDE, 4 * across), 3.6 * down))
+    for number, (place, label) in enumerate(shown, start=1):
+        axes = figure.add_subplot(down, across, number)
         rest = _shorten(labels[1 - place]) if len(labels) == 2 else "the rest"
         for inside, name in ((truth == place, label), (truth != place, rest)):
             given = probabilities[inside, place]
@@ -133,7 +115,7 @@ def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str])
 
 def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "test rows") -> Figure:
     """Truth minus prediction, against the prediction, and how it is distributed."""
-    figure, (axes, aside) = _new_panels(1, 2, _WIDE, _HIGH, width_ratios=(4, 1), sharey=True)
+    figure, (axes, aside) = _new_figure(1, 2, width_ratios=(4, 1), sharey=True)
     axes.axhline(0, color=_QUIET, linestyle="--")
     axes.scatter(values, truth - values, s=16, alpha=0.6)
     axes.set(xlabel=f"Predicted {target}", ylabel="Residual (true - predicted)", title=f"Residuals, {rows}")
@@ -153,24 +135,18 @@ def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Fig
     return figure
 
 
-def plot_importance(
-    names: Sequence[str], losses: Sequence[float], deviations: Sequence[float], metric: str, most: int = 20
-) -> Figure:
-    """What the metric loses when a column is shuffled, the `most` important columns; bars of one deviation."""
-    shown = list(zip(names, losses, deviations, strict=True))[:most][::-1]
-    figure, axes = _new_bars(len(shown))
-    columns, bars, errors = zip(*shown, strict=True)
-    axes.barh(columns, bars, xerr=errors, capsize=3, ecolor="#444444")
+def plot_importance(names: Sequence[str], losses: Sequence[float], deviations: Sequence[float], metric: str) -> Figure:
+    """What the metric loses when a column is shuffled, the first 20 columns; bars of one deviation."""
+    figure, axes = _new_bars(len(names[:20]))
+    axes.barh(names[:20], losses[:20], xerr=deviations[:20], capsize=3, ecolor="#444444")
     axes.set(xlabel=f"Loss of {metric} when shuffled (mean and deviation)", title="Permutation importance, test rows")
     return figure
 
 
-def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequence[bool], most: int = 30) -> Figure:
-    """The population stability index by column, the `most` changed ones; those that drifted stand out."""
-    shown = list(zip(names, indices, drifted, strict=True))[:most][::-1]
-    figure, axes = _new_bars(len(shown))
-    colors = [_CONTRAST if drift else _ACCENT for *_, drift in shown]
-    axes.barh([name for name, *_ in shown], [index for _, index, _ in shown], color=colors)
+def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequence[bool]) -> Figure:
+    """The population stability index by column, the first 30 ones; those that drifted stand out."""
+    figure, axes = _new_bars(len(names[:30]))
+    axes.barh(names[:30], indices[:30], color=[_CONTRAST if drift else _ACCENT for drift in drifted[:30]])
     axes.set(xlabel="Population stability index", title="Change since training; red drifted")
     return figure
 
@@ -189,10 +165,10 @@ def plot_compared_numbers(edges: Sequence[float], reference: _Numbers, window: _
 
 def plot_compared_counts(categories: Sequence[str], reference: _Numbers, window: _Numbers, name: str) -> Figure:
     """Two samples' shares of each category, the 30 most frequent ones."""
-    order = np.argsort(-(reference + window), kind="stable")[:30][::-1]
+    order = np.argsort(-(reference + window), kind="stable")[:30]
     figure, axes = _new_bars(len(order))
     places = np.arange(len(order))
-    for counts, label, color, shift in ((reference, "training", _ACCENT, 0.2), (window, "window", _CONTRAST, -0.2)):
+    for counts, label, color, shift in ((reference, "training", _ACCENT, -0.2), (window, "window", _CONTRAST, 0.2)):
         axes.barh(places + shift, counts[order] / max(counts.sum(), 1), height=0.4, color=color, label=label)
     axes.set_yticks(places, [categories[place] for place in order])
     axes.set(xlabel="Share of rows", title=f"{name}, training and window")
@@ -219,41 +195,35 @@ def plot_runs(
     return figure
 
 
-def _new_figure(wide: float = _WIDE, high: float = _HIGH) -> tuple[Figure, Any]:
+def _new_figure(
+    down: int = 1, across: int = 1, wide: float = _WIDE, high: float = _HIGH, **options: Any
+) -> tuple[Figure, Any]:
     figure = Figure(figsize=(wide, high))
-    return figure, figure.add_subplot()
+    return figure, figure.subplots(down, across, **options)
 
 
 def _new_bars(bars: int) -> tuple[Figure, Any]:
     figure, axes = _new_figure(high=max(3.0, 0.35 * bars + 1.5))
     axes.grid(visible=False, axis="y")
+    axes.invert_yaxis()
     return figure, axes
 
 
-def _new_panels(down: int, across: int, wide: float, high: float, **options: Any) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(wide, high))
-    return figure, figure.subplots(down, across, **options)
-
-
 def _choose_labels(truth: _Numbers, labels: Sequence[str]) -> list[tuple[int, str]]:
-    """Of two labels the second, as what tells one of them tells the other; of more the most frequent ones."""
+    """Of two labels the second, as what tells one of them tells the other; of more the six most frequent ones."""
     counts = np.bincount(truth, minlength=len(labels))
-    places = [1] if len(labels) == 2 else sorted(np.argsort(-counts, kind="stable")[:_MOST_CURVES])
+    places = [1] if len(labels) == 2 else sorted(np.argsort(-counts, kind="stable")[:6])
     return [(int(place), _shorten(labels[place])) for place in places if 0 < counts[place] < len(truth)]
 
 
 def _shorten(label: str) -> str:
-    return label if len(label) <= _MOST_CHARACTERS else f"{label[: _MOST_CHARACTERS - 1]}…"
+    return label if len(label) <= 24 else f"{label[:23]}…"
 
 
 def _bin_equally(given: _Numbers, is_label: _Numbers) -> tuple[_Numbers, _Numbers, _Numbers]:
-    """Bins of rows by probability: its mean, the share of the label, and how many rows; equal ones stay together."""
-    bins = max(1, min(_BINS, len(given) // _ROWS_IN_BIN))
+    """At most ten bins of ten rows or more by probability, equal ones together: mean, share of the label, rows."""
+    bins = max(1, min(10, len(given) // 10))
     edges = np.quantile(given, np.linspace(0, 1, bins + 1)[1:-1])
-    places = np.searchsorted(edges, given, side="right")
-    rows = np.bincount(places, minlength=bins)
-    filled = rows > 0
-    mean, share = (
-        np.bincount(places, weights=each, minlength=bins)[filled] / rows[filled] for each in (given, is_label)
-    )
-    return mean, share, rows[filled]
+    filled = np.unique(np.searchsorted(edges, given, side="right"), return_inverse=True)[1]
+    rows = np.bincount(filled)
+    return np.bincount(filled, given) / rows, np.bincount(filled, is_label) / rows, rows

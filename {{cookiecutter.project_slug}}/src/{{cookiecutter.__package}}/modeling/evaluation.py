@@ -1,29 +1,19 @@
 """The `evaluate` stage: the candidate's metrics, tables and pictures on rows it never saw."""
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
+from pydantic import BaseModel
 
+from .. import plots
 from ..config import Project
 from ..data.loading import ROW_NUMBER, rename_taken
 from ..data.preparation import read_summary
 from ..data.splitting import read_split
 from ..errors import ProjectError
 from ..files import hash_file, staged_folder, write_bytes, write_json
-from ..plots import (
-    plot_calibration,
-    plot_confusion_matrix,
-    plot_importance,
-    plot_predicted_values,
-    plot_ranking,
-    plot_residuals,
-    plot_scores,
-    save_figure,
-)
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import resume_run
@@ -32,12 +22,9 @@ from .gate import find_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import METRICS, Metric, compute_metrics, count_confusion, find_metric
 from .model import Model, Scores, load_model
-from .report import Report, write_report
+from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, write_page
 
 METRICS_FILE = "metrics.json"
-SLICES_TABLE = "slices.csv"
-IMPORTANCE_TABLE = "permutation_importance.csv"
-PREDICTIONS_TABLE = "test_predictions.csv"
 
 _REPEATS = 5
 _FILE = "_file"
@@ -45,11 +32,10 @@ _FILE = "_file"
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics of one candidate by split: `candidate` is the hash of its manifest.
+class Evaluation(BaseModel, frozen=True):
+    """A candidate's metrics by split, and the middle 95% of the bootstrap's values of each test metric.
 
-    `intervals` holds the middle 95% of the bootstrap's values of each test metric.
+    `candidate` is the hash of its manifest, `data` that of the raw files.
     """
 
     candidate: str
@@ -62,12 +48,11 @@ class Evaluation:
 def evaluate_model(project: Project) -> Evaluation:
     """Measure the candidate on the validation and test rows and write `reports/`; logged in the candidate's run.
 
-    Raises:
-        ProjectError: there is no candidate or no prepared data, or they do not belong together.
+    Raises ProjectError where there is no candidate or no prepared data, or where they do not belong together.
     """
-    predictor = load_model(project.candidate)
+    model = load_model(project.candidate)
     with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
-        evaluation, files = _evaluate(project, predictor)
+        evaluation, files = _evaluate(project, model)
         for split, values in evaluation.metrics.items():
             run.log_metrics({f"{split}_{name}": value for name, value in values.items()})
         for path in files:
@@ -76,75 +61,70 @@ def evaluate_model(project: Project) -> Evaluation:
     return evaluation
 
 
-def _evaluate(project: Project, predictor: Model) -> tuple[Evaluation, list[Path]]:
-    summary = read_summary(project)
-    if predictor.manifest.data.sha256 != summary.sha256:
+def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
+    schema, summary = project.schema, read_summary(project)
+    if model.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
-    schema, gate = project.schema, project.model.gate
-    metric = find_metric(schema.task, gate.metric)
+    metric = find_metric(schema.task, project.model.gate.metric)
     validation = read_dataset(project.splits, "validation", schema)
     test = read_dataset(project.splits, "test", schema)
-    scores = score_dataset(predictor, test, schema)
-    evaluation = Evaluation(
-        candidate=hash_file(project.candidate / MANIFEST_FILE),
-        data=summary.sha256,
-        rows={"validation": len(validation), "test": len(test)},
-        metrics={
-            "validation": compute_metrics(schema.task, validation.target, score_dataset(predictor, validation, schema)),
-            "test": compute_metrics(schema.task, test.target, scores),
-        },
-        intervals=_measure_intervals(project, test, scores),
-    )
+    scores = score_dataset(model, test, schema)
+    metrics = {
+        "validation": compute_metrics(schema.task, validation.target, score_dataset(model, validation, schema)),
+        "test": compute_metrics(schema.task, test.target, scores),
+    }
+    intervals = {
+        name: interval
+        for name, each in track(list(METRICS[schema.task].items()), "Measuring intervals")
+        if (interval := measure_interval(each, test.target, scores, project.model.seed))
+    }
     tables = {
         PREDICTIONS_TABLE: _describe_predictions(project, test, scores),
         SLICES_TABLE: _describe_slices(project, metric, test, scores),
-        IMPORTANCE_TABLE: _measure_importance(project, predictor, test, metric),
+        IMPORTANCE_TABLE: _measure_importance(project, model, test, metric),
     }
-    pictures = _draw_pictures(project, test, scores) | _draw_importance(tables[IMPORTANCE_TABLE], gate.metric)
-    report = Report(predictor.manifest, evaluation.metrics, evaluation.intervals, *tables.values())
-    files = _write_files(project, tables, pictures)
-    write_report(project, report)
-    write_json(project.reports / METRICS_FILE, asdict(evaluation))
-    for name, value in evaluation.metrics["test"].items():
-        low, high = evaluation.intervals.get(name, (float("nan"), float("nan")))
+    files = _write_files(project, tables, _draw_pictures(project, test, scores, tables[IMPORTANCE_TABLE]))
+    write_page(project, model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals}), tables)
+    candidate, rows = hash_file(project.candidate / MANIFEST_FILE), {"validation": len(validation), "test": len(test)}
+    evaluation = Evaluation(candidate=candidate, data=summary.sha256, rows=rows, metrics=metrics, intervals=intervals)
+    write_json(project.reports / METRICS_FILE, evaluation.model_dump())
+    for name, value in metrics["test"].items():
+        low, high = intervals.get(name, (float("nan"), float("nan")))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, low, high)
     return evaluation, files
 
 
-def read_evaluation(project: Project) -> Evaluation:
-    """The evaluation of the present candidate.
+def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:
+    """Write tables and pictures; those that are small and tell of the model alone."""
+    folder = project.reports / "tables"
+    for name, table in tables.items():
+        write_bytes(folder / name, table.write_csv().encode())
+    # The whole folder at once, so that no picture of a former task stays behind.
+    with staged_folder(project.figures) as figures:
+        for name, picture in pictures.items():
+            plots.save_figure(picture, figures / name)
+    return [*(project.figures / name for name in pictures), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]
 
-    Raises:
-        ProjectError: `evaluate` was not run since the last `train`.
-    """
+
+def read_evaluation(project: Project) -> Evaluation:
+    """The evaluation of the present candidate. Raises ProjectError where none was made since the last `train`."""
     try:
-        content = json.loads((project.reports / METRICS_FILE).read_text(encoding="utf-8"))
-        content["intervals"] = {name: (low, high) for name, (low, high) in content["intervals"].items()}
-        evaluation = Evaluation(**content)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        evaluation = Evaluation.model_validate_json((project.reports / METRICS_FILE).read_bytes())
+    except (OSError, ValueError) as error:
         raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
     if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
         raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
     return evaluation
 
 
-def score_dataset(predictor: Model, dataset: Dataset, schema: Schema) -> Scores:
+def score_dataset(model: Model, dataset: Dataset, schema: Schema) -> Scores:
     """A model's scores of a dataset, with a probability for each label of the schema."""
-    return align_scores(predictor.predict(dataset.columns), predictor.manifest.labels, schema)
-
-
-def _measure_intervals(project: Project, test: Dataset, scores: Scores) -> dict[str, tuple[float, float]]:
-    intervals = {}
-    for name, metric in track(list(METRICS[project.schema.task].items()), "Measuring intervals"):
-        if interval := measure_interval(metric, test.target, scores, project.model.seed):
-            intervals[name] = interval
-    return intervals
+    return align_scores(model.predict(dataset.columns), model.manifest.labels, schema)
 
 
 def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl.DataFrame:
     """Each test row: its raw file, its row number there, its identifiers, what is true and what was predicted."""
-    schema = project.schema
-    frame = read_split(project.splits, "test", _FILE)
+    schema, frame = project.schema, read_split(project.splits, "test", _FILE)
     described = {
         "file": frame[_FILE].map_elements(lambda path: Path(path).stem, return_dtype=pl.String),
         "row": frame[ROW_NUMBER],
@@ -152,12 +132,12 @@ def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl
     predicted = {"truth": pl.Series(test.target), "prediction": pl.Series(scores)}
     if schema.labels:
         labels = pl.Series(schema.labels, dtype=pl.String)
-        probabilities = scores.astype(np.float64)
+        probabilities = pl.DataFrame(scores.astype(np.float64), [f"probability {label}" for label in schema.labels])
         predicted = {
             "truth": labels.gather(test.target),
             "prediction": labels.gather(scores.argmax(axis=1)),
-            "probability": pl.Series(probabilities.max(axis=1)),
-            **{f"probability {label}": pl.Series(probabilities[:, place]) for place, label in enumerate(schema.labels)},
+            "probability": probabilities.max_horizontal(),
+            **probabilities.to_dict(),
         }
     shown = [name for name in schema.identifiers if name not in schema.sensitive]
     taken = rename_taken(shown, [*described, *predicted])
@@ -175,56 +155,40 @@ def _describe_slices(project: Project, metric: Metric, test: Dataset, scores: Sc
     return pl.DataFrame(rows, schema=types, orient="row")
 
 
-def _measure_importance(project: Project, predictor: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
-    # How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as
-    # it is served.
+def _measure_importance(project: Project, model: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
+    """How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as it is served."""
     generator = np.random.default_rng(project.model.seed)
     test = test.take(sample_rows(len(test), project.model.seed))
-    base = metric.compute(test.target, score_dataset(predictor, test, project.schema))
+    base = metric.compute(test.target, score_dataset(model, test, project.schema))
     rows = []
     for name in track(list(test.columns), "Measuring importance"):
         losses = []
         for _ in range(_REPEATS):
-            columns = {**test.columns, name: generator.permutation(test.columns[name])}
-            scores = score_dataset(predictor, Dataset(columns, test.target), project.schema)
+            shuffled = Dataset({**test.columns, name: generator.permutation(test.columns[name])}, test.target)
+            scores = score_dataset(model, shuffled, project.schema)
             losses.append(metric.gain(base, metric.compute(test.target, scores)))
         rows.append((name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
     return pl.DataFrame(rows, schema=["column", "loss", "deviation"], orient="row").sort("loss", descending=True)
 
 
-def _draw_pictures(project: Project, test: Dataset, scores: Scores) -> dict[str, Figure]:
-    labels, target = project.schema.labels, project.schema.target
-    kept = np.isfinite(scores) if scores.ndim == 1 else np.isfinite(scores).all(axis=1)
+def _draw_pictures(project: Project, test: Dataset, scores: Scores, importance: pl.DataFrame) -> dict[str, Figure]:
+    labels, target, metric = project.schema.labels, project.schema.target, project.model.gate.metric
+    columns, losses, deviations = (column.to_list() for column in importance)
+    pictures = {"permutation_importance.png": plots.plot_importance(columns, losses, deviations, metric)}
+    kept = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
     if not kept.any():
-        return {}
+        return pictures
     truth, scores = test.target[kept], scores[kept]
     some = sample_rows(len(truth), project.model.seed)
     drawn = truth[some], scores[some]
     if labels:
-        return {
-            "confusion_matrix.png": plot_confusion_matrix(count_confusion(truth, scores), labels),
-            "calibration.png": plot_calibration(*drawn, labels),
-            "roc_precision_recall.png": plot_ranking(*drawn, labels),
-            "scores.png": plot_scores(*drawn, labels),
+        return pictures | {
+            "confusion_matrix.png": plots.plot_confusion_matrix(count_confusion(truth, scores), labels),
+            "calibration.png": plots.plot_calibration(*drawn, labels),
+            "roc_precision_recall.png": plots.plot_ranking(*drawn, labels),
+            "scores.png": plots.plot_scores(*drawn, labels),
         }
-    return {
-        "predicted_values.png": plot_predicted_values(*drawn, target),
-        "residuals.png": plot_residuals(*drawn, target),
+    return pictures | {
+        "predicted_values.png": plots.plot_predicted_values(*drawn, target),
+        "residuals.png": plots.plot_residuals(*drawn, target),
     }
-
-
-def _draw_importance(importance: pl.DataFrame, metric: str) -> dict[str, Figure]:
-    columns, losses, deviations = (importance[name].to_list() for name in importance.columns)
-    return {"permutation_importance.png": plot_importance(columns, losses, deviations, metric)}
-
-
-def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:
-    """Write tables and pictures; those that are small and tell of the model alone."""
-    folder = project.reports / "tables"
-    for name, table in tables.items():
-        write_bytes(folder / name, table.write_csv().encode())
-    # The whole folder at once, so that no picture of a former task stays behind.
-    with staged_folder(project.figures) as figures:
-        for name, picture in pictures.items():
-            save_figure(picture, figures / name)
-    return [*(project.figures / name for name in pictures), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]

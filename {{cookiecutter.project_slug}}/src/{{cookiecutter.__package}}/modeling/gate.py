@@ -22,16 +22,13 @@ _SETTINGS = "config/model.yaml"
 # More rows make an interval narrower, but not usefully so, and every draw measures all of them.
 _MOST_ROWS = 20_000
 
-Slices = Mapping[str, NDArray[Any]]
+Array = NDArray[Any]
+Slices = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the gate knows of a candidate by itself.
-
-    `value` is the gate's metric on the test rows, `latency` milliseconds for one row, `size` the bytes that are
-    loaded to serve it.
-    """
+    """A candidate by itself: the gate's metric and number of test rows, milliseconds for one row, bytes to load."""
 
     value: float
     rows: int
@@ -59,23 +56,11 @@ class PairedComparison:
 
 
 @dataclass(frozen=True)
-class SliceComparison:
-    """Candidate and champion on the rows of one value of one column."""
-
-    column: str
-    value: str
-    rows: int
-    candidate: float
-    champion: float
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What the gate says: no reason against it means that the candidate passed."""
 
     reasons: tuple[str, ...]
     comparison: PairedComparison | None = None
-    slices: tuple[SliceComparison, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -83,29 +68,21 @@ class Verdict:
         return not self.reasons
 
 
-def measure_interval(
-    metric: Metric, truth: NDArray[Any], scores: NDArray[Any], seed: int
-) -> tuple[float, float] | None:
+def measure_interval(metric: Metric, truth: Array, scores: Array, seed: int) -> tuple[float, float] | None:
     """The middle 95% of a metric's resampled values; None where too few draws give a number."""
     values = _resample(metric.on_draws(truth, scores), len(truth), INTERVAL_DRAWS, seed)
     return None if np.isfinite(values).mean() < 0.5 else _middle(values)
 
 
 def compare_paired(
-    metric: Metric,
-    truth: NDArray[Any],
-    candidate: NDArray[Any],
-    champion: NDArray[Any],
-    resamples: int,
-    seed: int,
+    metric: Metric, truth: Array, candidate: Array, champion: Array, resamples: int, seed: int
 ) -> PairedComparison:
     """Measure candidate and champion on the same rows and the same draws of them; `truth` is as `metric` takes it."""
     new, old = metric.on_draws(truth, candidate), metric.on_draws(truth, champion)
     gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(truth), resamples, seed)
-    low, high = _middle(gains)
     ours, theirs = metric.compute(truth, candidate), metric.compute(truth, champion)
     confidence = float(np.mean(gains > 0))
-    return PairedComparison(ours, theirs, metric.gain(ours, theirs), low, high, confidence, len(truth))
+    return PairedComparison(ours, theirs, metric.gain(ours, theirs), *_middle(gains), confidence, len(truth))
 
 
 def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
@@ -128,76 +105,37 @@ def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> list[str]:
+def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> Iterator[str]:
     """The reasons against a candidate that need no other model."""
-    reasons = []
     if measured.rows < settings.minimum_rows:
-        reasons.append(
-            f"{measured.rows} test rows are too few to judge by; gate.minimum_rows of {_SETTINGS} asks for "
-            f"{settings.minimum_rows}"
-        )
+        limit = f"gate.minimum_rows of {_SETTINGS} asks for {settings.minimum_rows}"
+        yield f"{measured.rows} test rows are too few to judge by; {limit}"
     if not math.isfinite(measured.value):
-        reasons.append(f"test {settings.metric} is {measured.value}, which is no number")
-    elif not metric.reaches(measured.value, settings.minimum):
+        yield f"test {settings.metric} is {measured.value}, which is no number"
+    elif not metric.gain(measured.value, settings.minimum) >= 0:
         relation = "below" if metric.greater_is_better else "above"
         limit = f"gate.minimum {settings.minimum:g} of {_SETTINGS}"
-        reasons.append(f"test {settings.metric} {measured.value:.4f} is {relation} {limit}")
+        yield f"test {settings.metric} {measured.value:.4f} is {relation} {limit}"
     if not measured.latency <= settings.maximum_latency_ms:
-        reasons.append(
-            f"a prediction takes {measured.latency:.1f} ms; gate.maximum_latency_ms of {_SETTINGS} allows "
-            f"{settings.maximum_latency_ms:g}"
-        )
+        limit = f"gate.maximum_latency_ms of {_SETTINGS} allows {settings.maximum_latency_ms:g}"
+        yield f"a prediction takes {measured.latency:.1f} ms; {limit}"
     if measured.size > 1e6 * settings.maximum_size_mb:
-        reasons.append(
-            f"the model has {measured.size / 1e6:.1f} MB; gate.maximum_size_mb of {_SETTINGS} allows "
-            f"{settings.maximum_size_mb:g}"
-        )
+        limit = f"gate.maximum_size_mb of {_SETTINGS} allows {settings.maximum_size_mb:g}"
+        yield f"the model has {measured.size / 1e6:.1f} MB; {limit}"
     if measured.parity_problem:
-        reasons.append(
-            f"it cannot be served by ONNX: {measured.parity_problem}; parity.required of {_SETTINGS} is true"
-        )
-    return reasons
+        yield f"it cannot be served by ONNX: {measured.parity_problem}; parity.required of {_SETTINGS} is true"
 
 
 def check_against(
-    settings: GateSettings,
-    metric: Metric,
-    truth: NDArray[Any],
-    candidate: NDArray[Any],
-    champion: NDArray[Any],
-    slices: Slices,
-    seed: int,
+    settings: GateSettings, metric: Metric, truth: Array, candidate: Array, champion: Array, slices: Slices, seed: int
 ) -> Verdict:
     """Compare a candidate with the champion on the same rows.
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
     comparison = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
-    reasons = _judge(settings, comparison)
-    compared = tuple(
-        SliceComparison(
-            column=column,
-            value=value,
-            rows=int(np.count_nonzero(inside)),
-            candidate=metric.compute(truth[inside], candidate[inside]),
-            champion=metric.compute(truth[inside], champion[inside]),
-        )
-        for column, value, inside in find_groups(slices, settings.slices.minimum_rows)
-    )
-    reasons += [reason for item in compared if (reason := _judge_slice(settings, metric, item))]
-    return Verdict(tuple(reasons), comparison, compared)
-
-
-def _judge(settings: GateSettings, comparison: PairedComparison) -> list[str]:
-    numbers = f"{comparison.candidate:.4f} against {comparison.champion:.4f} on the same {comparison.rows} rows"
-    if not comparison.gain > 0:
-        return [f"test {settings.metric} is not better than that of latest: {numbers}"]
-    if not comparison.confidence >= settings.confidence:
-        return [
-            f"test {settings.metric} is better in {comparison.confidence:.1%} of the bootstrap's draws ({numbers}); "
-            f"gate.confidence of {_SETTINGS} asks for {settings.confidence:.1%}"
-        ]
-    return []
+    worse = _judge_slices(settings, metric, truth, candidate, champion, slices)
+    return Verdict((*_judge(settings, comparison), *worse), comparison)
 
 
 def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
@@ -209,13 +147,24 @@ def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, N
                 yield column, str(value), inside
 
 
-def _judge_slice(settings: GateSettings, metric: Metric, item: SliceComparison) -> str:
-    if not math.isfinite(item.champion):
-        return ""  # a metric that no model has on these rows, such as the AUC of one class
-    if metric.gain(item.champion, item.candidate) <= settings.slices.tolerance:
-        return ""
-    return (
-        f"where {item.column} is {item.value!r} ({item.rows} rows), test {settings.metric} goes from "
-        f"{item.champion:.4f} to {item.candidate:.4f}; gate.slices.tolerance of {_SETTINGS} allows a loss of "
-        f"{settings.slices.tolerance:g}"
-    )
+def _judge(settings: GateSettings, compared: PairedComparison) -> Iterator[str]:
+    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
+    if not compared.gain > 0:
+        yield f"test {settings.metric} is not better than that of latest: {numbers}"
+    elif not compared.confidence >= settings.confidence:
+        limit = f"gate.confidence of {_SETTINGS} asks for {settings.confidence:.1%}"
+        draws = f"in {compared.confidence:.1%} of the bootstrap's draws ({numbers})"
+        yield f"test {settings.metric} is better {draws}; {limit}"
+
+
+def _judge_slices(
+    settings: GateSettings, metric: Metric, truth: Array, candidate: Array, champion: Array, slices: Slices
+) -> Iterator[str]:
+    tolerance = settings.slices.tolerance
+    for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
+        ours, theirs = (metric.compute(truth[inside], scores[inside]) for scores in (candidate, champion))
+        # A metric that no model has on these rows, such as the AUC of one class, says nothing.
+        if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
+            where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
+            limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
+            yield f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}"

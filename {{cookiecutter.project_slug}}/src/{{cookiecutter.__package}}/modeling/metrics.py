@@ -36,19 +36,11 @@ class Metric:
         if not np.isfinite(scores).all():
             return lambda _: float("nan")
         prepared = self.prepare(scores)
-        return lambda rows: self.function(truth[rows], prepared[rows])
+        return lambda rows: float(self.function(truth[rows], prepared[rows]))
 
     def gain(self, left: float, right: float) -> float:
-        """How much better `left` is than `right`, in the metric's unit, whichever way is better."""
+        """How much better `left` is than `right`, in the metric's unit, whichever way is better; NaN if one is."""
         return left - right if self.greater_is_better else right - left
-
-    def is_better(self, left: float, right: float) -> bool:
-        """Whether `left` beats `right`; never if one of them is not a number."""
-        return self.gain(left, right) > 0
-
-    def reaches(self, value: float, limit: float) -> bool:
-        """Whether `value` is as good as `limit` or better; never if it is not a number."""
-        return value >= limit if self.greater_is_better else value <= limit
 
 
 def count_confusion(truth: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.int64]:
@@ -58,22 +50,16 @@ def count_confusion(truth: NDArray[Any], probabilities: NDArray[Any]) -> NDArray
     return counts.reshape(labels, labels)
 
 
-def _accuracy(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    return float(np.mean(truth == probabilities.argmax(axis=1)))
-
-
 def _balanced_accuracy(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     counts = count_confusion(truth, probabilities)
     rows = counts.sum(axis=1)
-    present = rows > 0
-    return float(np.mean(counts.diagonal()[present] / rows[present]))
+    return float(np.mean(counts.diagonal()[rows > 0] / rows[rows > 0]))
 
 
 def _f1_macro(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     counts = count_confusion(truth, probabilities)
     both = counts.sum(axis=0) + counts.sum(axis=1)
-    present = both > 0
-    return float(np.mean(2 * counts.diagonal()[present] / both[present]))
+    return float(np.mean(2 * counts.diagonal()[both > 0] / both[both > 0]))
 
 
 def _log_loss(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -101,21 +87,13 @@ def _roc_auc(truth: NDArray[Any], ranks: NDArray[np.int64]) -> float:
 
 
 def _r2(truth: NDArray[Any], values: NDArray[Any]) -> float:
-    spread = float(np.sum((truth - np.mean(truth)) ** 2))
-    return 1 - float(np.sum((truth - values) ** 2)) / spread if spread else float("nan")
-
-
-def _rmse(truth: NDArray[Any], values: NDArray[Any]) -> float:
-    return float(np.sqrt(np.mean((truth - values) ** 2)))
-
-
-def _mae(truth: NDArray[Any], values: NDArray[Any]) -> float:
-    return float(np.mean(np.abs(truth - values)))
+    spread = np.sum((truth - np.mean(truth)) ** 2)
+    return float(1 - np.sum((truth - values) ** 2) / spread) if spread else float("nan")
 
 
 METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
-        "accuracy": Metric(_accuracy),
+        "accuracy": Metric(lambda truth, probabilities: np.mean(truth == probabilities.argmax(axis=1))),
         "balanced_accuracy": Metric(_balanced_accuracy),
         "f1_macro": Metric(_f1_macro),
         "roc_auc": Metric(_roc_auc, prepare=_rank),
@@ -123,14 +101,14 @@ METRICS: dict[Task, dict[str, Metric]] = {
     },
     "regression": {
         "r2": Metric(_r2),
-        "rmse": Metric(_rmse, greater_is_better=False),
-        "mae": Metric(_mae, greater_is_better=False),
+        "rmse": Metric(lambda truth, values: np.sqrt(np.mean((truth - values) ** 2)), greater_is_better=False),
+        "mae": Metric(lambda truth, values: np.mean(np.abs(truth - values)), greater_is_better=False),
     },
 }
 
 
 def find_metric(task: Task, name: str) -> Metric:
-    """The metric of that name. Raises: ProjectError, if the task has none."""
+    """The metric of that name. Raises ProjectError where the task has none."""
     if name not in METRICS[task]:
         raise ProjectError(f"config/model.yaml: gate.metric {name!r} is none of {', '.join(METRICS[task])}.")
     return METRICS[task][name]
@@ -138,4 +116,4 @@ def find_metric(task: Task, name: str) -> Metric:
 
 def compute_metrics(task: Task, truth: NDArray[Any], scores: NDArray[Any]) -> dict[str, float]:
     """Each metric of the task by its name."""
-    return {name: float(metric.compute(truth, scores)) for name, metric in METRICS[task].items()}
+    return {name: metric.compute(truth, scores) for name, metric in METRICS[task].items()}

@@ -15,7 +15,6 @@ from ..git import describe_commit
 from ..schema import is_same_table
 from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
-from .card import FIGURES, write_card
 from .dataset import Dataset, read_dataset, read_slices
 from .evaluation import Evaluation, read_evaluation, score_dataset
 from .gate import Measured, Verdict, check_against, check_alone
@@ -31,6 +30,7 @@ from .manifest import (
 from .metrics import find_metric
 from .model import Model, load_model
 from .registry import Registry, now
+from .report import find_pictures, write_card
 
 CARD_FILE = "model_card.md"
 
@@ -93,7 +93,7 @@ def _promote(project: Project, registry: Registry, new_schema: bool, force_reaso
 
 def _fill_version(project: Project, folder: Path, manifest: Manifest, verdict: Verdict) -> None:
     (folder / "figures").mkdir()
-    pictures = [name for name in FIGURES if (project.figures / name).is_file()]
+    pictures = [path.name for path in find_pictures(project)]
     for name in manifest.files:
         shutil.copyfile(project.candidate / name, folder / name)
     for name in pictures:
@@ -164,7 +164,7 @@ def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: s
         read_slices(project.splits, "test", gate.slices.columns, schema),
         project.model.seed,
     )
-    return Verdict((*reasons, *against.reasons), against.comparison, against.slices)
+    return Verdict((*reasons, *against.reasons), against.comparison)
 
 
 def _find_comparable(project: Project, latest: str) -> Model | str:

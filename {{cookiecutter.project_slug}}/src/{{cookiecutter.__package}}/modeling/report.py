@@ -1,7 +1,10 @@
-"""`reports/evaluation.html`: a candidate on one page, for people, which asks the network for nothing."""
+"""What `evaluate` found, for people: the page `reports/evaluation.html` and, at promotion, the model card.
 
-import base64
-from dataclasses import dataclass
+The page asks the network for nothing. The card is that of Mitchell and others (Model Cards, 2019).
+"""
+
+from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from ..config import Project
 from ..errors import ProjectError
 from ..files import write_bytes
+from .gate import INTERVAL_DRAWS, Verdict
 from .manifest import Manifest
 from .metrics import find_metric
 from .registry import Registry
 
-PAGE_FILE = "evaluation.html"
+PREDICTIONS_TABLE, SLICES_TABLE = "test_predictions.csv", "slices.csv"
+IMPORTANCE_TABLE = "permutation_importance.csv"
 
 _MOST_WRONG = 10
 _CAPTIONS = {
@@ -30,19 +35,54 @@ _CAPTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Report:
-    """What `evaluate` found: the candidate's manifest, metrics by split, intervals of those of the test, tables."""
-
-    manifest: Manifest
-    metrics: dict[str, dict[str, float]]
-    intervals: dict[str, tuple[float, float]]
-    predictions: pl.DataFrame
-    slices: pl.DataFrame
-    importance: pl.DataFrame
+def find_pictures(project: Project) -> dict[Path, str]:
+    """The pictures that the page shows and a version keeps, where the task has them, and what they say."""
+    paths = {project.figures / f"{name}.png": caption for name, caption in _CAPTIONS.items()}
+    return {path: caption for path, caption in paths.items() if path.is_file()}
 
 
-def render_template(name: str, **values: Any) -> str:
+def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFrame]) -> None:
+    """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
+    gate, schema = project.model.gate, project.schema
+    latest, pictures = _find_latest(project), find_pictures(project).items()
+    value, interval = manifest.metrics["test"][gate.metric], manifest.intervals.get(gate.metric)
+    latest_value = latest.metrics["test"].get(gate.metric) if latest else None
+    page = _render(
+        "evaluation.html",
+        manifest=manifest,
+        settings=project.model,
+        metric=find_metric(schema.task, gate.metric),
+        value=value,
+        interval=interval,
+        latest=latest,
+        latest_value=latest_value,
+        bars=_place_bars({"interval": interval, "minimum": gate.minimum, "latest": latest_value, "value": value}),
+        pictures=[(path.stem, text, b64encode(path.read_bytes()).decode()) for path, text in pictures],
+        slices=tables[SLICES_TABLE],
+        importance=tables[IMPORTANCE_TABLE],
+        wrong=_find_most_wrong(tables[PREDICTIONS_TABLE], schema.labels),
+        is_shown=schema.target not in schema.sensitive,
+    )
+    write_bytes(project.reports / "evaluation.html", page.encode())
+
+
+def write_card(project: Project, manifest: Manifest, verdict: Verdict, path: Path) -> None:
+    """Write a version's card as Markdown; the pictures it shows lie in `figures` beside it."""
+    tables = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
+    paths = {title: project.reports / "tables" / name for title, name in tables.items()}
+    card = _render(
+        "model_card.md.jinja",
+        manifest=manifest,
+        settings=project.model.card,
+        draws=INTERVAL_DRAWS,
+        tables={title: pl.read_csv(table) for title, table in paths.items() if table.is_file()},
+        pictures=[path.stem for path in find_pictures(project)],
+        compared=verdict.comparison,
+    )
+    write_bytes(path, card.encode())
+
+
+def _render(template: str, **values: Any) -> str:
     """A template of this folder with values in it, which are escaped where it is HTML."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -52,57 +92,32 @@ def render_template(name: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"show": _show, "cell": lambda value: _show(value).replace("|", "&#124;")}
-    return environment.get_template(name).render(**values)
+    return environment.get_template(template).render(**values)
 
 
-def write_report(project: Project, report: Report) -> None:
-    """Write the page; its pictures are those in `reports/figures/evaluation`, where they are."""
-    gate, schema = project.model.gate, project.schema
-    metric, value = find_metric(schema.task, gate.metric), report.metrics["test"][gate.metric]
-    interval, latest = report.intervals.get(gate.metric), _find_latest(project)
-    latest_value = latest.metrics["test"].get(gate.metric) if latest else None
-    spans = {"interval": interval, "minimum": gate.minimum, "latest": latest_value, "value": value}
-    pictures = {name: project.figures / f"{name}.png" for name in _CAPTIONS}
-    page = render_template(
-        PAGE_FILE,
-        report=report,
-        manifest=report.manifest,
-        settings=project.model,
-        value=value,
-        interval=interval,
-        is_reached=metric.reaches(value, gate.minimum),
-        greater_is_better=metric.greater_is_better,
-        latest=latest,
-        latest_value=latest_value,
-        bars=_place_bars(spans),
-        pictures=[(name, _CAPTIONS[name], _encode(path)) for name, path in pictures.items() if path.is_file()],
-        wrong=_find_most_wrong(report.predictions, schema.labels),
-        is_shown=schema.target not in schema.sensitive,
-    )
-    write_bytes(project.reports / PAGE_FILE, page.encode())
+def _show(value: object) -> str:
+    match value:
+        case float():
+            return f"{value:.4f}"
+        case (float(low), float(high)):
+            return f"{low:.4f} to {high:.4f}"
+    return "" if value is None else str(value)
 
 
 def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
     """Where the numbers and the intervals that there are begin and end on a scale, in percent of its width."""
-    known = {
-        name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None and np.all(np.isfinite(span))
-    }
+    ends = {name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None}
+    known = {name: span for name, span in ends.items() if np.isfinite(span).all()}
     low, high = np.min(list(known.values())), np.max(list(known.values()))
-    places = {name: 2 + 96 * (span - low) / (high - low or 1) for name, span in known.items()}
-    return [(name, round(float(left), 2), round(float(right), 2)) for name, (left, right) in places.items()]
-
-
-def _encode(picture: Path) -> str:
-    return base64.b64encode(picture.read_bytes()).decode()
+    places = {name: (2 + 96 * (span - low) / (high - low or 1)).round(2) for name, span in known.items()}
+    return [(name, *place.tolist()) for name, place in places.items()]
 
 
 def _find_latest(project: Project) -> Manifest | None:
-    registry = Registry(project.models)
-    try:
-        version = registry.latest()
-        return registry.manifest(version) if version else None
-    except ProjectError:  # what is wrong with it is for `promote` to say
-        return None
+    with suppress(ProjectError):  # what is wrong with it is for `promote` to say
+        if version := Registry(project.models).latest():
+            return Registry(project.models).manifest(version)
+    return None
 
 
 def _find_most_wrong(predictions: pl.DataFrame, labels: tuple[str, ...]) -> pl.DataFrame:
@@ -114,7 +129,3 @@ def _find_most_wrong(predictions: pl.DataFrame, labels: tuple[str, ...]) -> pl.D
     likelihood = pl.coalesce(pl.when(pl.col("truth") == label).then(pl.col(name)) for label, name in given.items())
     shown = predictions.with_columns(likelihood.alias("probability of the truth")).drop(given.values())
     return shown.sort("probability of the truth").head(_MOST_WRONG)
-
-
-def _show(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

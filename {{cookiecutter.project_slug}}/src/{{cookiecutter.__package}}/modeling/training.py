@@ -193,7 +193,7 @@ def _choose_hyperparameters(project: Project, training: _Rows, validation: _Rows
         value = metric.compute(validation.data.target, align_scores(scores, training.labels, schema))
         run.log_metrics({f"search_{settings.gate.metric}": value}, step)
         _logger.info("%s with %s: validation %s %.4f", settings.estimator, trial, settings.gate.metric, value)
-        if best is None or metric.is_better(value, best[0]):
+        if best is None or metric.gain(value, best[0]) > 0:
             best = (value, hyperparameters)
     if best is None:
         raise ProjectError("config/model.yaml: search.space leaves nothing to try; give each name a list of values.")
