@@ -85,7 +85,6 @@ class Manifest(_Record):
     parity: ParityRecord
     data: DataRecord
     environment: dict[str, str]
-    commit: str = ""
     metrics: dict[str, dict[str, float]] = {}
     intervals: dict[str, tuple[float, float]] = {}
     gate: GateRecord | None = None
