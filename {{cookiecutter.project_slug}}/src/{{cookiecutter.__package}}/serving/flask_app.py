@@ -20,7 +20,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from pydantic import ValidationError
 from pydantic_core import to_json
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..modeling.manifest import Manifest
 from ..terminal import get_logger
@@ -49,11 +49,14 @@ public = APIBlueprint("public", __name__)
 
 
 @keyed.before_request
-def check_key() -> None:
-    """Refuse a request without one good key."""
+def admit() -> None:
+    """Refuse a request without one good key, or with too long a body."""
     # WSGI joins the values of a header that is sent twice.
     key = request.headers.get(service.KEY_HEADER)
     get_service().check_key([] if key is None else [key.encode("latin-1")])
+    # Where the client did not say how long the body is, Flask cuts it at its limit.
+    if len(request.get_data()) > get_service().settings.maximum_body_bytes:
+        raise RequestEntityTooLarge
 
 
 @keyed.post("/predict", responses={200: Answer, **refusals(413, 422, 503)})
@@ -140,7 +143,7 @@ def create_app(the_service: service.Service | None = None) -> OpenAPI:
     Finalize(None, the_service.log.close, exitpriority=0)
     # {% endif %}
     app.config |= {
-        "MAX_CONTENT_LENGTH": the_service.settings.maximum_body_bytes,
+        "MAX_CONTENT_LENGTH": the_service.settings.maximum_body_bytes + 1,
         "PROVIDE_AUTOMATIC_OPTIONS": False,
         "SWAGGER_CONFIG": {"validatorUrl": None},
     }
@@ -158,6 +161,8 @@ def create_app(the_service: service.Service | None = None) -> OpenAPI:
 
 def _start() -> None:
     g.started = perf_counter()
+    # granian's input ends where the body does, also where the client did not say how long it is.
+    request.environ["wsgi.input_terminated"] = True
 
 
 def _count(response: Response) -> Response:
@@ -182,10 +187,10 @@ def _refuse_request(error: HTTPException) -> Response:
     response = cast(Response, error.get_response())
     is_default = error.description == type(error).description
     detail = HTTPStatus(response.status_code).phrase if is_default else error.description
-    if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    if isinstance(error, RequestEntityTooLarge):
         # The rest of the body is not read, so the connection cannot carry another request.
         response.headers["Connection"] = "close"
-        detail = service.TOO_LONG.format(current_app.config["MAX_CONTENT_LENGTH"])
+        detail = service.TOO_LONG.format(get_service().settings.maximum_body_bytes)
     response.data, response.content_type = to_json(Error(detail=detail or "")), "application/json"
     return response
 
