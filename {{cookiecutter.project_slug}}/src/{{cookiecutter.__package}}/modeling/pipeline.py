@@ -43,7 +43,11 @@ def run_evaluate(project: Project) -> None:
     evaluate_model(project)
 
 
-STAGES = (Stage("data", run_data, DATA_LOG), Stage("train", run_train), Stage("evaluate", run_evaluate))
+STAGES = (
+    Stage("data", run_data, DATA_LOG),
+    Stage("train", run_train),
+    Stage("evaluate", run_evaluate),
+)
 """What makes a measured candidate. `promote` comes after and is no stage: to try something out must promote nothing."""
 
 
