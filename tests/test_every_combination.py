@@ -65,7 +65,9 @@ def test_every_file_parses() -> None:
 
 
 def test_no_template_tag_is_left() -> None:
-    assert {file: tags for file, text in distinct_texts(composer()) if (tags := leftovers(text))} == {}
+    # The package has templates of its own, which are not cookiecutter's.
+    texts = ((file, text) for file, text in distinct_texts(composer()) if not file.endswith(".jinja"))
+    assert {file: tags for file, text in texts if (tags := leftovers(text))} == {}
 
 
 def test_no_file_speaks_of_a_file_that_is_not_there() -> None:
@@ -144,7 +146,7 @@ def test_a_rule_takes_combinations_out_everywhere(monkeypatch: pytest.MonkeyPatc
 
 
 def test_each_combination_that_lacks_a_fact_is_named() -> None:
-    with_flask = combinations_where(lambda project: {file: ["x"] for file in project.files if "wsgi" in file})
+    with_flask = combinations_where(lambda project: {file: ["x"] for file in project.files if "flask" in file})
     assert set(with_flask) == {label(each) for each in every_combination() if each["serving"] == "flask"}
 
 

@@ -18,8 +18,8 @@ KEY = "secret"
 """The key that the guide uses."""
 
 PROJECTS = [
-    {"task": "classification", "serving": "fastapi", "data_versioning": "none"},
-    {"task": "regression", "serving": "flask", "data_versioning": "dvc"},
+    {"task": "classification", "serving": "fastapi", "data_versioning": "none", "python_version": "3.11"},
+    {"task": "regression", "serving": "flask", "data_versioning": "dvc", "python_version": "3.12"},
 ]
 
 SHOWN = {

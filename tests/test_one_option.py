@@ -19,14 +19,27 @@ OWNED: dict[str, set[str]] = {
     "task": {
         "config/schema.yaml",
         "config/model.yaml",
+        "docs/guides/extending.md",
         "docs/guides/models.md",
         "docs/guides/serving.md",
         "docs/guides/tracking.md",
     },
-    "serving": {"docs/layout.md", "docs/guides/monitoring.md"},
-    "data_versioning": {"docs/layout.md"},
-    "tracking": {"docs/layout.md", "docs/guides/tracking.md", "src/{package}/tracking/run.py"},
-    "monitoring": {"dvc.yaml"},
+    "serving": {"docs/guides/extending.md", "docs/guides/monitoring.md", "docs/layout.md"},
+    "data_versioning": {"docs/guides/extending.md", "docs/layout.md"},
+    "tracking": {"docs/guides/tracking.md", "docs/layout.md", "src/ml_project/tracking/run.py"},
+    "monitoring": {
+        "config/serving.yaml",
+        "docs/guides/models.md",
+        "docs/guides/serving.md",
+        "docs/layout.md",
+        "dvc.yaml",
+        "src/ml_project/config.py",
+        "src/ml_project/modeling/training.py",
+        "src/ml_project/serving/fastapi_app.py",
+        "src/ml_project/serving/flask_app.py",
+        "src/ml_project/serving/service.py",
+        "src/ml_project/serving/settings.py",
+    },
 }
 """Files that are always there and whose content follows one option."""
 
