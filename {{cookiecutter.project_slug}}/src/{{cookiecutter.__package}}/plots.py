@@ -17,9 +17,8 @@ from .files import write_bytes
 
 _Numbers = NDArray[Any]
 
-# The colors of Okabe and Ito (2008), which people with any color vision tell apart.
-_ACCENT, _CONTRAST, _GOOD = "#0072b2", "#d55e00", "#009e73"
-_QUIET = "#8a8a8a"
+# The colors of Okabe and Ito (2008), which people with any color vision tell apart, and a gray.
+_ACCENT, _CONTRAST, _GOOD, _QUIET = "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
 _WIDE, _HIGH = 6.0, 4.2
 
 # The one style of all pictures: 6 inches are shown about 480 pixels wide, where 11 points are nearly as large as the
@@ -63,12 +62,17 @@ def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], rows
 
 def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
     """How often a label is true, by the probability that the model gave it, and in how many rows it gave that."""
-    figure, (axes, below) = _new_figure(2, high=_HIGH + 1, height_ratios=(3, 1), sharex=True)
+    figure, (axes, below) = _new_figure(high=_HIGH + 1, nrows=2, height_ratios=(3, 1), sharex=True)
     axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="perfect")
     for place, label in _choose_labels(truth, labels):
-        given, share, rows = _bin_equally(probabilities[:, place].astype(float), truth == place)
-        color = axes.plot(given, share, marker="o", label=label)[0].get_color()
-        below.vlines(given, 0, rows, color=color, linewidth=3)
+        given, is_label = probabilities[:, place].astype(float), truth == place
+        # At most ten bins of ten rows or more; those of one probability stay together.
+        edges = np.quantile(given, np.linspace(0, 1, min(10, max(1, len(given) // 10)) + 1)[1:-1])
+        bins = np.unique(np.searchsorted(edges, given, side="right"), return_inverse=True)[1]
+        rows = np.bincount(bins)
+        mean, share = np.bincount(bins, given) / rows, np.bincount(bins, is_label) / rows
+        color = axes.plot(mean, share, marker="o", label=label)[0].get_color()
+        below.vlines(mean, 0, rows, color=color, linewidth=3)
     axes.set(ylabel="Share that is true", title="Calibration, test rows in bins of equal counts")
     axes.legend(loc="upper left")
     below.set(xlabel="Predicted probability", ylabel="Rows in bin", ylim=(0, None))
@@ -79,7 +83,7 @@ def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]
     """ROC and precision over recall of a label against the rest."""
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-    figure, (left, right) = _new_figure(1, 2, 2 * _WIDE)
+    figure, (left, right) = _new_figure(2 * _WIDE, ncols=2)
     left.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="by chance")
     for place, label in _choose_labels(truth, labels):
         is_label, given = truth == place, probabilities[:, place]
@@ -106,8 +110,8 @@ def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str])
         rest = _shorten(labels[1 - place]) if len(labels) == 2 else "the rest"
         for inside, name in ((truth == place, label), (truth != place, rest)):
             given = probabilities[inside, place]
-            shares = np.full(len(given), 1 / len(given))
-            axes.hist(given, np.linspace(0, 1, 21), weights=shares, alpha=0.6, label=f"{name}, {len(given)} rows")
+            shares, legend = np.full(len(given), 1 / len(given)), f"{name}, {len(given)} rows"
+            axes.hist(given, bins=20, range=(0, 1), weights=shares, alpha=0.6, label=legend)
         axes.set(xlabel=f"Probability of {label}", ylabel="Share of its rows")
         axes.legend()
     return figure
@@ -115,7 +119,7 @@ def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str])
 
 def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "test rows") -> Figure:
     """Truth minus prediction, against the prediction, and how it is distributed."""
-    figure, (axes, aside) = _new_figure(1, 2, width_ratios=(4, 1), sharey=True)
+    figure, (axes, aside) = _new_figure(ncols=2, width_ratios=(4, 1), sharey=True)
     axes.axhline(0, color=_QUIET, linestyle="--")
     axes.scatter(values, truth - values, s=16, alpha=0.6)
     axes.set(xlabel=f"Predicted {target}", ylabel="Residual (true - predicted)", title=f"Residuals, {rows}")
@@ -127,8 +131,7 @@ def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "
 def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Figure:
     """Prediction against truth."""
     figure, axes = _new_figure()
-    limits = [float(min(truth.min(), values.min())), float(max(truth.max(), values.max()))]
-    axes.plot(limits, limits, color=_QUIET, linestyle="--", label="perfect")
+    axes.axline((truth.min(), truth.min()), slope=1, color=_QUIET, linestyle="--", label="perfect")
     axes.scatter(truth, values, s=16, alpha=0.6)
     axes.set(xlabel=f"True {target}", ylabel=f"Predicted {target}", title="Predictions, test rows")
     axes.legend(loc="upper left")  # finding the best place takes seconds with many points
@@ -195,11 +198,9 @@ def plot_runs(
     return figure
 
 
-def _new_figure(
-    down: int = 1, across: int = 1, wide: float = _WIDE, high: float = _HIGH, **options: Any
-) -> tuple[Figure, Any]:
+def _new_figure(wide: float = _WIDE, high: float = _HIGH, **panels: Any) -> tuple[Figure, Any]:
     figure = Figure(figsize=(wide, high))
-    return figure, figure.subplots(down, across, **options)
+    return figure, figure.subplots(**panels)
 
 
 def _new_bars(bars: int) -> tuple[Figure, Any]:
@@ -218,12 +219,3 @@ def _choose_labels(truth: _Numbers, labels: Sequence[str]) -> list[tuple[int, st
 
 def _shorten(label: str) -> str:
     return label if len(label) <= 24 else f"{label[:23]}…"
-
-
-def _bin_equally(given: _Numbers, is_label: _Numbers) -> tuple[_Numbers, _Numbers, _Numbers]:
-    """At most ten bins of ten rows or more by probability, equal ones together: mean, share of the label, rows."""
-    bins = max(1, min(10, len(given) // 10))
-    edges = np.quantile(given, np.linspace(0, 1, bins + 1)[1:-1])
-    filled = np.unique(np.searchsorted(edges, given, side="right"), return_inverse=True)[1]
-    rows = np.bincount(filled)
-    return np.bincount(filled, given) / rows, np.bincount(filled, is_label) / rows, rows

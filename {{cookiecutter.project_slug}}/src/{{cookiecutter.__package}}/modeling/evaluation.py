@@ -24,19 +24,13 @@ from .metrics import METRICS, Metric, compute_metrics, count_confusion, find_met
 from .model import Model, Scores, load_model
 from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, write_page
 
-METRICS_FILE = "metrics.json"
-
-_REPEATS = 5
-_FILE = "_file"
+_METRICS_FILE = "metrics.json"
 
 _logger = get_logger(__name__)
 
 
 class Evaluation(BaseModel, frozen=True):
-    """A candidate's metrics by split, and the middle 95% of the bootstrap's values of each test metric.
-
-    `candidate` is the hash of its manifest, `data` that of the raw files.
-    """
+    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data."""
 
     candidate: str
     data: str
@@ -87,10 +81,9 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
     write_page(project, model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals}), tables)
     candidate, rows = hash_file(project.candidate / MANIFEST_FILE), {"validation": len(validation), "test": len(test)}
     evaluation = Evaluation(candidate=candidate, data=summary.sha256, rows=rows, metrics=metrics, intervals=intervals)
-    write_json(project.reports / METRICS_FILE, evaluation.model_dump())
+    write_json(project.reports / _METRICS_FILE, evaluation.model_dump())
     for name, value in metrics["test"].items():
-        low, high = intervals.get(name, (float("nan"), float("nan")))
-        _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, low, high)
+        _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *intervals.get(name, (np.nan, np.nan)))
     return evaluation, files
 
 
@@ -109,7 +102,7 @@ def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: di
 def read_evaluation(project: Project) -> Evaluation:
     """The evaluation of the present candidate. Raises ProjectError where none was made since the last `train`."""
     try:
-        evaluation = Evaluation.model_validate_json((project.reports / METRICS_FILE).read_bytes())
+        evaluation = Evaluation.model_validate_json((project.reports / _METRICS_FILE).read_bytes())
     except (OSError, ValueError) as error:
         raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
     if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
@@ -124,11 +117,8 @@ def score_dataset(model: Model, dataset: Dataset, schema: Schema) -> Scores:
 
 def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl.DataFrame:
     """Each test row: its raw file, its row number there, its identifiers, what is true and what was predicted."""
-    schema, frame = project.schema, read_split(project.splits, "test", _FILE)
-    described = {
-        "file": frame[_FILE].map_elements(lambda path: Path(path).stem, return_dtype=pl.String),
-        "row": frame[ROW_NUMBER],
-    }
+    schema, frame = project.schema, read_split(project.splits, "test", "_file")
+    described = {"file": frame["_file"].str.extract(r"([^/\\]+)\.[^.]+$"), "row": frame[ROW_NUMBER]}
     predicted = {"truth": pl.Series(test.target), "prediction": pl.Series(scores)}
     if schema.labels:
         labels = pl.Series(schema.labels, dtype=pl.String)
@@ -151,22 +141,20 @@ def _describe_slices(project: Project, metric: Metric, test: Dataset, scores: Sc
         (column, value, int(np.count_nonzero(inside)), metric.compute(test.target[inside], scores[inside]))
         for column, value, inside in find_groups(slices, gate.slices.minimum_rows)
     ]
-    types = {"column": pl.String, "value": pl.String, "rows": pl.Int64, gate.metric: pl.Float64}
-    return pl.DataFrame(rows, schema=types, orient="row")
+    return pl.DataFrame(rows, schema=["column", "value", "rows", gate.metric], orient="row")
 
 
 def _measure_importance(project: Project, model: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
     """How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as it is served."""
-    generator = np.random.default_rng(project.model.seed)
+    generator, schema = np.random.default_rng(project.model.seed), project.schema
     test = test.take(sample_rows(len(test), project.model.seed))
-    base = metric.compute(test.target, score_dataset(model, test, project.schema))
+    base = metric.compute(test.target, score_dataset(model, test, schema))
     rows = []
-    for name in track(list(test.columns), "Measuring importance"):
+    for name, values in track(list(test.columns.items()), "Measuring importance"):
         losses = []
-        for _ in range(_REPEATS):
-            shuffled = Dataset({**test.columns, name: generator.permutation(test.columns[name])}, test.target)
-            scores = score_dataset(model, shuffled, project.schema)
-            losses.append(metric.gain(base, metric.compute(test.target, scores)))
+        for _ in range(5):
+            shuffled = Dataset({**test.columns, name: generator.permutation(values)}, test.target)
+            losses.append(metric.gain(base, metric.compute(test.target, score_dataset(model, shuffled, schema))))
         rows.append((name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
     return pl.DataFrame(rows, schema=["column", "loss", "deviation"], orient="row").sort("loss", descending=True)
 

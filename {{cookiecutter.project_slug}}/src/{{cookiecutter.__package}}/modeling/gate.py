@@ -133,9 +133,23 @@ def check_against(
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
-    comparison = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
-    worse = _judge_slices(settings, metric, truth, candidate, champion, slices)
-    return Verdict((*_judge(settings, comparison), *worse), comparison)
+    compared = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
+    reasons, tolerance = [], settings.slices.tolerance
+    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
+    if not compared.gain > 0:
+        reasons.append(f"test {settings.metric} is not better than that of latest: {numbers}")
+    elif not compared.confidence >= settings.confidence:
+        draws = f"in {compared.confidence:.1%} of the bootstrap's draws ({numbers})"
+        limit = f"gate.confidence of {_SETTINGS} asks for {settings.confidence:.1%}"
+        reasons.append(f"test {settings.metric} is better {draws}; {limit}")
+    for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
+        ours, theirs = (metric.compute(truth[inside], scores[inside]) for scores in (candidate, champion))
+        # A metric that no model has on these rows, such as the AUC of one class, says nothing.
+        if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
+            where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
+            limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
+            reasons.append(f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}")
+    return Verdict(tuple(reasons), compared)
 
 
 def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
@@ -145,26 +159,3 @@ def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, N
             inside = values == value
             if np.count_nonzero(inside) >= minimum_rows:
                 yield column, str(value), inside
-
-
-def _judge(settings: GateSettings, compared: PairedComparison) -> Iterator[str]:
-    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
-    if not compared.gain > 0:
-        yield f"test {settings.metric} is not better than that of latest: {numbers}"
-    elif not compared.confidence >= settings.confidence:
-        limit = f"gate.confidence of {_SETTINGS} asks for {settings.confidence:.1%}"
-        draws = f"in {compared.confidence:.1%} of the bootstrap's draws ({numbers})"
-        yield f"test {settings.metric} is better {draws}; {limit}"
-
-
-def _judge_slices(
-    settings: GateSettings, metric: Metric, truth: Array, candidate: Array, champion: Array, slices: Slices
-) -> Iterator[str]:
-    tolerance = settings.slices.tolerance
-    for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
-        ours, theirs = (metric.compute(truth[inside], scores[inside]) for scores in (candidate, champion))
-        # A metric that no model has on these rows, such as the AUC of one class, says nothing.
-        if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
-            where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
-            limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
-            yield f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}"

@@ -46,8 +46,7 @@ class Metric:
 def count_confusion(truth: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.int64]:
     """Rows by true label and likeliest label, (labels, labels)."""
     labels = probabilities.shape[1]
-    counts = np.bincount(truth * labels + probabilities.argmax(axis=1), minlength=labels * labels)
-    return counts.reshape(labels, labels)
+    return np.bincount(truth * labels + probabilities.argmax(axis=1), minlength=labels**2).reshape(labels, labels)
 
 
 def _balanced_accuracy(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:

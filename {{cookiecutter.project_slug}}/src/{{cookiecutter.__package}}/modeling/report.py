@@ -1,12 +1,8 @@
-"""What `evaluate` found, for people: the page `reports/evaluation.html` and, at promotion, the model card.
-
-The page asks the network for nothing. The card is that of Mitchell and others (Model Cards, 2019).
-"""
+"""What `evaluate` found, for people: a page, which asks the network for nothing, and the model card."""
 
 from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,7 +19,6 @@ from .registry import Registry
 PREDICTIONS_TABLE, SLICES_TABLE = "test_predictions.csv", "slices.csv"
 IMPORTANCE_TABLE = "permutation_importance.csv"
 
-_MOST_WRONG = 10
 _CAPTIONS = {
     "confusion_matrix": "Which label was taken for which.",
     "calibration": "On the dashed line, a probability of 0.7 comes true in 7 of 10 rows; below, how many rows tell so.",
@@ -35,6 +30,26 @@ _CAPTIONS = {
 }
 
 
+def _show(value: object) -> str:
+    match value:
+        case float():
+            return f"{value:.4f}"
+        case (float(low), float(high)):
+            return f"{low:.4f} to {high:.4f}"
+    return "" if value is None else str(value)
+
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    line_statement_prefix="%",
+    keep_trailing_newline=True,
+)
+_TEMPLATES.filters |= {"show": _show, "cell": lambda value: _show(value).replace("|", "&#124;")}
+_TEMPLATES.filters["base64"] = lambda path: b64encode(path.read_bytes()).decode()
+
+
 def find_pictures(project: Project) -> dict[Path, str]:
     """The pictures that the page shows and a version keeps, where the task has them, and what they say."""
     paths = {project.figures / f"{name}.png": caption for name, caption in _CAPTIONS.items()}
@@ -43,12 +58,13 @@ def find_pictures(project: Project) -> dict[Path, str]:
 
 def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFrame]) -> None:
     """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
-    gate, schema = project.model.gate, project.schema
-    latest, pictures = _find_latest(project), find_pictures(project).items()
+    gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
+    latest: Manifest | None = None
+    with suppress(ProjectError):  # what is wrong with it is for `promote` to say
+        latest = registry.manifest(version) if (version := registry.latest()) else None
     value, interval = manifest.metrics["test"][gate.metric], manifest.intervals.get(gate.metric)
     latest_value = latest.metrics["test"].get(gate.metric) if latest else None
-    page = _render(
-        "evaluation.html",
+    page = _TEMPLATES.get_template("evaluation.html").render(
         manifest=manifest,
         settings=project.model,
         metric=find_metric(schema.task, gate.metric),
@@ -57,7 +73,7 @@ def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFr
         latest=latest,
         latest_value=latest_value,
         bars=_place_bars({"interval": interval, "minimum": gate.minimum, "latest": latest_value, "value": value}),
-        pictures=[(path.stem, text, b64encode(path.read_bytes()).decode()) for path, text in pictures],
+        pictures=find_pictures(project),
         slices=tables[SLICES_TABLE],
         importance=tables[IMPORTANCE_TABLE],
         wrong=_find_most_wrong(tables[PREDICTIONS_TABLE], schema.labels),
@@ -67,41 +83,18 @@ def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFr
 
 
 def write_card(project: Project, manifest: Manifest, verdict: Verdict, path: Path) -> None:
-    """Write a version's card as Markdown; the pictures it shows lie in `figures` beside it."""
+    """Write a version's card (Mitchell and others, Model Cards, 2019); its pictures lie in `figures` beside it."""
     tables = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
     paths = {title: project.reports / "tables" / name for title, name in tables.items()}
-    card = _render(
-        "model_card.md.jinja",
+    card = _TEMPLATES.get_template("model_card.md.jinja").render(
         manifest=manifest,
         settings=project.model.card,
         draws=INTERVAL_DRAWS,
         tables={title: pl.read_csv(table) for title, table in paths.items() if table.is_file()},
-        pictures=[path.stem for path in find_pictures(project)],
+        pictures=find_pictures(project),
         compared=verdict.comparison,
     )
     write_bytes(path, card.encode())
-
-
-def _render(template: str, **values: Any) -> str:
-    """A template of this folder with values in it, which are escaped where it is HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        line_statement_prefix="%",
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"show": _show, "cell": lambda value: _show(value).replace("|", "&#124;")}
-    return environment.get_template(template).render(**values)
-
-
-def _show(value: object) -> str:
-    match value:
-        case float():
-            return f"{value:.4f}"
-        case (float(low), float(high)):
-            return f"{low:.4f} to {high:.4f}"
-    return "" if value is None else str(value)
 
 
 def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
@@ -113,19 +106,11 @@ def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tu
     return [(name, *place.tolist()) for name, place in places.items()]
 
 
-def _find_latest(project: Project) -> Manifest | None:
-    with suppress(ProjectError):  # what is wrong with it is for `promote` to say
-        if version := Registry(project.models).latest():
-            return Registry(project.models).manifest(version)
-    return None
-
-
 def _find_most_wrong(predictions: pl.DataFrame, labels: tuple[str, ...]) -> pl.DataFrame:
     """The test rows whose truth was least likely, or, for a regression, furthest from the prediction."""
-    if not labels:
-        error = (pl.col("prediction") - pl.col("truth")).alias("error")
-        return predictions.with_columns(error).sort(pl.col("error").abs(), descending=True).head(_MOST_WRONG)
-    given = {label: f"probability {label}" for label in labels}
-    likelihood = pl.coalesce(pl.when(pl.col("truth") == label).then(pl.col(name)) for label, name in given.items())
-    shown = predictions.with_columns(likelihood.alias("probability of the truth")).drop(given.values())
-    return shown.sort("probability of the truth").head(_MOST_WRONG)
+    error = (pl.col("prediction") - pl.col("truth")).alias("error")
+    if labels:
+        likelihood = (pl.when(pl.col("truth") == label).then(pl.col(f"probability {label}")) for label in labels)
+        error = pl.coalesce(likelihood).alias("probability of the truth")
+    worst = predictions.sort(error.abs(), descending=not labels).head(10).with_columns(error)
+    return worst.drop(f"probability {label}" for label in labels)
