@@ -146,7 +146,9 @@ def test_a_rule_takes_combinations_out_everywhere(monkeypatch: pytest.MonkeyPatc
 
 
 def test_each_combination_that_lacks_a_fact_is_named() -> None:
-    with_flask = combinations_where(lambda project: {file: ["x"] for file in project.files if "flask" in file})
+    with_flask = combinations_where(
+        lambda project: {file: ["x"] for file in project.files if "flask" in file}
+    )
     assert set(with_flask) == {label(each) for each in every_combination() if each["serving"] == "flask"}
 
 
