@@ -38,7 +38,7 @@ OF = "of config/model.yaml"
 NUMBERS = r"(0.\d{4}|nan) against 0.\d{4} on the same 400 rows"
 NOT_BETTER = f"test mae is not better than that of latest: {NUMBERS}"
 NOISE = rf"test mae is better in \d+.\d% of the bootstrap's draws .{NUMBERS}.; gate.confidence {OF} asks for 95.0%"
-SIDE = rf"where side is 'left' .80 rows., test mae goes from 0.* to 1.*; gate.slices.tolerance {OF} allows a loss of 0.1"
+SIDE = rf"where side is 'left' .80 rows., test mae goes from .* to .*; gate.slices.tolerance {OF} allows a loss of 0.1"
 CASES: dict[str, tuple[Values, Values, str]] = {
     "better": (_noisy(0.5, 1), _noisy(1.0, 2), ""),
     "worse": (_noisy(1.0, 1), _noisy(0.5, 2), NOT_BETTER),

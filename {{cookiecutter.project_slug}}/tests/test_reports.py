@@ -120,7 +120,7 @@ def test_a_metric_of_ones_own_reaches_gate_intervals_and_card(toy: Project, monk
     manifest = Registry(toy.models).manifest("v1")
     assert manifest.intervals["cost"][0] < manifest.metrics["test"]["cost"] < manifest.intervals["cost"][1]
     assert "test cost 0." in Registry(toy.models).moves()[-1].why
-    assert "| cost |" in (toy.models / "versioned" / "v1" / "model_card.md").read_text()
+    assert re.search(r"\n\| cost \|.*\n\n## ", (toy.models / "versioned" / "v1" / "model_card.md").read_text())
 
 
 def test_calibration_has_bins_of_equal_counts_and_keeps_equal_probabilities_together() -> None:
