@@ -4,11 +4,9 @@ Every p-value is exact or errs to the safe side, so that the rate of false alarm
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 from scipy import stats
 
 from ..config import MonitoringSettings
@@ -17,11 +15,9 @@ from ..modeling.manifest import Manifest
 from .reference import Pair, Reference, round_scores
 from .window import Window
 
-_PSI_BINS = 10
-_LEAST_EXPECTED = 5
 
-
-class Check(NamedTuple):
+@dataclass
+class Check:
     """One comparison; `effect` is the stability index of the distributions in `pair`, else a change in a share."""
 
     subject: str
@@ -29,25 +25,24 @@ class Check(NamedTuple):
     test: str
     statistic: float
     effect: float
+    limit: float = field(init=False)  # which the effect has to reach; `settle` says all that is not known before
     p_value: float
     detail: str
+    adjusted_p_value: float = field(init=False)
+    is_drift: bool = field(init=False)
     pair: Pair | None = None
 
 
-def settle(checks: list[Check], settings: MonitoringSettings) -> pl.DataFrame:
-    """The checks with the effect that each has to reach, its p-value adjusted for all of them, and its verdict.
+def settle(checks: list[Check], settings: MonitoringSettings) -> None:
+    """Say what drifted; the chance of any where nothing did is at most `false_alarm_rate`.
 
-    The chance that any finds drift in rows like the training rows is at most `false_alarm_rate` (Holm, 1979, A simple
-    sequentially rejective multiple test procedure).
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
     """
-    limits = [settings.minimum_psi if check.pair else settings.minimum_share for check in checks]
-    adjusted = (pl.col("p_value").sort() * pl.int_range(pl.len(), 0, -1)).cum_max().clip(upper_bound=1)
-    is_significant = pl.col("adjusted_p_value") <= settings.false_alarm_rate
-    frame = pl.DataFrame([check[:-1] for check in checks], Check._fields[:-1], orient="row")
-    frame.insert_column(5, pl.Series("limit", limits, pl.Float64))
-    return frame.with_columns(
-        adjusted.gather(pl.col("p_value").rank("ordinal") - 1).alias("adjusted_p_value")
-    ).with_columns(is_drift=is_significant & (pl.col("effect") >= pl.col("limit")))
+    largest = 0.0
+    for rank, check in enumerate(sorted(checks, key=lambda check: check.p_value)):
+        largest = max(largest, min(1.0, check.p_value * (len(checks) - rank)))
+        check.limit, check.adjusted_p_value = settings.minimum_psi if check.pair else settings.minimum_share, largest
+        check.is_drift = largest <= settings.false_alarm_rate and check.effect >= check.limit
 
 
 def check_columns(reference: Reference, manifest: Manifest, window: Window) -> Iterator[Check]:
@@ -88,7 +83,7 @@ def check_predictions(reference: Reference, manifest: Manifest, window: Window) 
     scores, truth = window.labelled
     if reference.errors is not None:
         errors = reference.errors.pair("absolute error", round_scores(np.abs(truth - round_scores(scores))))
-        yield check_distribution(errors, larger_only=True)._replace(subject="performance", kind="larger errors")
+        yield replace(check_distribution(errors, larger_only=True), subject="performance", kind="larger errors")
     if reference.wrong is not None:
         wrong = int(np.count_nonzero(choose_labels(scores, labels, manifest.table) != truth))
         shares = (reference.wrong, int(pair.reference.sum())), (wrong, len(truth))
@@ -98,55 +93,41 @@ def check_predictions(reference: Reference, manifest: Manifest, window: Window) 
 def check_distribution(pair: Pair, larger_only: bool = False) -> Check:
     """Whether the window's values are distributed as the reference's; of numbers, `larger_only` looks one way.
 
-    The effect is the population stability index, sum of (p - q) ln(p / q), with half a row added to each bin.
+    Categories in which fewer than five rows are expected are counted as one (Cochran, 1954). The steps of numbers can
+    only shorten the distance, and ties too, so that its p-value errs to the safe side. The effect is the population
+    stability index, sum of (p - q) ln(p / q), with half a row added to each bin.
     """
-    counts = np.stack([pair.reference, pair.window])
+    bins = np.stack([pair.reference, pair.window])
+    totals = bins.sum(axis=1)
     if pair.names:
-        test, (statistic, p_value) = "chi-square", chi_square(counts)
+        table = bins[:, bins.sum(axis=0) > 0]
+        rare = table.sum(axis=0) * (totals.min() / totals.sum()) < 5
+        if np.count_nonzero(rare) > 1:
+            table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
+        test, (statistic, p_value) = "chi-square", stats.chi2_contingency(table)[:2]
+        if table.shape[1] == 2:
+            p_value = stats.fisher_exact(table).pvalue
     else:
-        test, (statistic, p_value) = "Kolmogorov-Smirnov", kolmogorov_smirnov(counts, larger_only)
-        # The index takes ten bins, which begin where the reference has so many tenths of its rows behind it.
-        tenths = (np.cumsum(pair.reference) - pair.reference) * _PSI_BINS // pair.reference.sum()
-        starts = np.unique(np.minimum(tenths, _PSI_BINS - 1), return_index=True)[1]
-        counts = np.add.reduceat(counts, starts, axis=1)
-    expected, found = (counts + 0.5) / (counts + 0.5).sum(axis=1, keepdims=True)
+        below = np.subtract(*(bins.cumsum(axis=1) / totals[:, np.newaxis]))
+        test, statistic = "Kolmogorov-Smirnov", max((below if larger_only else np.abs(below)).max(), 0)
+        rows = max(round(totals[0] * totals[1] / totals.sum()), 1)  # as scipy.stats.ks_2samp has it of the rows
+        p_value = (stats.ksone if larger_only else stats.kstwo).sf(statistic, rows)
+        # Ten bins, which begin where the reference has so many tenths of its rows behind it.
+        tenths = (np.cumsum(pair.reference) - pair.reference) * 10 // totals[0]
+        starts = np.unique(np.minimum(tenths, 9), return_index=True)[1]
+        bins = np.add.reduceat(bins, starts, axis=1)
+    expected, found = (bins + 0.5) / (bins + 0.5).sum(axis=1, keepdims=True)
     psi = float(np.sum((found - expected) * np.log(found / expected)))
-    return Check(pair.subject, "distribution", test, statistic, psi, p_value, f"PSI {psi:.2f}", pair)
-
-
-def kolmogorov_smirnov(counts: NDArray[np.int64], larger_only: bool) -> tuple[float, float]:
-    """The distance of two samples, counts (2, steps), and its p-value, as `scipy.stats.ks_2samp` has it of the rows.
-
-    A grid can only shorten the distance, and ties too, so the p-value errs to the safe side.
-    """
-    totals = counts.sum(axis=1)
-    below = np.subtract(*(counts.cumsum(axis=1) / totals[:, np.newaxis]))
-    distance = max(float((below if larger_only else np.abs(below)).max()), 0.0)
-    rows = max(round(float(totals[0] * totals[1] / totals.sum())), 1)
-    return distance, float((stats.ksone if larger_only else stats.kstwo).sf(distance, rows))
-
-
-def chi_square(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Pearson's statistic of two samples, counts (2, categories), and its p-value; of two categories, Fisher's.
-
-    Categories in which fewer than five rows are expected are counted as one (Cochran, 1954).
-    """
-    table = counts[:, counts.sum(axis=0) > 0]
-    rare = table.sum(axis=0) * (table.sum(axis=1).min() / table.sum()) < _LEAST_EXPECTED
-    if np.count_nonzero(rare) > 1:
-        table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
-    if table.shape[1] < 2:
-        return 0.0, 1.0
-    result = stats.chi2_contingency(table)
-    return float(result.statistic), float(result.pvalue if table.shape[1] > 2 else stats.fisher_exact(table).pvalue)
+    detail = f"PSI {psi:.2f}"
+    return Check(pair.subject, "distribution", test, float(statistic), psi, float(p_value), detail, pair)
 
 
 def check_beyond(pair: Pair) -> Check:
     """Whether values lie beyond all those of the reference, or are of categories that it lacks.
 
     The exceedance test (Gibbons and Chakraborti, Nonparametric Statistical Inference): were all rows of one
-    distribution, each set of them were equally likely to be the extreme one. Fisher's test of "none there, these here"
-    has that chance, to be corrected for the places where such rows may be.
+    distribution, each set of them were equally likely to be the extreme one; that is Fisher's test of "none there,
+    these here", corrected for the places where such rows may be.
     """
     before, rows = int(pair.reference.sum()), int(pair.window.sum())
     beyond = np.where(pair.reference == 0, pair.window, 0).tolist()

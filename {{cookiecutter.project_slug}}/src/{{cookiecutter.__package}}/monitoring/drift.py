@@ -4,8 +4,8 @@ import json
 import math
 import re
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,15 +73,15 @@ def monitor_model(
             "bring more labels, or leave --labels out."
         )
     checks = [*check_columns(reference, manifest, rows), *check_predictions(reference, manifest, rows)]
+    settle(checks, settings)
     return _report(project, manifest, rows, checks, settings, now)
 
 
 def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
     """The checks that counted something, at most so many: what drifted first, then by significance."""
-    shown = verdict.checks.filter(pl.col("statistic") > 0).sort(
-        "is_drift", "adjusted_p_value", descending=[True, False], maintain_order=True
-    )
-    return shown.select("subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift").head(rows)
+    counted = verdict.checks.filter(pl.col("statistic") > 0)
+    shown = counted.sort(~pl.col("is_drift"), "adjusted_p_value", maintain_order=True).head(rows)
+    return shown.select("subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift")
 
 
 def _find_start(since: str | None, window: str | None, now: datetime, hours: float) -> datetime:
@@ -100,56 +100,51 @@ def _find_start(since: str | None, window: str | None, now: datetime, hours: flo
 
 
 def _report(
-    project: Project, manifest: Manifest, window: Window, checks: list[Check], settings: MonitoringSettings, now: datetime
+    project: Project, manifest: Manifest, rows: Window, checks: list[Check], settings: MonitoringSettings, now: datetime
 ) -> Verdict:
-    frame = settle(checks, settings)
-    drifted = frame.filter("is_drift").to_dicts()
-    found = [f"{check['subject']}: {check['kind']}" for check in drifted]
-    quiet = _silence_known(project, manifest, found, now, timedelta(hours=settings.cooldown_hours))
-    messages = [f"{manifest.version}: {window.rows} rows ({window.source}), {len(checks)} checks"]
-    messages += [window.note] if window.note else []
-    messages += ["Predictions were not compared: none are kept for these rows"] if window.scores is None else []
-    messages += [f"Drift: {name} ({check['detail']})" for name, check in zip(found, drifted, strict=True)]
-    messages += [] if found else [f"No drift, at a false alarm rate of {settings.false_alarm_rate:g}"]
+    drifted = {f"{check.subject}: {check.kind}": check.detail for check in checks if check.is_drift}
+    quiet = _silence_known(project, manifest, list(drifted), now, timedelta(hours=settings.cooldown_hours))
+    messages = [f"{manifest.version}: {rows.rows} rows ({rows.source}), {len(checks)} checks", *rows.notes]
+    messages += ["Predictions were not compared: none are kept for these rows"] if rows.scores is None else []
+    found = [f"Drift: {finding} ({detail})" for finding, detail in drifted.items()]
+    messages += found or [f"No drift, at a false alarm rate of {settings.false_alarm_rate:g}"]
     if quiet:
         until, names = max(quiet.values()).isoformat(timespec="minutes"), ", ".join(quiet)
         messages.append(f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {names}")
-    exit_code = 3 if len(quiet) < len(found) else 0
+    frame = pl.DataFrame([asdict(check) | {"pair": None} for check in checks]).drop("pair")
+    verdict = Verdict(frame, list(drifted), messages, 3 if len(quiet) < len(drifted) else 0)
     write_bytes(project.reports / "tables" / "drift.csv", frame.write_csv().encode())
     content = {
         "at": now.isoformat(timespec="seconds"),
         "version": manifest.version,
-        "source": window.source,
-        "rows": window.rows,
-        "valid_rows": len(window.truth),
-        "drift": bool(found),
-        "exit_code": exit_code,
-        "findings": drifted,
+        "source": rows.source,
+        "rows": rows.rows,
+        "valid_rows": len(rows.truth),
+        "drift": bool(drifted),
+        "exit_code": verdict.exit_code,
+        "findings": frame.filter("is_drift").to_dicts(),
         "cooling_down": {finding: until.isoformat() for finding, until in quiet.items()},
-        "performance": _measure(manifest, window),
+        "performance": _measure(manifest, rows),
         "messages": messages,
-        "pictures": _draw(project, checks, frame["is_drift"].to_list(), settings.maximum_pictures),
+        "pictures": _draw(project, checks, settings.maximum_pictures),
     }
     write_json(project.reports / "drift.json", content)
     for message in messages:
         _logger.info("%s", message)
-    return Verdict(frame, found, messages, exit_code)
+    return verdict
 
 
 def _silence_known(
     project: Project, manifest: Manifest, found: list[str], now: datetime, cooldown: timedelta
 ) -> dict[str, datetime]:
-    """Until when findings that were alarmed before stay quiet; the others are new alarms, and recorded.
-
-    A cooldown counts from the alarm, or, where a version was promoted since, from that promotion:
-    what a retraining does not mend, the next one would not mend either.
-    """
+    """Until when findings that were alarmed before stay quiet; the others are new alarms, and recorded."""
     path = project.models / "drift_alarms.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known = {finding: datetime.fromisoformat(at) for finding, at in content.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ProjectError(f"{path} is damaged ({error}); remove it, and the next drift alarms at once.") from error
+    # What the retraining that a version comes from did not mend, the next one would not mend either.
     promoted = datetime.fromisoformat(manifest.created_at) if manifest.created_at else datetime.min.replace(tzinfo=UTC)
     ends = {finding: max(known[finding], promoted) + cooldown for finding in found if finding in known}
     quiet = {finding: end for finding, end in ends.items() if now < end}
@@ -169,18 +164,18 @@ def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     return {"rows": len(truth), "live": finite, "test": manifest.metrics.get("test", {})}
 
 
-def _draw(project: Project, checks: list[Check], is_drift: list[bool], most: int) -> dict[str, str]:
+def _draw(project: Project, checks: list[Check], most: int) -> dict[str, str]:
     """Draw the distributions that changed most; the picture of each, by its subject."""
-    changed = [(check.effect, check.subject, drifted, check.pair) for check, drifted in zip(checks, is_drift, strict=True) if check.pair]
-    changed.sort(key=lambda item: item[0], reverse=True)
+    changed = sorted((check for check in checks if check.pair), key=lambda check: check.effect, reverse=True)
+    drawn = [check.pair for check in changed[:most] if check.pair]
     pictures: dict[str, str] = {}
     with staged_folder(project.reports / "figures" / "drift") as folder:
-        if changed and most:
-            effects, subjects, drifted, _ = zip(*changed)
-            save_figure(plot_stability(subjects, effects, drifted), folder / "stability.png")
-        for *_, pair in track(changed[:most], "Drawing columns"):
-            counts = (pair.reference, pair.window, pair.subject)
-            figure = plot_compared_counts(pair.names, *counts) if pair.names else plot_compared_numbers(pair.edges, *counts)
+        if drawn:
+            names, effects = [check.subject for check in changed], [check.effect for check in changed]
+            save_figure(plot_stability(names, effects, [check.is_drift for check in changed]), folder / "stability.png")
+        for pair in track(drawn, "Drawing columns"):
+            rest = (pair.reference, pair.window, pair.subject)
+            figure = plot_compared_counts(pair.names, *rest) if pair.names else plot_compared_numbers(pair.edges, *rest)
             pictures[pair.subject] = name_picture(pair.subject, pictures.values())
             save_figure(figure, folder / pictures[pair.subject])
     return pictures
@@ -189,5 +184,6 @@ def _draw(project: Project, checks: list[Check], is_drift: list[bool], most: int
 def name_picture(subject: str, taken: Collection[str]) -> str:
     """A file name of the subject's letters and digits that differs from the others by more than case."""
     stem = "column_" + re.sub(r"\W+", "_", subject.lower()).strip("_")[:50]
-    names = (f"{stem}.png" if number == 1 else f"{stem}_{number}.png" for number in count(1))
-    return next(name for name in names if name not in taken)
+    while f"{stem}.png" in taken:
+        stem += "_2"
+    return f"{stem}.png"

@@ -20,30 +20,22 @@ from ..schema import Schema
 
 REFERENCE_FILE = "reference.json"
 
-_GRID = 100
-
 
 class Pair(NamedTuple):
-    """Rows of the reference and of the window in the same categories (`names`), or in steps between `edges`.
-
-    The first step lies below the smallest edge, the second is that edge itself, and the last is open.
-    """
+    """Rows of the reference and of the window in the same categories, or in the same steps of numbers."""
 
     subject: str
     reference: NDArray[np.int64]
     window: NDArray[np.int64]
-    edges: tuple[float, ...] = ()
+    edges: tuple[float, ...] = ()  # the first step is below the smallest, the second that one itself, the last open
     names: tuple[str, ...] = ()
 
 
 class Distribution(BaseModel, frozen=True, extra="forbid"):
-    """How often each category occurred, in the schema's order; or how many numbers lie between which others.
+    """How often each category occurred, in the schema's order; or how many numbers lie between which others."""
 
-    Of numbers, `counts[i]` lie above `edges[i - 1]` and at or below `edges[i]`, and `counts[0]` are the smallest one.
-    """
-
-    edges: tuple[float, ...] = ()
-    counts: dict[str, int] | tuple[int, ...]
+    edges: tuple[float, ...] = ()  # of numbers, from the smallest one to the largest
+    counts: dict[str, int] | tuple[int, ...]  # of numbers, those above the edge before, and at or below this one
     missing: int = 0
 
     def pair(self, subject: str, values: NDArray[Any]) -> Pair:
@@ -113,8 +105,7 @@ def count_values(values: NDArray[Any], names: tuple[str, ...] = ()) -> Distribut
         return Distribution(counts=by_name, missing=len(values) - int(counts.sum()))
     present = np.sort(values[~np.isnan(values)])
     # At most 101 quantiles, which are values that occur.
-    places = np.linspace(0, len(present) - 1, min(_GRID + 1, len(present))).round().astype(int)
-    edges = np.unique(present[places])
+    edges = np.unique(present[np.linspace(0, len(present) - 1, min(101, len(present))).round().astype(int)])
     counts = np.bincount(np.searchsorted(edges, present, "left"))
     return Distribution(edges=tuple(edges), counts=tuple(counts.tolist()), missing=len(values) - len(present))
 

@@ -6,7 +6,7 @@ A line of the log is a request: its `id`, `at` (seconds since 1970, UTC), `versi
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ class Window:
     scores: Scores | None  # None if predictions are not kept
     truth: NDArray[np.float64]  # places in the schema's labels, or values; NaN where unknown
     broken: dict[str, Counter[str]] | None = None  # by column, what is wrong; None if the API refused such rows
-    note: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def labelled(self) -> tuple[Scores, NDArray[Any]] | None:
@@ -79,8 +79,10 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
     columns = columns_from_frame(schema, valid)
     scores = model.predict(columns) if valid.height else None
     truth = _find_truth(project, schema, valid[keys], labels or (path if has_target else None))
-    note = f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml" if total > maximum_rows else ""
-    return Window(str(path), frame.height, columns, scores, truth, broken, note)
+    notes = (
+        [f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"] if total > maximum_rows else []
+    )
+    return Window(str(path), frame.height, columns, scores, truth, broken, notes)
 
 
 def read_request_window(
@@ -106,16 +108,20 @@ def read_request_window(
     columns = {name: values for name, values in columns.items() if name not in project.schema.sensitive}
     names = pl.DataFrame({"row_id": [name for _, name, *_ in found]}, {"row_id": pl.String})
     source = f"requests since {since.isoformat(timespec='minutes')}"
-    note = f"{damaged} damaged line(s) or file(s) of the request log were left out" if damaged else ""
-    return Window(source, len(found), columns, scores, _find_truth(project, table, names, labels), None, note)
+    notes = [f"{damaged} damaged line(s) or file(s) of the request log were left out"] if damaged else []
+    return Window(source, len(found), columns, scores, _find_truth(project, table, names, labels), None, notes)
 
 
 def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], int]:
     """The version's rows since then, and how many damaged lines or files were left out."""
-    versions: set[str] = set()
-    found: dict[str, _Row] = {}
-    damaged = 0
-    for text in _read_lines(folder):
+    lines, damaged = list[bytes](), 0
+    versions, found = set[str](), list[_Row]()
+    for path in sorted([*folder.glob("*.jsonl*"), *folder.glob("*.open")]):  # .open is of a former release
+        try:
+            lines += path.read_bytes().splitlines()
+        except OSError:
+            damaged += 1
+    for text in lines:
         try:
             line = json.loads(text)
             versions.add(line["version"])
@@ -123,8 +129,7 @@ def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], 
                 rows = line["rows"]
                 places, answers = line["places"] or range(len(rows)), line["predictions"] or [None] * len(rows)
                 for place, row, answer in zip(places, rows, answers, strict=True):
-                    name = f"{line['id']}-{place}"
-                    found[name] = (line["at"], name, dict(row), answer)
+                    found.append((line["at"], f"{line['id']}-{place}", dict(row), answer))
         except (ValueError, TypeError, KeyError):
             damaged += 1
     if version not in versions:
@@ -133,16 +138,7 @@ def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], 
             f"No requests that {version} answered are in {folder}{others}. "
             "Let it answer some with the request log on, or give rows by --table FILE."
         )
-    return list(found.values()), damaged
-
-
-def _read_lines(folder: Path) -> Iterator[bytes]:
-    # What ends in .open was left by a worker of a former release.
-    for path in sorted([*folder.glob("*.jsonl*"), *folder.glob("*.open")]):
-        try:
-            yield from path.read_bytes().splitlines()
-        except OSError:
-            yield b""  # counted as damaged
+    return found, damaged
 
 
 def _find_truth(project: Project, schema: Schema, rows: pl.DataFrame, path: Path | None) -> NDArray[np.float64]:
