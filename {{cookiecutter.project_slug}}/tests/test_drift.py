@@ -4,7 +4,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,29 +14,17 @@ import pytest
 from scipy import stats
 
 from {{ cookiecutter.__package }} import cli
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data.preparation import prepare_data
+from {{ cookiecutter.__package }}.config import MonitoringSettings, Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import Columns
 from {{ cookiecutter.__package }}.files import write_json
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
-from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, Manifest, manifest_json
-from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
-from {{ cookiecutter.__package }}.modeling.prediction import load_latest
+from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE, Manifest
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.monitoring import checks
-from {{ cookiecutter.__package }}.monitoring.comparison import compare
+from {{ cookiecutter.__package }}.monitoring import checks, reference
 from {{ cookiecutter.__package }}.monitoring.drift import Verdict, monitor_model, name_picture
-from {{ cookiecutter.__package }}.monitoring.reference import (
-    REFERENCE_FILE,
-    count_numbers,
-    describe_reference,
-    read_reference,
-    round_scores,
-)
-from {{ cookiecutter.__package }}.monitoring.settings import MonitoringSettings
 from {{ cookiecutter.__package }}.monitoring.window import Window
 
 from .toys import TOY_HEADER, TOY_SCHEMA, change_config, toy_rows, write_config, write_raw
@@ -48,6 +35,7 @@ UNDRAWN = {"maximum_pictures": 0}
 
 Row = dict[str, str]
 Change = Callable[[int, Row], Row]
+ColumnChange = Callable[[Columns], Columns]
 
 
 @pytest.fixture
@@ -58,8 +46,20 @@ def watched(trained_toy: Project) -> Project:
 
 
 @pytest.fixture
-def manifest(watched: Project) -> Manifest:
-    return load_latest(watched).manifest
+def manifest(finished_toy: Project) -> Manifest:
+    return Registry(finished_toy.models).manifest("v1")
+
+
+def change_manifest(project: Project, **changes: Any) -> None:
+    registry = Registry(project.models)
+    changed = registry.manifest("v1").model_copy(update=changes)
+    write_json(registry.folder("v1") / MANIFEST_FILE, changed.model_dump(mode="json"))
+    registry.move_latest("v1", "test")
+
+
+def change_column(table: Any, name: str, **changes: Any) -> Any:
+    columns = table.columns | {name: table.columns[name].model_copy(update=changes)}
+    return table.model_copy(update={"columns": columns})
 
 
 def fresh_rows(rows: int = 400, change: Change | None = None) -> list[Row]:
@@ -73,9 +73,8 @@ def write_table(project: Project, rows: list[Row]) -> Path:
 
 
 def monitor(project: Project, change: Change | None = None, hours: float = 0) -> Verdict:
-    return monitor_model(
-        project, table=write_table(project, fresh_rows(change=change)), now=NOW + timedelta(hours=hours)
-    )
+    table = write_table(project, fresh_rows(change=change))
+    return monitor_model(project, table=table, now=NOW + timedelta(hours=hours))
 
 
 def read_report(project: Project) -> dict[str, Any]:
@@ -108,115 +107,109 @@ def draw(rows: int, generator: np.random.Generator) -> tuple[Columns, np.ndarray
         "striped": generator.integers(0, 2, rows).astype(float),
     }
     big = 1 / (1 + np.exp((45 - size) / 6))
-    return columns, np.stack([big, 1 - big], axis=1), (generator.random(rows) > big).astype(int)
+    return columns, np.stack([big, 1 - big], axis=1), (generator.random(rows) > big).astype(float)
 
 
-def as_window(columns: Columns, scores: np.ndarray | None = None, truth: np.ndarray | None = None) -> Window:
-    rows = len(columns["size"])
-    return Window("test", rows, rows, columns, scores, np.full(rows, np.nan) if truth is None else truth.astype(float))
-
-
-def count_alarms(manifest: Manifest, rate: float, runs: int, training: int, window: int) -> int:
-    # Without the least effects, so that the tests and their correction alone keep the rate.
-    settings = MonitoringSettings(false_alarm_rate=rate, minimum_psi=0, minimum_share=0)
-    generator = np.random.default_rng(4)
-    alarms = 0
-    for _ in range(runs):
-        held_out = draw(training, generator)[1:]
-        reference = describe_reference(manifest.table, manifest.labels, draw(training, generator)[0], *held_out)
-        found = compare(reference, manifest, as_window(*draw(window, generator)), settings)
-        alarms += any(check.is_drift for check in found)
-    return alarms
+def judge(manifest: Manifest, training: Any, window: Any, broken: Any = None, **settings: Any) -> list[str]:
+    """What is found in columns, scores and truth, against a reference of others."""
+    known = reference.describe_reference(manifest.table, manifest.labels, *training)
+    rows = Window("test", len(window[0]["size"]), *window, broken)
+    made = [*checks.check_columns(known, manifest, rows), *checks.check_predictions(known, manifest, rows)]
+    checks.settle(made, MonitoringSettings(**settings))
+    return [f"{check.subject}: {check.kind}" for check in made if check.is_drift]
 
 
 @pytest.mark.parametrize(("rate", "training", "window"), [(0.2, 300, 100), (0.05, 80, 900)])
 def test_fresh_rows_alarm_no_more_often_than_stated(
     manifest: Manifest, rate: float, training: int, window: int
 ) -> None:
-    assert 0 < count_alarms(manifest, rate, 100, training, window) <= stats.binom.ppf(0.999, 100, rate)
+    # Without the least effects, so that the tests and their correction alone keep the rate.
+    settings = {"false_alarm_rate": rate, "minimum_psi": 0, "minimum_share": 0}
+    generator = np.random.default_rng(4)
+    alarms = 0
+    for _ in range(100):
+        known = (draw(training, generator)[0], *draw(training, generator)[1:])
+        alarms += bool(judge(manifest, known, draw(window, generator), **settings))
+    assert 0 < alarms <= stats.binom.ppf(0.999, 100, rate)
 
 
 def test_fresh_rows_do_not_alarm(watched: Project) -> None:
     verdict = monitor(watched)
-    assert (verdict.exit_code, verdict.findings) == (0, ())
+    assert (verdict.exit_code, verdict.findings) == (0, [])
     assert "No drift" in verdict.messages[-1]
 
 
 @pytest.mark.parametrize(
-    ("change", "finding"),
+    ("change", "finding", "is_only_one"),
     [
-        (SHIFT, "size: distribution"),
-        (move_size(0.4, 27), "size: distribution"),
-        (lambda _, row: row | {"colour": row["colour"].replace("green", "red")}, "colour: distribution"),
-        (lambda _, row: row | {"striped": "true"}, "striped: distribution"),
-        (set_cell("colour", "pink", 10), "colour: unseen category"),
-        (set_cell("age", "", 3), "age: missing"),
-        (set_cell("striped", "", 10), "striped: missing"),
-        (set_cell("size", "150", 10), "size: out of range"),
-        (set_cell("age", "115", 10), "age: out of range"),
-        (set_cell("age", "old", 10), "age: unreadable"),
-        (SHIFT, "prediction: distribution"),
-        (flip_label, "performance: more errors"),
+        (SHIFT, "size: distribution", False),
+        (SHIFT, "prediction: distribution", False),
+        (move_size(0.4, 27), "size: distribution", False),
+        (lambda _, row: row | {"colour": row["colour"].replace("green", "red")}, "colour: distribution", False),
+        (lambda _, row: row | {"striped": "true"}, "striped: distribution", False),
+        (set_cell("colour", "pink", 10), "colour: unseen category", True),
+        (set_cell("age", "", 3), "age: missing", False),
+        (set_cell("striped", "", 10), "striped: missing", True),
+        (set_cell("size", "150", 10), "size: out of range", False),
+        (set_cell("age", "115", 10), "age: out of range", False),
+        (set_cell("age", "old", 10), "age: unreadable", False),
+        (flip_label, "performance: more errors", True),
     ],
 )
-def test_each_kind_of_drift_alarms(watched: Project, change: Change, finding: str) -> None:
+def test_each_kind_of_drift_alarms(watched: Project, change: Change, finding: str, is_only_one: bool) -> None:
     verdict = monitor(watched, change)
     assert verdict.exit_code == 3
     assert finding in verdict.findings
+    assert len(verdict.findings) == 1 or not is_only_one
 
 
-@pytest.mark.parametrize("change", [set_cell("colour", "pink", 10), set_cell("striped", "", 10), flip_label])
-def test_what_did_not_change_is_no_finding(watched: Project, change: Change) -> None:
-    assert len(monitor(watched, change).findings) == 1
+def drop_blue(columns: Columns) -> Columns:
+    return columns | {"colour": np.minimum(columns["colour"], 1)}
 
 
-def find(manifest: Manifest, training: Columns, window: Window) -> list[str]:
-    """What is found against a reference of these training rows."""
-    held_out = draw(1000, np.random.default_rng(5))[1:]
-    reference = describe_reference(manifest.table, manifest.labels, training, *held_out)
-    return [check.finding for check in compare(reference, manifest, window, MonitoringSettings()) if check.is_drift]
+def scale_size(scale: float) -> ColumnChange:
+    return lambda columns: columns | {"size": columns["size"] * scale}
 
 
-def test_a_category_that_training_never_saw_alarms(manifest: Manifest) -> None:
-    columns = draw(1000, np.random.default_rng(3))[0]
-    without_blue = columns | {"colour": np.minimum(columns["colour"], 1)}
-    assert "colour: unseen category" in find(manifest, without_blue, as_window(columns))
-    assert "colour: unseen category" not in find(manifest, columns, as_window(without_blue))
+def empty_most(share: float) -> ColumnChange:
+    return lambda columns: columns | {"size": np.where(np.arange(len(columns["size"])) % 20 < share * 20, 0, 5)}
 
 
-def test_a_number_that_is_mostly_one_value_is_compared_too(manifest: Manifest) -> None:
-    generator = np.random.default_rng(3)
-    columns = draw(1000, generator)[0]
-    mostly = [columns | {"size": np.where(generator.random(1000) < share, 0, columns["size"])} for share in (0.95, 0.7)]
-    assert find(manifest, mostly[0], as_window(mostly[1])) == ["size: distribution"]
+@pytest.mark.parametrize(
+    ("rows", "training", "window", "findings"),
+    [
+        (1000, drop_blue, dict, {"colour: unseen category"}),
+        (1000, dict, drop_blue, set()),
+        (1000, empty_most(0.95), empty_most(0.7), {"size: distribution"}),
+        # However many rows show it, a small change is none.
+        (50_000, dict, scale_size(0.97), set()),
+        (50_000, dict, scale_size(0.8), {"size: distribution"}),
+    ],
+)
+def test_a_change_of_one_column_is_found_if_it_is_large_enough(
+    manifest: Manifest, rows: int, training: ColumnChange, window: ColumnChange, findings: set[str]
+) -> None:
+    columns, scores, truth = draw(rows, np.random.default_rng(3))
+    found = judge(manifest, (training(columns), scores, truth), (window(columns), scores, truth))
+    assert set(found) - {"colour: distribution"} == findings
 
 
 @pytest.mark.parametrize(("spread", "findings"), [(1, []), (2, ["performance: larger errors"])])
 def test_larger_errors_of_a_regression_alarm(manifest: Manifest, spread: float, findings: list[str]) -> None:
     numbers = {name: column for name, column in manifest.table.columns.items() if name != "kind"}
     table = manifest.table.model_copy(update={"task": "regression", "target": "size", "columns": numbers})
-    regression = manifest.model_copy(update={"labels": (), "table": table})
     generator = np.random.default_rng(1)
     truth = generator.normal(50, 9, 300)
-    columns = draw(300, generator)[0]
-    reference = describe_reference(table, (), columns, truth + generator.normal(0, 1, 300), truth)
-    window = as_window(draw(300, generator)[0], truth + generator.normal(0, spread, 300), truth)
-    found = compare(reference, regression, window, MonitoringSettings())
-    assert [check.finding for check in found if check.is_drift] == findings
-
-
-def test_a_small_change_is_no_drift_however_many_rows_show_it(manifest: Manifest) -> None:
-    columns = draw(50_000, np.random.default_rng(2))[0]
-    assert find(manifest, columns, as_window(columns | {"size": columns["size"] * 0.97})) == []
-    assert find(manifest, columns, as_window(columns | {"size": columns["size"] * 0.8})) == ["size: distribution"]
+    known, window = ((draw(300, generator)[0], truth + generator.normal(0, by, 300), truth) for by in (1, spread))
+    assert judge(manifest.model_copy(update={"labels": (), "table": table}), known, window) == findings
 
 
 @pytest.mark.parametrize(("rejected", "findings"), [(40, []), (0, ["size: out of range"])])
 def test_rows_that_data_rejected_before_are_no_drift(manifest: Manifest, rejected: int, findings: list[str]) -> None:
     data = manifest.data.model_copy(update={"rejected": rejected})
-    columns = draw(400, np.random.default_rng(3))[0]
-    window = replace(as_window(columns), broken={"size": Counter({"out of range": 40})})
-    assert find(manifest.model_copy(update={"data": data}), columns, window) == findings
+    rows = draw(400, np.random.default_rng(3))
+    broken = {name: Counter({"out of range": 40} if name == "size" else {}) for name in rows[0]}
+    assert judge(manifest.model_copy(update={"data": data}), rows, rows, broken) == findings
 
 
 def test_the_report_has_a_table_and_pictures_named_after_the_columns(watched: Project) -> None:
@@ -226,7 +219,7 @@ def test_the_report_has_a_table_and_pictures_named_after_the_columns(watched: Pr
     assert (report["drift"], report["rows"]) == (True, 400)
     assert {finding["subject"] for finding in report["findings"]} >= {"size", "prediction"}
     assert report["performance"]["live"].keys() == report["performance"]["test"].keys()
-    assert pl.read_csv(watched.reports / "tables" / "drift.csv").height == verdict.checks.height
+    assert pl.read_csv(watched.reports / "tables" / "drift.csv").columns == verdict.checks.columns
     assert len(report["pictures"]) == 3
     assert report["pictures"]["size"] == "column_size.png"
     folder = watched.reports / "figures" / "drift"
@@ -245,8 +238,7 @@ def test_names_of_pictures_fit_every_file_system_and_differ() -> None:
 def test_an_alarm_is_not_repeated_until_it_has_cooled_down_but_another_one_is_given(watched: Project) -> None:
     assert monitor(watched, SHIFT).exit_code == 3
     again = monitor(watched, SHIFT, hours=23)
-    assert again.exit_code == 0
-    assert "size: distribution" in again.findings
+    assert (again.exit_code, again.findings[0]) == (0, "size: distribution")
     assert "quiet until 2030-01-02T00:00" in again.messages[-1]
     assert monitor(watched, set_cell("colour", "pink", 10), hours=1).exit_code == 3
     assert monitor(watched, SHIFT, hours=25).exit_code == 3
@@ -258,33 +250,31 @@ def test_a_new_version_that_did_not_help_gets_a_cooldown_of_its_own(watched: Pro
     assert codes == [3, 0, 0, 3]
 
 
-def test_labels_are_joined_by_identifier(toy: Project) -> None:
-    columns = TOY_SCHEMA["columns"] | {"note": {"type": "category", "categories": ["x"], "role": "identifier"}}
-    change_config(toy, "schema", columns=columns)
-    write_config(toy.root, "monitoring", UNDRAWN)
-    project = Project(toy.root)
-    run_pipeline(project)
-    table = write_table(project, fresh_rows())
-    labels = write_raw(project.root, [f"{row['note']},{row['kind']}" for row in fresh_rows(300)], "x.csv", "note,kind")
-    monitor_model(project, table=table, labels=labels)
-    assert read_report(project)["performance"]["rows"] == 300
-    assert read_report(project)["performance"]["live"]["accuracy"] > 0.7
-    write_raw(project.root, ["line 1,big", "line 1,small"], "x.csv", "note,kind")
-    with pytest.raises(ProjectError, match="names the row line 1 more than once"):
-        monitor_model(project, table=table, labels=labels)
-    write_raw(project.root, ["line 1,big"], "x.csv", "note,kind")
-    with pytest.raises(ProjectError, match=r"labels for only 1 of the 400 rows, minimum_rows .* is 50"):
-        monitor_model(project, table=table, labels=labels)
+def test_labels_are_joined_by_identifier(watched: Project, manifest: Manifest) -> None:
+    change_manifest(watched, table=change_column(manifest.table, "note", role="identifier"))
+    table = write_table(watched, fresh_rows())
+    labels = write_raw(watched.root, [f"{row['note']},{row['kind']}" for row in fresh_rows(300)], "x.csv", "note,kind")
+    monitor_model(watched, table=table, labels=labels)
+    performance = read_report(watched)["performance"]
+    assert performance["rows"] == 300
+    assert performance["live"]["accuracy"] > 0.7
+    for lines, message in (
+        (["line 1,big", "line 1,small"], "names the row line 1 more than once"),
+        (["line 1,big"], r"labels for only 1 of the 400 rows, minimum_rows .* is 50"),
+    ):
+        with pytest.raises(ProjectError, match=message):
+            monitor_model(watched, table=table, labels=write_raw(watched.root, lines, "x.csv", "note,kind"))
 
 
 def test_more_rows_than_the_limit_are_sampled(watched: Project) -> None:
     write_config(watched.root, "monitoring", UNDRAWN | {"maximum_rows": 1000})
     verdict = monitor_model(watched, table=write_table(watched, fresh_rows(4000)))
-    assert 850 < read_report(watched)["rows"] < 1150
-    assert any("a sample of the 4000 rows" in message for message in verdict.messages)
+    report = read_report(watched)
+    assert 850 < report["rows"] == report["performance"]["rows"] < 1150
+    assert "a sample of the 4000 rows" in verdict.messages[1]
 
 
-def test_mistakes_are_named(watched: Project) -> None:
+def test_mistakes_are_named(watched: Project, toy: Project) -> None:
     table = write_table(watched, fresh_rows(49))
     mistakes: list[tuple[str, dict[str, Any]]] = [
         (r"Only 49 rows .*minimum_rows of config/monitoring.yaml is 50", {"table": table}),
@@ -304,6 +294,12 @@ def test_mistakes_are_named(watched: Project) -> None:
         monitor(watched)
 
 
+def test_without_a_model_the_message_says_what_to_run(toy: Project) -> None:
+    write_config(toy.root, "monitoring", UNDRAWN)
+    with pytest.raises(ProjectError, match="run the `pipeline` command first"):
+        monitor_model(toy)
+
+
 def test_the_command_exits_with_3_on_drift_and_with_1_on_a_mistake(
     watched: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -317,20 +313,10 @@ def test_the_command_exits_with_3_on_drift_and_with_1_on_a_mistake(
     assert "Drift: size: distribution" in capsys.readouterr().err
 
 
-def test_without_a_model_the_message_says_what_to_run(toy: Project) -> None:
-    write_config(toy.root, "monitoring", UNDRAWN)
-    with pytest.raises(ProjectError, match="run the `pipeline` command first"):
-        monitor_model(toy)
-
-
-def test_a_version_without_a_reference_says_how_to_get_one(watched: Project) -> None:
-    registry = Registry(watched.models)
-    folder = registry.folder("v1")
-    (folder / REFERENCE_FILE).unlink()
-    bare = registry.manifest("v1")
-    bare = bare.model_copy(update={"files": {k: v for k, v in bare.files.items() if k != REFERENCE_FILE}})
-    write_json(folder / MANIFEST_FILE, manifest_json(bare))
-    registry.move_latest("v1", "as if made without monitoring")
+def test_a_version_without_a_reference_says_how_to_get_one(watched: Project, manifest: Manifest) -> None:
+    (Registry(watched.models).folder("v1") / reference.REFERENCE_FILE).unlink()
+    files = {name: record for name, record in manifest.files.items() if name != reference.REFERENCE_FILE}
+    change_manifest(watched, files=files)
     with pytest.raises(ProjectError, match=r"v1 has no reference\.json .* `promote --force --reason"):
         monitor(watched)
     train_model(watched)
@@ -340,28 +326,33 @@ def test_a_version_without_a_reference_says_how_to_get_one(watched: Project) -> 
 
 
 def test_the_reference_belongs_to_the_version_and_its_hash_is_checked(watched: Project) -> None:
-    path = Registry(watched.models).folder("v1") / REFERENCE_FILE
+    path = Registry(watched.models).folder("v1") / reference.REFERENCE_FILE
     path.write_text(path.read_text(encoding="utf-8").replace('"missing":0', '"missing":1', 1), encoding="utf-8")
     with pytest.raises(ProjectError, match=r"reference\.json is not the file its manifest describes"):
         monitor(watched)
 
 
 def test_the_reference_counts_the_training_rows(watched: Project, manifest: Manifest) -> None:
-    reference = read_reference(Registry(watched.models).folder("v1"))
-    for numbers in reference.numbers.values():
-        assert sum(numbers.counts) + numbers.missing == manifest.data.rows["train"]
-    for categories in reference.categories.values():
-        assert sum(categories.counts.values()) + categories.missing == manifest.data.rows["train"]
-    assert sum(reference.confidence.counts if reference.confidence else ()) == manifest.data.rows["validation"]
+    found = reference.read_reference(Registry(watched.models).folder("v1"))
+    for distribution in (*found.numbers.values(), *found.categories.values()):
+        counted = distribution.pair("", np.array([])).reference.sum()
+        assert counted + distribution.missing == manifest.data.rows["train"]
 
 
-def test_a_sensitive_column_is_not_in_the_reference(trained_toy: Project) -> None:
-    columns = TOY_SCHEMA["columns"] | {"age": TOY_SCHEMA["columns"]["age"] | {"sensitive": True}}
-    project = change_config(trained_toy, "schema", columns=columns)
-    prepare_data(project)
-    train_model(project)
-    assert "size" in read_reference(project.candidate).numbers
-    assert b"age" not in (project.candidate / REFERENCE_FILE).read_bytes()
+def test_a_sensitive_column_is_not_in_the_reference(manifest: Manifest) -> None:
+    table, rows = change_column(manifest.table, "age", sensitive=True), draw(50, np.random.default_rng(0))
+    written = reference.describe_reference(table, manifest.labels, *rows).model_dump_json()
+    assert '"size"' in written
+    assert "age" not in written
+
+
+def test_the_reference_of_a_former_release_is_read(tmp_path: Path) -> None:
+    numbers, categories = {"edges": [1.0, 2.5], "counts": [1, 3], "missing": 2}, {"counts": {"b": 4, "a": 0}}
+    content = {"numbers": {"x": numbers}, "categories": {"y": categories}, "predictions": categories, "wrong": 1}
+    write_json(tmp_path / reference.REFERENCE_FILE, content | {"confidence": numbers, "errors": None})
+    found = reference.read_reference(tmp_path)
+    assert found.numbers["x"].pair("x", np.array([0.5, 1, 2, 3])).window.tolist() == [1, 1, 1, 1]
+    assert found.categories["y"].pair("y", np.array([0, 1, -1])).names == ("b", "a")
 
 
 def log_requests(project: Project, rows: list[Row], version: str = "v1", at: float = 0, file: str = "w.jsonl") -> None:
@@ -381,7 +372,7 @@ def test_logged_requests_are_read_from_all_files_but_for_damaged_lines(watched: 
     log_requests(watched, fresh_rows(60, SHIFT))
     log_requests(watched, fresh_rows(60, SHIFT), file="w.jsonl.1")
     log_requests(watched, fresh_rows(70), version="v7", file="other.jsonl")
-    log_requests(watched, fresh_rows(80), at=-8 * 86400, file="old.jsonl")
+    log_requests(watched, fresh_rows(80), at=-8 * 86400, file="old.open")
     labels = [f"w.jsonl-{place}-7,{row['kind']}" for place, row in enumerate(fresh_rows(60))]
     verdict = monitor_model(watched, labels=write_raw(watched.root, labels, "x.csv", "row_id,kind"), now=NOW)
     assert verdict.messages[0].startswith("v1: 120 rows (requests since 2029-12-25")
@@ -411,17 +402,18 @@ def test_a_column_that_is_sensitive_by_now_is_not_compared(watched: Project) -> 
 def test_the_distance_and_its_p_value_are_those_of_all_rows() -> None:
     generator = np.random.default_rng(0)
     one, other = generator.normal(size=90).round(1), generator.normal(0.5, 1, 60).round(1)
-    pair = count_numbers(one).pair("", other)
+    check = checks.check_distribution(reference.count_values(one).pair("", other))
     exact = stats.ks_2samp(one, other, method="asymp")
-    assert checks.kolmogorov_smirnov(pair.reference, pair.window) == pytest.approx((exact.statistic, exact.pvalue))
+    assert (check.statistic, check.p_value) == pytest.approx((exact.statistic, exact.pvalue))
 
 
 def test_the_correction_is_holms() -> None:
-    alone = [checks.Check("", "", "", 0, 0, 0, p_value, "") for p_value in (0.01, 0.04, 0.03)]
-    settled = checks.settle(alone, 0.05)
-    assert [check.adjusted_p_value for check in settled] == pytest.approx([0.03, 0.06, 0.06])
-    assert [check.is_drift for check in settled] == [True, False, False]
+    made = [checks.Check("", "", "", 0, 0.5, p_value, "") for p_value in (0.01, 0.04, 0.03)]
+    checks.settle(made, MonitoringSettings(false_alarm_rate=0.05))
+    assert [check.adjusted_p_value for check in made] == pytest.approx([0.03, 0.06, 0.06])
+    assert [check.is_drift for check in made] == [True, False, False]
 
 
 def test_scores_are_rounded_to_five_digits() -> None:
-    assert round_scores(np.array([0.123456, -98765.4, 0.0, 1e-9])).tolist() == [0.12346, -98765.0, 0.0, 1e-9]
+    found = reference.round_scores(np.array([0.123456, -98765.4, 0.0, 1e-9]))
+    assert found.tolist() == [0.12346, -98765.0, 0.0, 1e-9]

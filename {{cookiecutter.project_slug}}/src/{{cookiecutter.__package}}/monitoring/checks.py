@@ -1,158 +1,154 @@
-"""The statistics: two samples, counted on one grid of steps or categories, and whether chance explains the difference.
+"""The window against the reference of a version: which checks are made, and whether chance explains what they found.
 
 Every p-value is exact or errs to the safe side, so that the rate of false alarms is at most the one that was asked for.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-_PSI_BINS = 10
-_LEAST_EXPECTED = 5
-
-Counts = NDArray[np.int64]
-Share = tuple[int, int]  # rows that something holds for, of how many
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Rows of the reference and of the window in the same categories (`names`), or in steps between `edges`.
-
-    The first step lies below the smallest edge, the second is that edge itself, and the last is open.
-    """
-
-    subject: str
-    reference: Counts
-    window: Counts
-    edges: tuple[float, ...] = ()
-    names: tuple[str, ...] = ()
+from ..config import MonitoringSettings
+from ..modeling.dataset import choose_labels
+from ..modeling.manifest import Manifest
+from .reference import Pair, Reference, round_scores
+from .window import Window
 
 
-@dataclass(frozen=True)
+@dataclass
 class Check:
-    """One comparison; `pair` has the distributions, where that is what was compared.
-
-    `effect` is a population stability index or a change in the share of rows, and has to reach
-    `limit`. `p_value` is of this check alone, `adjusted_p_value` accounts for all checks of the run.
-    """
+    """One comparison; `effect` is the stability index of the distributions in `pair`, else a change in a share."""
 
     subject: str
     kind: str
     test: str
     statistic: float
     effect: float
-    limit: float
+    limit: float = field(init=False)  # which the effect has to reach; `settle` says all that is not known before
     p_value: float
     detail: str
-    adjusted_p_value: float = 1.0
-    is_drift: bool = False
+    adjusted_p_value: float = field(init=False)
+    is_drift: bool = field(init=False)
     pair: Pair | None = None
 
-    @property
-    def finding(self) -> str:
-        """The name under which an alarm is remembered."""
-        return f"{self.subject}: {self.kind}"
 
-
-def check_distribution(pair: Pair, minimum_psi: float, larger_only: bool = False) -> Check:
-    """Whether the window's values are distributed as the reference's; of numbers, `larger_only` looks one way."""
-    reference, window = pair.reference, pair.window
-    if pair.names:
-        test, (statistic, p_value) = "chi-square", chi_square(reference, window)
-    else:
-        test, (statistic, p_value) = "Kolmogorov-Smirnov", kolmogorov_smirnov(reference, window, larger_only)
-        # The index takes ten bins, which begin where the reference has so many tenths of its rows behind it.
-        tenths = (np.cumsum(reference) - reference) * _PSI_BINS // reference.sum()
-        starts = np.unique(np.minimum(tenths, _PSI_BINS - 1), return_index=True)[1]
-        reference, window = np.add.reduceat(reference, starts), np.add.reduceat(window, starts)
-    psi = stability_index(reference, window)
-    detail = f"PSI {psi:.2f}"
-    return Check(pair.subject, "distribution", test, statistic, psi, minimum_psi, p_value, detail, pair=pair)
-
-
-def check_beyond(pair: Pair, minimum_share: float) -> Check:
-    """Whether values lie beyond all those of the reference, or are of categories that it lacks.
-
-    The exceedance test (Gibbons and Chakraborti, Nonparametric Statistical Inference): were all rows of one
-    distribution, each set of them were equally likely to be the extreme one. Fisher's test of "none there, these here"
-    has that chance, to be corrected for the places where such rows may be.
-    """
-    of_reference, rows = int(pair.reference.sum()), int(pair.window.sum())
-    places = np.flatnonzero(pair.reference == 0)
-    beyond = pair.window[places].tolist()
-    tails = [fisher((0, of_reference), (count, rows), rise_only=True) for count in beyond if count]
-    if pair.names:
-        kind, chances = "unseen category", int(np.count_nonzero(pair.reference + pair.window))
-        unseen = [f"{pair.names[place]} ({count})" for place, count in zip(places, beyond, strict=True) if count]
-        detail = f"{', '.join(unseen[:5]) or 'none'}, of {rows}"
-    else:
-        kind, chances = "out of range", 2
-        detail = f"{beyond[0]} below {pair.edges[0]:g}, {beyond[-1]} above {pair.edges[-1]:g}, of {rows}"
-    p_value = min(1.0, chances * min(tails, default=1.0))
-    return Check(pair.subject, kind, "exceedance", sum(beyond), sum(beyond) / rows, minimum_share, p_value, detail)
-
-
-def check_share(
-    subject: str, kind: str, reference: Share, window: Share, limit: float, detail: str, rise_only: bool = True
-) -> Check:
-    """Whether the share of rows rose, or, without `rise_only`, changed; `detail` is formatted with both shares."""
-    before, after = reference[0] / reference[1], window[0] / window[1]
-    effect = after - before if rise_only else abs(after - before)
-    p_value = fisher(reference, window, rise_only)
-    return Check(subject, kind, "Fisher", window[0], effect, limit, p_value, detail.format(before, after))
-
-
-def settle(checks: Sequence[Check], rate: float) -> list[Check]:
-    """The checks with adjusted p-values and verdicts: the chance that any finds drift where none is, is at most `rate`.
+def settle(checks: list[Check], settings: MonitoringSettings) -> None:
+    """Say what drifted; the chance of any where nothing did is at most `false_alarm_rate`.
 
     Source: Holm (1979), A simple sequentially rejective multiple test procedure.
     """
-    settled, largest = list(checks), 0.0
-    for rank, place in enumerate(sorted(range(len(checks)), key=lambda place: checks[place].p_value)):
-        check = checks[place]
+    largest = 0.0
+    for rank, check in enumerate(sorted(checks, key=lambda check: check.p_value)):
         largest = max(largest, min(1.0, check.p_value * (len(checks) - rank)))
-        is_drift = largest <= rate and check.effect >= check.limit
-        settled[place] = replace(check, adjusted_p_value=largest, is_drift=is_drift)
-    return settled
+        check.limit, check.adjusted_p_value = settings.minimum_psi if check.pair else settings.minimum_share, largest
+        check.is_drift = largest <= settings.false_alarm_rate and check.effect >= check.limit
 
 
-def kolmogorov_smirnov(reference: Counts, window: Counts, larger_only: bool = False) -> tuple[float, float]:
-    """The two-sample distance of counts on one grid, and its p-value, as `scipy.stats.ks_2samp` has it of the rows.
+def check_columns(reference: Reference, manifest: Manifest, window: Window) -> Iterator[Check]:
+    """Each column's values, those that broke the schema, and those that are missing."""
+    features, data, valid = reference.numbers | reference.categories, manifest.data, len(window.truth)
+    for name, column in manifest.table.features.items():
+        if name not in features or name not in window.columns:
+            continue
+        pair, missing_before = features[name].pair(name, window.columns[name]), features[name].missing
+        before, present = int(pair.reference.sum()), int(pair.window.sum())
+        if before and present:
+            yield check_distribution(pair)
+            yield check_beyond(pair)
+        if window.broken is not None:
+            kinds = window.broken[name]
+            detail = ", ".join(f"{rows} {kind}" for kind, rows in kinds.items()) or "none"
+            [(kind, _)] = kinds.most_common(1) or [("breaks the schema", 0)]
+            rejected = (data.rejected, data.rejected + sum(data.rows.values()))
+            yield check_share(name, kind, rejected, (kinds.total(), window.rows), detail)
+        missing = valid - present
+        if column.nullable and valid and missing + missing_before:
+            shares = (missing_before, missing_before + before), (missing, valid)
+            yield check_share(name, "missing", *shares, "{:.1%} -> {:.1%} missing", "two-sided")
 
-    A grid can only shorten the distance, and ties too, so the p-value errs to the safe side.
+
+def check_predictions(reference: Reference, manifest: Manifest, window: Window) -> Iterator[Check]:
+    """What the version predicted, and, where the truth is known, how wrong that was."""
+    scores, labels = window.scores, manifest.labels
+    if scores is None:
+        return
+    pair = reference.predictions.pair("prediction", scores.argmax(axis=1) if labels else round_scores(scores))
+    yield check_distribution(pair)
+    if reference.confidence is not None:
+        highest = round_scores(scores.max(axis=1))
+        yield check_distribution(reference.confidence.pair("probability of the prediction", highest))
+    if window.labelled is None:
+        return
+    scores, truth = window.labelled
+    if reference.errors is not None:
+        errors = reference.errors.pair("absolute error", round_scores(np.abs(truth - round_scores(scores))))
+        yield replace(check_distribution(errors, larger_only=True), subject="performance", kind="larger errors")
+    if reference.wrong is not None:
+        wrong = int(np.count_nonzero(choose_labels(scores, labels, manifest.table) != truth))
+        shares = (reference.wrong, int(pair.reference.sum())), (wrong, len(truth))
+        yield check_share("performance", "more errors", *shares, "{:.1%} -> {:.1%} wrong")
+
+
+def check_distribution(pair: Pair, larger_only: bool = False) -> Check:
+    """Whether the window's values are distributed as the reference's; of numbers, `larger_only` looks one way.
+
+    Categories in which fewer than five rows are expected are counted as one (Cochran, 1954). The steps of numbers can
+    only shorten the distance, and ties too, so that its p-value errs to the safe side. The effect is the population
+    stability index, sum of (p - q) ln(p / q), with half a row added to each bin.
     """
-    below = np.cumsum(reference) / reference.sum() - np.cumsum(window) / window.sum()
-    distance = max(float((below if larger_only else np.abs(below)).max()), 0.0)
-    rows = max(round(float(reference.sum() * window.sum() / (reference.sum() + window.sum()))), 1)
-    return distance, float((stats.ksone if larger_only else stats.kstwo).sf(distance, rows))
+    bins = np.stack([pair.reference, pair.window])
+    totals = bins.sum(axis=1)
+    if pair.names:
+        table = bins[:, bins.sum(axis=0) > 0]
+        rare = table.sum(axis=0) * (totals.min() / totals.sum()) < 5
+        if np.count_nonzero(rare) > 1:
+            table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
+        test, (statistic, p_value) = "chi-square", stats.chi2_contingency(table)[:2]
+        if table.shape[1] == 2:
+            p_value = stats.fisher_exact(table).pvalue
+    else:
+        below = np.subtract(*(bins.cumsum(axis=1) / totals[:, np.newaxis]))
+        test, statistic = "Kolmogorov-Smirnov", max((below if larger_only else np.abs(below)).max(), 0)
+        rows = max(round(totals[0] * totals[1] / totals.sum()), 1)  # as scipy.stats.ks_2samp has it of the rows
+        p_value = (stats.ksone if larger_only else stats.kstwo).sf(statistic, rows)
+        # Ten bins, which begin where the reference has so many tenths of its rows behind it.
+        tenths = (np.cumsum(pair.reference) - pair.reference) * 10 // totals[0]
+        starts = np.unique(np.minimum(tenths, 9), return_index=True)[1]
+        bins = np.add.reduceat(bins, starts, axis=1)
+    expected, found = (bins + 0.5) / (bins + 0.5).sum(axis=1, keepdims=True)
+    psi = float(np.sum((found - expected) * np.log(found / expected)))
+    detail = f"PSI {psi:.2f}"
+    return Check(pair.subject, "distribution", test, float(statistic), psi, float(p_value), detail, pair)
 
 
-def chi_square(reference: Counts, window: Counts) -> tuple[float, float]:
-    """Pearson's chi-square statistic of two samples' counts by category, and its p-value; of two categories, Fisher's.
+def check_beyond(pair: Pair) -> Check:
+    """Whether values lie beyond all those of the reference, or are of categories that it lacks.
 
-    Categories in which fewer than five rows are expected are counted as one (Cochran, 1954).
+    The exceedance test (Gibbons and Chakraborti, Nonparametric Statistical Inference): were all rows of one
+    distribution, each set of them were equally likely to be the extreme one; that is Fisher's test of "none there,
+    these here", corrected for the places where such rows may be.
     """
-    table = np.stack([reference, window])
-    table = table[:, table.sum(axis=0) > 0]
-    rare = table.sum(axis=0) * (table.sum(axis=1).min() / table.sum()) < _LEAST_EXPECTED
-    if np.count_nonzero(rare) > 1:
-        table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
-    if table.shape[1] < 2:
-        return 0.0, 1.0
-    result = stats.chi2_contingency(table)
-    return float(result.statistic), float(result.pvalue if table.shape[1] > 2 else stats.fisher_exact(table).pvalue)
+    before, rows = int(pair.reference.sum()), int(pair.window.sum())
+    beyond = np.where(pair.reference == 0, pair.window, 0).tolist()
+    if pair.names:
+        kind, places = "unseen category", int(np.count_nonzero(pair.reference + pair.window))
+        unseen = [f"{name} ({count})" for name, count in zip(pair.names, beyond, strict=True) if count]
+        detail = f"{', '.join(unseen[:5]) or 'none'}, of {rows}"
+    else:
+        kind, places = "out of range", 2
+        detail = f"{beyond[0]} below {pair.edges[0]:g}, {beyond[-1]} above {pair.edges[-1]:g}, of {rows}"
+    tails = [stats.fisher_exact([[count, rows - count], [0, before]], "greater").pvalue for count in beyond if count]
+    p_value = min(1.0, places * float(min(tails, default=1)))
+    return Check(pair.subject, kind, "exceedance", float(sum(beyond)), sum(beyond) / rows, p_value, detail)
 
 
-def fisher(reference: Share, window: Share, rise_only: bool) -> float:
-    """Fisher's exact p-value for a share of the window that differs from, or rose above, the reference's."""
+def check_share(
+    subject: str, kind: str, reference: tuple[int, int], window: tuple[int, int], detail: str, change: str = "greater"
+) -> Check:
+    """Whether the share of rows, so many of how many, rose, or changed ("two-sided"); `detail` may name both."""
     table = [[rows, total - rows] for rows, total in (window, reference)]
-    return float(stats.fisher_exact(table, alternative="greater" if rise_only else "two-sided").pvalue)
-
-
-def stability_index(reference: Counts, window: Counts) -> float:
-    """The population stability index, sum of (p - q) ln(p / q), with half a row added to each bin."""
-    expected, found = ((counts + 0.5) / (counts.sum() + 0.5 * len(counts)) for counts in (reference, window))
-    return float(np.sum((found - expected) * np.log(found / expected)))
+    before, after = reference[0] / reference[1], window[0] / window[1]
+    effect = after - before if change == "greater" else abs(after - before)
+    p_value = float(stats.fisher_exact(table, change).pvalue)
+    return Check(subject, kind, "Fisher", float(window[0]), effect, p_value, detail.format(before, after))

@@ -3,16 +3,16 @@
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from ..config import Project, read_settings
+from ..config import MonitoringSettings, Project, read_settings
 from ..errors import ProjectError
 from ..files import staged_folder, write_bytes, write_json
 from ..modeling.dataset import align_scores
@@ -22,28 +22,19 @@ from ..modeling.prediction import load_latest
 from ..modeling.registry import Registry
 from ..plots import plot_compared_counts, plot_compared_numbers, plot_stability, save_figure
 from ..terminal import get_logger, track
-from .checks import Check
-from .comparison import compare
+from .checks import Check, check_columns, check_predictions, settle
 from .reference import read_reference
-from .requests import read_request_window
-from .settings import SETTINGS_FILE, MonitoringSettings
-from .window import Window, read_table_window
-
-DRIFT_EXIT_CODE = 3
+from .window import Window, read_request_window, read_table_window
 
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a run came to: the checks as a table, a name for each thing found, and sentences to show.
-
-    The exit code is 3 for drift that is not cooling down, else 0.
-    """
+class Verdict(NamedTuple):
+    """What a run came to; the exit code is 3 for drift that is not cooling down, else 0."""
 
     checks: pl.DataFrame
-    findings: tuple[str, ...]
-    messages: tuple[str, ...]
+    findings: list[str]
+    messages: list[str]
     exit_code: int
 
 
@@ -58,10 +49,9 @@ def monitor_model(
     """Compare logged requests, or the rows of a table, with the reference of `latest`; write `reports/drift.json`.
 
     Requests are those `since` a moment (ISO 8601; UTC if it does not say), or of the last 12h or 7d (`window`).
-
-    Raises: ProjectError where there is no model, there are too few rows, or a file or setting is wrong.
+    Raises ProjectError where there is no model, there are too few rows, or a file or setting is wrong.
     """
-    settings = read_settings(project.root, SETTINGS_FILE, MonitoringSettings)
+    settings = read_settings(project.root, "monitoring.yaml", MonitoringSettings)
     now = now or datetime.now(UTC)
     start = _find_start(since, window, now, settings.window_hours)
     if table is not None and (since is not None or window is not None):
@@ -73,28 +63,25 @@ def monitor_model(
         rows = read_request_window(project, manifest, start, labels, settings.maximum_rows)
     else:
         rows = read_table_window(project, model, table, labels, settings.maximum_rows)
-    _require_rows(rows, settings.minimum_rows, labels)
-    checks = compare(reference, manifest, rows, settings)
-    found = {check.finding: check for check in checks if check.is_drift}
-    quiet = _silence_known(project, manifest, found, now, timedelta(hours=settings.cooldown_hours))
-    verdict = Verdict(
-        checks=pl.DataFrame([asdict(replace(check, pair=None)) for check in checks]).drop("pair"),
-        findings=tuple(found),
-        messages=tuple(_describe(manifest, rows, checks, quiet, settings.false_alarm_rate)),
-        exit_code=DRIFT_EXIT_CODE if found.keys() - quiet.keys() else 0,
-    )
-    _write_report(project, manifest, rows, verdict, at=now, quiet=quiet, pictures=_draw(project, checks, settings))
-    for message in verdict.messages:
-        _logger.info("%s", message)
-    return verdict
+    limit = f"minimum_rows of config/monitoring.yaml is {settings.minimum_rows}"
+    if rows.rows < settings.minimum_rows:
+        raise ProjectError(f"Only {rows.rows} rows ({rows.source}), {limit}: take a longer time, or more rows.")
+    known = np.count_nonzero(~np.isnan(rows.truth))
+    if labels is not None and known < settings.minimum_rows:
+        raise ProjectError(
+            f"{labels} has labels for only {known} of the {rows.rows} rows, {limit}: "
+            "bring more labels, or leave --labels out."
+        )
+    checks = [*check_columns(reference, manifest, rows), *check_predictions(reference, manifest, rows)]
+    settle(checks, settings)
+    return _report(project, manifest, rows, checks, settings, now)
 
 
 def summarize(verdict: Verdict, rows: int = 30) -> pl.DataFrame:
     """The checks that counted something, at most so many: what drifted first, then by significance."""
-    shown = verdict.checks.filter(pl.col("statistic") > 0).sort(
-        "is_drift", "adjusted_p_value", descending=[True, False], maintain_order=True
-    )
-    return shown.select("subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift").head(rows)
+    counted = verdict.checks.filter(pl.col("statistic") > 0)
+    shown = counted.sort(~pl.col("is_drift"), "adjusted_p_value", maintain_order=True).head(rows)
+    return shown.select("subject", "kind", "effect", "limit", "adjusted_p_value", "detail", "is_drift")
 
 
 def _find_start(since: str | None, window: str | None, now: datetime, hours: float) -> datetime:
@@ -112,32 +99,52 @@ def _find_start(since: str | None, window: str | None, now: datetime, hours: flo
     return now - timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1) if match else hours)
 
 
-def _require_rows(window: Window, needed: int, labels: Path | None) -> None:
-    limit = f"minimum_rows of config/monitoring.yaml is {needed}"
-    if window.rows < needed:
-        raise ProjectError(f"Only {window.rows} rows ({window.source}), {limit}: take a longer time, or more rows.")
-    known = np.count_nonzero(~np.isnan(window.truth))
-    if labels is not None and known < needed:
-        raise ProjectError(
-            f"{labels} has labels for only {known} of the {window.rows} rows, {limit}: "
-            "bring more labels, or leave --labels out."
-        )
+def _report(
+    project: Project, manifest: Manifest, rows: Window, checks: list[Check], settings: MonitoringSettings, now: datetime
+) -> Verdict:
+    drifted = {f"{check.subject}: {check.kind}": check.detail for check in checks if check.is_drift}
+    quiet = _silence_known(project, manifest, list(drifted), now, timedelta(hours=settings.cooldown_hours))
+    messages = [f"{manifest.version}: {rows.rows} rows ({rows.source}), {len(checks)} checks", *rows.notes]
+    messages += ["Predictions were not compared: none are kept for these rows"] if rows.scores is None else []
+    found = [f"Drift: {finding} ({detail})" for finding, detail in drifted.items()]
+    messages += found or [f"No drift, at a false alarm rate of {settings.false_alarm_rate:g}"]
+    if quiet:
+        until, names = max(quiet.values()).isoformat(timespec="minutes"), ", ".join(quiet)
+        messages.append(f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {names}")
+    frame = pl.DataFrame([asdict(check) | {"pair": None} for check in checks]).drop("pair")
+    verdict = Verdict(frame, list(drifted), messages, 3 if len(quiet) < len(drifted) else 0)
+    write_bytes(project.reports / "tables" / "drift.csv", frame.write_csv().encode())
+    content = {
+        "at": now.isoformat(timespec="seconds"),
+        "version": manifest.version,
+        "source": rows.source,
+        "rows": rows.rows,
+        "valid_rows": len(rows.truth),
+        "drift": bool(drifted),
+        "exit_code": verdict.exit_code,
+        "findings": frame.filter("is_drift").to_dicts(),
+        "cooling_down": {finding: until.isoformat() for finding, until in quiet.items()},
+        "performance": _measure(manifest, rows),
+        "messages": messages,
+        "pictures": _draw(project, checks, settings.maximum_pictures),
+    }
+    write_json(project.reports / "drift.json", content)
+    for message in messages:
+        _logger.info("%s", message)
+    return verdict
 
 
 def _silence_known(
-    project: Project, manifest: Manifest, found: Collection[str], now: datetime, cooldown: timedelta
+    project: Project, manifest: Manifest, found: list[str], now: datetime, cooldown: timedelta
 ) -> dict[str, datetime]:
-    """Until when findings that were alarmed before stay quiet; the others are new alarms, and recorded.
-
-    A cooldown counts from the alarm, or, where a version was promoted since, from that promotion:
-    what a retraining does not mend, the next one would not mend either.
-    """
+    """Until when findings that were alarmed before stay quiet; the others are new alarms, and recorded."""
     path = project.models / "drift_alarms.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known = {finding: datetime.fromisoformat(at) for finding, at in content.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ProjectError(f"{path} is damaged ({error}); remove it, and the next drift alarms at once.") from error
+    # What the retraining that a version comes from did not mend, the next one would not mend either.
     promoted = datetime.fromisoformat(manifest.created_at) if manifest.created_at else datetime.min.replace(tzinfo=UTC)
     ends = {finding: max(known[finding], promoted) + cooldown for finding in found if finding in known}
     quiet = {finding: end for finding, end in ends.items() if now < end}
@@ -145,48 +152,6 @@ def _silence_known(
         known |= {finding: now for finding in found if finding not in quiet}
         write_json(path, {finding: at.isoformat() for finding, at in sorted(known.items())})
     return quiet
-
-
-def _describe(
-    manifest: Manifest, window: Window, checks: Sequence[Check], quiet: Mapping[str, datetime], rate: float
-) -> Iterator[str]:
-    yield f"{manifest.version}: {window.rows} rows ({window.source}), {len(checks)} checks"
-    if window.note:
-        yield window.note
-    if window.scores is None:
-        yield "Predictions were not compared: none are kept for these rows"
-    found = [f"Drift: {check.finding} ({check.detail})" for check in checks if check.is_drift]
-    yield from found or [f"No drift, at a false alarm rate of {rate:g}"]
-    if quiet:
-        until, names = max(quiet.values()).isoformat(timespec="minutes"), ", ".join(quiet)
-        yield f"Alarmed before, so quiet until {until} (cooldown_hours of config/monitoring.yaml): {names}"
-
-
-def _write_report(
-    project: Project,
-    manifest: Manifest,
-    window: Window,
-    verdict: Verdict,
-    at: datetime,
-    quiet: Mapping[str, datetime],
-    pictures: Mapping[str, str],
-) -> None:
-    write_bytes(project.reports / "tables" / "drift.csv", verdict.checks.write_csv().encode())
-    content = {
-        "at": at.isoformat(timespec="seconds"),
-        "version": manifest.version,
-        "source": window.source,
-        "rows": window.rows,
-        "valid_rows": window.valid_rows,
-        "drift": bool(verdict.findings),
-        "exit_code": verdict.exit_code,
-        "findings": verdict.checks.filter("is_drift").to_dicts(),
-        "cooling_down": {finding: until.isoformat() for finding, until in quiet.items()},
-        "performance": _measure(manifest, window),
-        "messages": verdict.messages,
-        "pictures": pictures,
-    }
-    write_json(project.reports / "drift.json", content)
 
 
 def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
@@ -199,21 +164,18 @@ def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     return {"rows": len(truth), "live": finite, "test": manifest.metrics.get("test", {})}
 
 
-def _draw(project: Project, checks: Sequence[Check], settings: MonitoringSettings) -> dict[str, str]:
+def _draw(project: Project, checks: list[Check], most: int) -> dict[str, str]:
     """Draw the distributions that changed most; the picture of each, by its subject."""
     changed = sorted((check for check in checks if check.pair), key=lambda check: check.effect, reverse=True)
-    drawn = [check.pair for check in changed[: settings.maximum_pictures] if check.pair]
+    drawn = [check.pair for check in changed[:most] if check.pair]
     pictures: dict[str, str] = {}
     with staged_folder(project.reports / "figures" / "drift") as folder:
         if drawn:
             names, effects = [check.subject for check in changed], [check.effect for check in changed]
-            figure = plot_stability(names, effects, [check.is_drift for check in changed])
-            save_figure(figure, folder / "stability.png")
+            save_figure(plot_stability(names, effects, [check.is_drift for check in changed]), folder / "stability.png")
         for pair in track(drawn, "Drawing columns"):
-            counts = (pair.reference, pair.window, pair.subject)
-            figure = (
-                plot_compared_counts(pair.names, *counts) if pair.names else plot_compared_numbers(pair.edges, *counts)
-            )
+            rest = (pair.reference, pair.window, pair.subject)
+            figure = plot_compared_counts(pair.names, *rest) if pair.names else plot_compared_numbers(pair.edges, *rest)
             pictures[pair.subject] = name_picture(pair.subject, pictures.values())
             save_figure(figure, folder / pictures[pair.subject])
     return pictures
@@ -221,9 +183,7 @@ def _draw(project: Project, checks: Sequence[Check], settings: MonitoringSetting
 
 def name_picture(subject: str, taken: Collection[str]) -> str:
     """A file name of the subject's letters and digits that differs from the others by more than case."""
-    stem = name = "column_" + re.sub(r"\W+", "_", subject.lower()).strip("_")[:50]
-    number = 1
-    while f"{name}.png" in taken:
-        number += 1
-        name = f"{stem}_{number}"
-    return f"{name}.png"
+    stem = "column_" + re.sub(r"\W+", "_", subject.lower()).strip("_")[:50]
+    while f"{stem}.png" in taken:
+        stem += "_2"
+    return f"{stem}.png"

@@ -4,11 +4,11 @@ It holds counts, never rows; columns that the schema marks as sensitive are left
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..config import describe_errors
 from ..errors import ProjectError
@@ -17,63 +17,48 @@ from ..files import write_bytes
 from ..modeling.dataset import choose_labels
 from ..modeling.model import Scores
 from ..schema import Schema
-from .checks import Pair
 
 REFERENCE_FILE = "reference.json"
 
-_GRID = 100
+
+class Pair(NamedTuple):
+    """Rows of the reference and of the window in the same categories, or in the same steps of numbers."""
+
+    subject: str
+    reference: NDArray[np.int64]
+    window: NDArray[np.int64]
+    edges: tuple[float, ...] = ()  # the first step is below the smallest, the second that one itself, the last open
+    names: tuple[str, ...] = ()
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Distribution(BaseModel, frozen=True, extra="forbid"):
+    """How often each category occurred, in the schema's order; or how many numbers lie between which others."""
 
-
-class NumberCounts(_Record):
-    """How numbers were distributed: `counts[i]` rows lie above `edges[i - 1]` and at or below `edges[i]`.
-
-    The edges rise from the smallest value to the largest; `counts[0]` rows have the smallest.
-    """
-
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    missing: int = 0
-
-    def pair(self, subject: str, values: NDArray[Any]) -> Pair:
-        """These counts beside those of other numbers, NaN left out."""
-        present = values[~np.isnan(values)]
-        # The smallest edge bounds two steps: what is below it, and what it is.
-        places = np.searchsorted(self.edges, present, "left") + np.searchsorted(self.edges[:1], present, "right")
-        counts = np.bincount(places, minlength=len(self.edges) + 2)
-        return Pair(subject, np.array([0, *self.counts, 0]), counts, edges=self.edges)
-
-
-class CategoryCounts(_Record):
-    """How often each category occurred, in the schema's order."""
-
-    counts: dict[str, int]
+    edges: tuple[float, ...] = ()  # of numbers, from the smallest one to the largest
+    counts: dict[str, int] | tuple[int, ...]  # of numbers, those above the edge before, and at or below this one
     missing: int = 0
 
     def pair(self, subject: str, values: NDArray[Any]) -> Pair:
         """These counts beside those of other values, missing ones left out."""
-        names = tuple(self.counts)
-        reference, window = (np.array(list(each.counts.values())) for each in (self, count_categories(values, names)))
-        return Pair(subject, reference, window, names=names)
+        if isinstance(self.counts, dict):
+            window = np.bincount(values[values >= 0].astype(np.int64), minlength=len(self.counts))
+            return Pair(subject, np.array(list(self.counts.values())), window, names=tuple(self.counts))
+        present = values[~np.isnan(values)]
+        # The smallest edge bounds two steps: what is below it, and what it is.
+        places = np.searchsorted(self.edges, present, "left") + np.searchsorted(self.edges[:1], present, "right")
+        window = np.bincount(places, minlength=len(self.edges) + 2)
+        return Pair(subject, np.array([0, *self.counts, 0]), window, edges=self.edges)
 
 
-class Reference(_Record):
-    """Features of the training rows; predictions and errors of the validation rows.
+class Reference(BaseModel, frozen=True, extra="forbid"):
+    """Features of the training rows; predictions and errors of the validation rows."""
 
-    For a classification `predictions` counts labels, `confidence` has the probabilities of the
-    predicted labels, and `wrong` counts the rows whose label was another. For a regression
-    `predictions` has the values, and `errors` the absolute errors, in the target's unit.
-    """
-
-    numbers: dict[str, NumberCounts]
-    categories: dict[str, CategoryCounts]
-    predictions: NumberCounts | CategoryCounts
-    confidence: NumberCounts | None = None
-    errors: NumberCounts | None = None
-    wrong: int | None = None
+    numbers: dict[str, Distribution]
+    categories: dict[str, Distribution]
+    predictions: Distribution  # labels, or a regression's values
+    confidence: Distribution | None = None  # probabilities of the labels that were predicted
+    errors: Distribution | None = None  # absolute errors of a regression, in the target's unit
+    wrong: int | None = None  # rows whose label was another
 
 
 def describe_reference(
@@ -81,21 +66,14 @@ def describe_reference(
 ) -> Reference:
     """Count the training rows' features, and the predictions `scores` of held-out rows against `truth`."""
     kept = {name: column for name, column in schema.features.items() if not column.sensitive}
-    numbers = {name: count_numbers(training[name]) for name, column in kept.items() if column.is_numeric}
-    categories = {
-        name: count_categories(training[name], column.categories or ("false", "true"))
-        for name, column in kept.items()
-        if not column.is_numeric
-    }
-    if not labels:
-        predictions, errors = count_numbers(round_scores(scores)), count_numbers(absolute_errors(scores, truth))
-        return Reference(numbers=numbers, categories=categories, predictions=predictions, errors=errors)
+    names = {name: column.categories or ("false", "true") for name, column in kept.items() if not column.is_numeric}
     return Reference(
-        numbers=numbers,
-        categories=categories,
-        predictions=count_categories(scores.argmax(axis=1), labels),
-        confidence=count_numbers(round_scores(scores.max(axis=1))),
-        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema) != truth)),
+        numbers={name: count_values(training[name]) for name in kept if name not in names},
+        categories={name: count_values(training[name], categories) for name, categories in names.items()},
+        predictions=count_values(scores.argmax(axis=1) if labels else round_scores(scores), labels),
+        confidence=count_values(round_scores(scores.max(axis=1))) if labels else None,
+        errors=None if labels else count_values(round_scores(np.abs(truth - round_scores(scores)))),
+        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema) != truth)) if labels else None,
     )
 
 
@@ -106,7 +84,7 @@ def write_reference(reference: Reference, folder: Path) -> str:
 
 
 def read_reference(folder: Path) -> Reference:
-    """The reference of a version. Raises: ProjectError where it has none, or a damaged one."""
+    """The reference of a version. Raises ProjectError where it has none, or a damaged one."""
     path = folder / REFERENCE_FILE
     try:
         return Reference.model_validate_json(path.read_bytes())
@@ -119,28 +97,17 @@ def read_reference(folder: Path) -> Reference:
         raise ProjectError(f"{path} is damaged:\n{describe_errors(error)}") from error
 
 
-def count_numbers(values: NDArray[np.float64]) -> NumberCounts:
-    """Counts between at most 101 quantiles, which are values that occur; NaN is missing."""
+def count_values(values: NDArray[Any], names: tuple[str, ...] = ()) -> Distribution:
+    """Counts by name, of places in `names`, or else of numbers; NaN and negative places are missing."""
+    if names:
+        counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(names))
+        by_name = dict(zip(names, counts.tolist(), strict=True))
+        return Distribution(counts=by_name, missing=len(values) - int(counts.sum()))
     present = np.sort(values[~np.isnan(values)])
-    missing = len(values) - len(present)
-    if not len(present):
-        return NumberCounts(edges=(), counts=(), missing=missing)
-    places = np.linspace(0, len(present) - 1, min(_GRID + 1, len(present))).round().astype(int)
-    edges = np.unique(present[places])
+    # At most 101 quantiles, which are values that occur.
+    edges = np.unique(present[np.linspace(0, len(present) - 1, min(101, len(present))).round().astype(int)])
     counts = np.bincount(np.searchsorted(edges, present, "left"))
-    return NumberCounts(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)
-
-
-def count_categories(values: NDArray[Any], names: tuple[str, ...]) -> CategoryCounts:
-    """Counts by name; a value is a place in `names`, NaN or negative if missing."""
-    present = values[values >= 0].astype(np.int64)
-    counts = np.bincount(present, minlength=len(names)).tolist()
-    return CategoryCounts(counts=dict(zip(names, counts, strict=True)), missing=len(values) - len(present))
-
-
-def absolute_errors(scores: Scores, truth: NDArray[Any]) -> NDArray[np.float64]:
-    """How far predictions are from the truth, rounded as they are."""
-    return round_scores(np.abs(truth - round_scores(scores)))
+    return Distribution(edges=tuple(edges), counts=tuple(counts.tolist()), missing=len(values) - len(present))
 
 
 def round_scores(scores: Scores) -> NDArray[np.float64]:

@@ -1,7 +1,14 @@
-"""The rows to judge, from a table; and what was right, where it is known."""
+"""The rows to judge, from a table or from the request log; and what was right, where it is known.
 
+A line of the log is a request: its `id`, `at` (seconds since 1970, UTC), `version`, `rows` (features by name),
+`predictions`, as answered, or null, and `places`: which rows of the request these are, from 0, or null for all.
+"""
+
+import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +18,29 @@ from numpy.typing import NDArray
 
 from ..config import Project
 from ..data.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
-from ..data.splitting import fraction, scramble
-from ..data.validation import CheckedRows, RuleKind, check_rows
+from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
-from ..features import Columns, columns_from_frame
+from ..features import Columns, RowReader, columns_from_frame
+from ..modeling.manifest import Manifest
 from ..modeling.model import Model, Scores
 from ..schema import Column, Schema
 
-_SAMPLE_SEED = 0
-_BROKEN: dict[RuleKind, str] = {
-    "type": "unreadable",
-    "missing": "missing",
-    "minimum": "out of range",
-    "maximum": "out of range",
-    "category": "unseen category",
-}
+_Row = tuple[float, str, dict[str, Any], Any]  # when it was answered, its name, features and prediction
+
+_BROKEN = {"type": "unreadable", "missing": "missing", "category": "unseen category"}  # others are limits
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows to compare with the training rows.
-
-    `columns`, `scores` and `truth` hold the `valid_rows`; `broken` counts the others by column and by what is wrong,
-    None where such rows cannot come, since the API refuses them. `scores` is None if predictions are not kept. `truth`
-    is NaN where unknown; for a classification, places in the schema's labels.
-    """
+    """Rows to compare with the training rows; those that break the schema are counted alone."""
 
     source: str
     rows: int
-    valid_rows: int
     columns: Columns
-    scores: Scores | None
-    truth: NDArray[np.float64]
-    broken: dict[str, Counter[str]] | None = None
-    note: str = ""
+    scores: Scores | None  # None if predictions are not kept
+    truth: NDArray[np.float64]  # places in the schema's labels, or values; NaN where unknown
+    broken: dict[str, Counter[str]] | None = None  # by column, what is wrong; None if the API refused such rows
+    notes: Sequence[str] = ()
 
     @property
     def labelled(self) -> tuple[Scores, NDArray[Any]] | None:
@@ -59,91 +55,112 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
     """The rows of a CSV, TSV or Parquet file, an even sample of them where it has more than `maximum_rows`.
 
     The truth comes from its target column, or from the file `labels`, by the columns whose role is identifier.
-
-    Raises:
-        ProjectError: a file cannot be used.
+    Raises ProjectError where a file cannot be used.
     """
     schema = model.manifest.table
-    keys = [] if labels is None else schema.identifiers
-    if labels is not None and not keys:
+    keys = [ROW_NUMBER] if labels is None else schema.identifiers
+    if not keys:
         raise ProjectError(
             "config/schema.yaml has no column with role identifier, by which --labels could be joined; "
             f"put the column {schema.target!r} into {path} instead."
         )
-    raw = scan_table(path, project.pipeline.source)
+    checked = _check_file(project, path, schema.features, keys)
+    rules = {rule.name: broken.fill_null(False) for rule, broken in checked.broken.items()}
     with explain_polars_errors(path):
-        found = raw.collect_schema().names()
-        total = int(raw.select(pl.len()).collect(engine="streaming").item())
-    require_columns(path, found, [*schema.features, *keys])
-    if total > maximum_rows:
-        raw = raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), _SAMPLE_SEED)) < maximum_rows / total)
-    target = {schema.target: schema.columns[schema.target]} if labels is None and schema.target in found else {}
-    with explain_polars_errors(path):
-        frame, rows, broken = _collect(_check(project, raw, {**schema.features, **target}), schema, keys)
-    columns = columns_from_frame(schema, frame)
-    if labels is not None:
-        frame = join_labels(project, frame, schema, labels, keys)
-    return Window(
-        source=str(path),
-        rows=rows,
-        valid_rows=frame.height,
-        columns=columns,
-        scores=model.predict(columns) if frame.height else None,
-        truth=find_truth(schema, frame),
-        broken=broken,
-        note=f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"
-        if total > maximum_rows
-        else "",
+        has_target = schema.target in checked.frame.collect_schema()
+        total = int(checked.frame.select(pl.len()).collect(engine="streaming").item())
+        kept = checked.frame.filter(pl.col(ROW_NUMBER).hash() % max(total, 1) < maximum_rows)
+        frame = kept.select(*keys, *checked.typed(), checked.is_valid, **rules).collect(engine="streaming")
+    broken = {name: Counter[str]() for name in schema.features}
+    for rule in checked.broken:
+        if rows := int(frame[rule.name].sum()):
+            broken[rule.column][_BROKEN.get(rule.kind, "out of range")] += rows
+    valid = frame.filter(checked.is_valid)
+    columns = columns_from_frame(schema, valid)
+    scores = model.predict(columns) if valid.height else None
+    truth = _find_truth(project, schema, valid[keys], labels or (path if has_target else None))
+    notes = (
+        [f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"] if total > maximum_rows else []
     )
+    return Window(str(path), frame.height, columns, scores, truth, broken, notes)
 
 
-def _collect(
-    checked: CheckedRows, schema: Schema, keys: list[str]
-) -> tuple[pl.DataFrame, int, dict[str, Counter[str]]]:
-    """The rows whose features keep to the schema, how many there were in all, and what is wrong with the others."""
-    rules = {rule: broken.fill_null(False) for rule, broken in checked.broken.items() if rule.column in schema.features}
-    frame, counts = pl.collect_all(
-        [
-            checked.frame.filter(~pl.any_horizontal(rules.values())).select(*checked.typed(), *keys),
-            checked.frame.select(pl.len(), *(broken.sum().alias(rule.name) for rule, broken in rules.items())),
-        ],
-        engine="streaming",
-    )
-    found: dict[str, Counter[str]] = {}
-    for rule in rules:
-        if count := int(counts[rule.name].item()):
-            found.setdefault(rule.column, Counter())[_BROKEN[rule.kind]] += count
-    return frame, int(counts["len"].item()), found
+def read_request_window(
+    project: Project, manifest: Manifest, since: datetime, labels: Path | None, maximum_rows: int
+) -> Window:
+    """The logged rows that the version answered since then, the latest `maximum_rows` of them.
 
-
-def join_labels(project: Project, frame: pl.DataFrame, schema: Schema, path: Path, keys: list[str]) -> pl.DataFrame:
-    """The frame with the target that the file `path` has for each row, null where it has none.
-
-    Rows are the same where the `keys`, columns of both, are the same strings.
-
-    Raises:
-        ProjectError: the file cannot be used, or names a row twice.
+    The truth comes from the file `labels`, by its column `row_id`, which is `<id>-<place>`. Raises ProjectError where
+    nothing was logged, the rows are not of the version's table, or `labels` cannot be used.
     """
-    raw = scan_table(path, project.pipeline.source)
+    table, version, folder = manifest.table, str(manifest.version), project.requests
+    found, damaged = _read_log(folder, version, since)
+    found = sorted(found, key=lambda row: row[:2])[-maximum_rows:]
+    answers, scores = [answer for *_, answer in found], None
+    try:
+        columns = RowReader(table).read([values for *_, values, _ in found])
+        if answers and None not in answers:
+            kept = [[each["probabilities"][name] for name in manifest.labels] or each["value"] for each in answers]
+            scores = np.array(kept, dtype=np.float64)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProjectError(f"{folder} has rows of another table, of a former {version}; remove its files.") from error
+    # What is marked as sensitive by now is not logged.
+    columns = {name: values for name, values in columns.items() if name not in project.schema.sensitive}
+    names = pl.DataFrame({"row_id": [name for _, name, *_ in found]}, {"row_id": pl.String})
+    source = f"requests since {since.isoformat(timespec='minutes')}"
+    notes = [f"{damaged} damaged line(s) or file(s) of the request log were left out"] if damaged else []
+    return Window(source, len(found), columns, scores, _find_truth(project, table, names, labels), None, notes)
+
+
+def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], int]:
+    """The version's rows since then, and how many damaged lines or files were left out."""
+    lines, damaged = list[bytes](), 0
+    versions, found = set[str](), list[_Row]()
+    for path in sorted([*folder.glob("*.jsonl*"), *folder.glob("*.open")]):  # .open is of a former release
+        try:
+            lines += path.read_bytes().splitlines()
+        except OSError:
+            damaged += 1
+    for text in lines:
+        try:
+            line = json.loads(text)
+            versions.add(line["version"])
+            if line["version"] == version and line["at"] >= since.timestamp():
+                rows = line["rows"]
+                places, answers = line["places"] or range(len(rows)), line["predictions"] or [None] * len(rows)
+                for place, row, answer in zip(places, rows, answers, strict=True):
+                    found.append((line["at"], f"{line['id']}-{place}", dict(row), answer))
+        except (ValueError, TypeError, KeyError):
+            damaged += 1
+    if version not in versions:
+        others = f"; there are some of {', '.join(sorted(versions))}" if versions else ""
+        raise ProjectError(
+            f"No requests that {version} answered are in {folder}{others}. "
+            "Let it answer some with the request log on, or give rows by --table FILE."
+        )
+    return found, damaged
+
+
+def _find_truth(project: Project, schema: Schema, rows: pl.DataFrame, path: Path | None) -> NDArray[np.float64]:
+    """The target that a file has for each row, NaN where unknown; rows are the same where all columns are."""
+    if path is None:
+        return np.full(rows.height, np.nan)
+    keys = rows.columns
+    checked = _check_file(project, path, {schema.target: schema.columns[schema.target]}, keys)
     with explain_polars_errors(path):
-        require_columns(path, raw.collect_schema().names(), [*keys, schema.target])
-        checked = _check(project, raw, {schema.target: schema.columns[schema.target]})
-        known = checked.frame.select(*keys, *checked.typed()).drop_nulls().collect(engine="streaming")
-    repeated = known.filter(pl.struct(*keys).is_duplicated())
+        labels = checked.frame.select(*keys, *checked.typed()).drop_nulls()
+        known = labels.join(rows.lazy(), on=keys, how="semi").collect(engine="streaming")
+    repeated = known.filter(pl.struct(keys).is_duplicated())
     if repeated.height:
-        row = ", ".join(str(value) for value in repeated.select(*keys).row(0))
+        row = ", ".join(str(value) for value in repeated.select(keys).row(0))
         raise ProjectError(f"{path} names the row {row} more than once; keep one label for each row.")
-    return frame.join(known, on=keys, how="left", maintain_order="left")
+    found = rows.join(known, on=keys, how="left", maintain_order="left")[schema.target]
+    return (found.to_physical() if schema.labels else found).cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def find_truth(schema: Schema, frame: pl.DataFrame) -> NDArray[np.float64]:
-    """The targets of a frame, NaN where unknown."""
-    if schema.target not in frame.columns:
-        return np.full(frame.height, np.nan)
-    target = frame[schema.target]
-    return (target.to_physical() if schema.labels else target).cast(pl.Float64).fill_null(np.nan).to_numpy()
-
-
-def _check(project: Project, raw: pl.LazyFrame, columns: dict[str, Column]) -> CheckedRows:
+def _check_file(project: Project, path: Path, columns: Mapping[str, Column], keys: list[str]) -> CheckedRows:
     form = project.pipeline.source
+    raw = scan_table(path, form)
+    with explain_polars_errors(path):
+        require_columns(path, raw.collect_schema().names(), [*columns, *keys])
     return check_rows(raw, columns, decimal_comma=form.decimal_comma, thousands=form.thousands)
