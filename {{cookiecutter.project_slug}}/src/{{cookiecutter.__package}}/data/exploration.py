@@ -4,7 +4,6 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from ..config import Project
 from ..files import write_bytes
 from ..schema import Column, Schema
 from ..terminal import get_logger, track
-from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, require_columns, scan_table
+from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
 from .splitting import fraction, scramble
 from .validation import Rule, check_rows
 
@@ -28,31 +27,7 @@ _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
 # Correlating takes a step for each row of each pair of columns.
-_TWINS, _MOST_TWINS, _FEWEST_ROWS, _MOST_STEPS = 0.99, 20, 20, 1_000_000_000
-_DUPLICATES, _IMBALANCE, _RARE_CLASS_ROWS = 0.01, 20, 10
-
-_WARNINGS = (
-    (
-        pl.col("association") >= 0.95,
-        "It all but determines the target (association {association:.3f}). If it is known only after the target, "
-        "give it role: ignored in config/schema.yaml.",
-    ),
-    (pl.col("distinct") == 0, "It has no value in any row; give it role: ignored in config/schema.yaml."),
-    (
-        (pl.col("distinct") > 0) & (pl.col("missing_share") >= 0.9),
-        "{missing_share:.1%} of its values are missing.",
-    ),
-    (
-        (pl.col("distinct") == 1) & (pl.col("missing_share") == 0),
-        "It has one value in all rows, so that a model learns nothing from it.",
-    ),
-    (
-        (pl.col("type") == "category") & (pl.col("distinct") > 50),
-        "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. Group them, "
-        "or give it role: ignored.",
-    ),
-)
-"""Which columns are suspicious by their statistics, and what is said of them."""
+_MOST_TWINS, _FEWEST_ROWS, _MOST_STEPS = 20, 20, 1_000_000_000
 
 _logger = get_logger(__name__)
 
@@ -112,12 +87,8 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     A row's place among all rows decides whether it is taken, so that the same files give the same sample.
     Raises ProjectError where a raw file cannot be used.
     """
-    columns, source, files = project.schema.columns, project.pipeline.source, []
-    for path in find_raw_files(project):
-        file = scan_table(path, source)
-        with explain_polars_errors(path):
-            require_columns(path, file.collect_schema().names(), list(columns))
-        files.append(file.select(list(columns)))
+    columns, source = project.schema.columns, project.pipeline.source
+    files = [scan_table(path, source, list(columns)).select(list(columns)) for path in find_raw_files(project)]
     table = pl.concat(files).with_row_index(ROW_NUMBER)
     typed = {n: c for n, c in columns.items() if c.role == "feature" or c.is_numeric or c.type == "timestamp"}
     texts = [pl.col(name).str.head(_LONGEST_TEXT) for name in columns if name not in typed]
@@ -127,8 +98,7 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
         taken = table.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share)
         checked = check_rows(taken, typed, [project.schema.target], source.decimal_comma, source.thousands)
         rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
-        # Rows that repeat each other have one identity, so that they are taken together or not at all, and
-        # their share among those taken estimates the share among all.
+        # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(list(columns)).hash())
         frame, missing, counts, identities = pl.collect_all(
             [
@@ -150,10 +120,8 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     numbers = pl.DataFrame({values.name: values if values.dtype.is_numeric() else None for values in frame})
     numbers = numbers.cast(pl.Float64)
     quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
-    associations = [
-        measure_association(frame[name], frame[schema.target]) if name in schema.features else None
-        for name in track(list(columns), "Describing columns")
-    ]
+    target, features = frame[schema.target], track(schema.features, "Describing columns")
+    associations = {name: measure_association(frame[name], target) for name in features}
     return pl.DataFrame(
         {
             "column": list(columns),
@@ -162,7 +130,7 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
             "rows": frame.height,
             "missing_share": [sample.missing[name] / max(1, frame.height) for name in columns],
             "distinct": frame.select(pl.all().drop_nulls().n_unique()).row(0),
-            "association": associations,
+            "association": [associations.get(name) for name in columns],
             "mean": numbers.mean().row(0),
             "standard_deviation": numbers.std().row(0),
             **{name: numbers.quantile(share, "linear").row(0) for name, share in quantiles.items()},
@@ -203,46 +171,60 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
     """The warnings on a table, those first that spoil a model most; none tells a value of a sensitive column."""
     columns = statistics.filter(pl.col("role").is_in(["feature", "target"]))
     columns = columns.with_columns(rows_each=pl.col("rows") / pl.col("distinct"))
-    leaks, *others = (
-        [f"{column['column']}: {message.format(**column)}" for column in columns.filter(condition).to_dicts()]
-        for condition, message in _WARNINGS
+    distinct, missing = pl.col("distinct"), pl.col("missing_share")
+
+    def tell(condition: pl.Expr, message: str) -> list[str]:
+        return [f"{column['column']}: {message.format(**column)}" for column in columns.filter(condition).to_dicts()]
+
+    findings = tell(
+        pl.col("association") >= 0.95,
+        "It all but determines the target (association {association:.3f}). If it is known only after the target, give "
+        "it role: ignored in config/schema.yaml.",
     )
-    broken = [
-        f"{rule.column}: {rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in "
-        "config/schema.yaml; `data` rejects them."
-        for rule, rows in sample.broken.items()
+    for rule, rows in sample.broken.items():
+        message = f"{rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in config/schema.yaml"
+        findings.append(f"{rule.column}: {message}; `data` rejects them.")
+    if schema.labels and schema.target not in schema.sensitive:
+        findings += _find_imbalance(sample.frame[schema.target], schema.labels)
+    if sample.duplicate_share >= 0.01:
+        message = f"{sample.duplicate_share:.1%} of the rows repeat another in every column"
+        findings.append(f"{message}; validation.duplicates in config/pipeline.yaml says what becomes of them.")
+    return [
+        *findings,
+        *tell(distinct == 0, "It has no value in any row; give it role: ignored in config/schema.yaml."),
+        *tell((distinct > 0) & (missing >= 0.9), "{missing_share:.1%} of its values are missing."),
+        *tell(
+            (distinct == 1) & (missing == 0), "It has one value in all rows, so that a model learns nothing from it."
+        ),
+        *tell(
+            (pl.col("type") == "category") & (distinct > 50),
+            "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. Group "
+            "them, or give it role: ignored.",
+        ),
+        *_find_twins(sample.frame.select(list(schema.features)).select(pl.selectors.numeric())),
     ]
-    labels = () if schema.target in schema.sensitive else schema.labels
-    classes = _find_imbalance(sample.frame[schema.target], labels) if labels else []
-    repeated = (
-        f"{sample.duplicate_share:.1%} of the rows repeat another in every column; validation.duplicates in "
-        "config/pipeline.yaml says what becomes of them."
-    )
-    twins = _find_twins(sample.frame.select(list(schema.features)).select(pl.selectors.numeric()))
-    repeats = [repeated] if sample.duplicate_share >= _DUPLICATES else []
-    return [*leaks, *broken, *classes, *repeats, *chain(*others), *twins]
 
 
 def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
     rows = {label: int((target == label).sum()) for label in labels}
-    most = max(labels, key=lambda label: rows[label])
-    least = min(labels, key=lambda label: rows[label] or math.inf)
-    if rows[most] >= _IMBALANCE * rows[least] > 0:
-        yield (
-            f"{target.name}: Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy "
-            "says little here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
+    most, least = max(labels, key=lambda label: rows[label]), min(labels, key=lambda label: rows[label] or math.inf)
+    if rows[most] >= 20 * rows[least] > 0:
+        message = (
+            f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says little"
         )
+        setting = "here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
+        yield f"{target.name}: {message} {setting}"
     for label, count in rows.items():
-        if count < _RARE_CLASS_ROWS:
-            few = f"has {count} of {len(target):,} rows: too few to learn it and to measure it."
-            yield f"{target.name}: Class {label!r} {few}"
+        if count < 10:
+            message = f"Class {label!r} has {count} of {len(target):,} rows: too few to learn it and to measure it."
+            yield f"{target.name}: {message}"
 
 
 def _find_twins(numbers: pl.DataFrame) -> Iterator[str]:
     rows = max(_FEWEST_ROWS, _MOST_STEPS // max(1, numbers.width) ** 2)
     some = numbers.gather_every(1 + numbers.height // rows)
     matrix = pd.DataFrame(some.to_dict()).corr(min_periods=_FEWEST_ROWS).to_numpy()
-    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= _TWINS, k=1))[:_MOST_TWINS]:
+    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= 0.99, k=1))[:_MOST_TWINS]:
         message = f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f})"
         yield f"{numbers.columns[left]}: {message}; one may do."
 
@@ -256,8 +238,8 @@ def _draw_report(schema: Schema, sample: Sample, hidden: set[str]) -> Any:
     shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
     frame = pd.DataFrame({name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown})
     few = len(shown) <= _MOST_DRAWN
-    tab = "distributions" if few else "stats"
-    return TableReport(frame, open_tab=tab, verbose=0, plot_distributions=few, compute_associations=few)
+    how = {"plot_distributions": few, "compute_associations": few, "open_tab": "distributions" if few else "stats"}
+    return TableReport(frame, verbose=0, **how)
 
 
 def _to_pandas(values: pl.Series, column: Column) -> Any:
@@ -282,12 +264,10 @@ def _write_page(
         schema=schema,
         sample=sample,
         findings=findings,
-        left_out=[column for column in statistics.to_dicts() if column["column"] in hidden],
+        left_out=statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts(),
         report=report,
         labels=labels,
-        groups=[
-            (column, _group_target(sample.frame[column["column"]], target, labels)) for column in related.to_dicts()
-        ],
+        groups=[(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()],
     )
 
 

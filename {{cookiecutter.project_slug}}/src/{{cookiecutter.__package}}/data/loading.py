@@ -3,7 +3,7 @@
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -37,29 +37,18 @@ def find_raw_files(project: Project) -> list[Path]:
     return files
 
 
-def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
+def scan_table(path: Path, source: SourceSettings, wanted: Collection[str] = ()) -> pl.LazyFrame:
     """A CSV, TSV or Parquet file as strings, null where missing, with its row number in `_row`, from 1.
 
-    Raises ProjectError where it does not exist, is empty, or is of another kind.
+    Raises ProjectError where it does not exist, is empty, is of another kind, or lacks a column of `wanted`.
     """
     check_file(path)
-    suffix, status = path.suffix.lower(), path.stat()
     with explain_polars_errors(path):
-        if suffix == ".parquet":
-            return frame_as_strings(pl.scan_parquet(path), source)
-        if not source.encoding.startswith("utf8"):
-            path = _copy_as_utf8(path.resolve(), source.encoding, status.st_size, status.st_mtime_ns)
-        text = pl.scan_csv(
-            path,
-            separator="\t" if suffix == ".tsv" else source.separator,
-            encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
-            null_values=None if source.trim else list(source.null_values),
-            infer_schema=False,
-            row_index_name=ROW_NUMBER,
-            row_index_offset=1,
-            with_column_names=lambda names: _rename_columns(names, source.trim),
-        )
-    return text.with_columns(_find_missing(pl.col(pl.String), source)) if source.trim else text
+        is_parquet = path.suffix.lower() == ".parquet"
+        table = frame_as_strings(pl.scan_parquet(path), source) if is_parquet else _scan_text(path, source)
+        if wanted:
+            require_columns(path, table.collect_schema().names(), wanted)
+    return table
 
 
 def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFrame:
@@ -102,7 +91,7 @@ def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     return {name: f"{name} (input)" for name in names if name in set(taken)}
 
 
-def require_columns(path: Path, found: list[str], wanted: list[str]) -> None:
+def require_columns(path: Path, found: list[str], wanted: Collection[str]) -> None:
     """Raise ProjectError where a file's header lacks a column that the schema needs."""
     present = set(found)
     if missing := [repr(name) for name in wanted if name not in present]:
@@ -121,6 +110,21 @@ def explain_polars_errors(path: Path) -> Iterator[None]:
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ProjectError(f"{path} cannot be read: {reason}. See source in config/pipeline.yaml.") from error
+
+
+def _scan_text(path: Path, source: SourceSettings) -> pl.LazyFrame:
+    is_utf8, status = source.encoding.startswith("utf8"), path.stat()
+    text = pl.scan_csv(
+        path if is_utf8 else _copy_as_utf8(path.resolve(), source.encoding, status.st_size, status.st_mtime_ns),
+        separator="\t" if path.suffix.lower() == ".tsv" else source.separator,
+        encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
+        null_values=None if source.trim else list(source.null_values),
+        infer_schema=False,
+        row_index_name=ROW_NUMBER,
+        row_index_offset=1,
+        with_column_names=lambda names: _rename_columns(names, source.trim),
+    )
+    return text.with_columns(_find_missing(pl.col(pl.String), source)) if source.trim else text
 
 
 def _rename_columns(names: Iterable[str], trim: bool) -> list[str]:

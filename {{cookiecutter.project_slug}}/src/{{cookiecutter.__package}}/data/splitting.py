@@ -6,7 +6,6 @@ none of that.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,8 +14,8 @@ import polars as pl
 
 from ..config import PipelineSettings, SplitSettings
 from ..errors import ProjectError
-from ..schema import Column, Schema
-from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
+from ..schema import Schema
+from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, scan_table
 from .validation import CheckedRows, check_rows, typed_value
 
 Split = Literal["train", "validation", "test"]
@@ -30,7 +29,6 @@ Rejections = tuple[int, list[tuple[str, int, list[str]]]]
 _IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
 _SUFFIX = ".parquet"
 _RULES = "rules"
-_EXAMPLE_CHARACTERS = 80
 # Cells whose rows are compared at once in the search for duplicates; bounds its memory.
 _CELLS_AT_ONCE = 40_000_000
 
@@ -86,20 +84,18 @@ def split_file(
     time = settings.split.time_column
     parsed = [name for name, column in schema.columns.items() if column.role == "feature" or name == time]
     checked = _check_file(path, schema, settings, parsed)
-    # Rows of one identifier, or with the same features, belong to one split: a model must not be
-    # tested on what it was trained on.
-    identity = identify_texts(schema.identifiers) if schema.identifiers else identify_values(schema.features)
+    # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
     place = pl.col(_IDENTITY)
     if settings.split.group_by == "row" and not schema.identifiers:
         place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), pl.lit(_digest(name), dtype=pl.UInt64)])
     others = [name for name in schema.columns if name not in parsed]
     good = checked.frame.filter(checked.is_valid).select(
-        *checked.typed(), *others, ROW_NUMBER, identity.alias(_IDENTITY)
+        *checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(_IDENTITY)
     )
     bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
         splits,
-        key=split_of(settings.split, place).alias(_SPLIT),
+        key=_split_of(settings.split, place).alias(_SPLIT),
         include_key=False,
         file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
         approximate_bytes_per_file=None,
@@ -161,40 +157,6 @@ def count_split(splits: Path, split: Split) -> int:
     return int(pl.scan_parquet(files).select(pl.len()).collect().item()) if files else 0
 
 
-def split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
-    """The split of a row with typed columns: by its time, or else by its identity."""
-    if settings.time_column is not None:
-        time = pl.col(settings.time_column)
-        is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
-    else:
-        place = fraction(scramble(identity, settings.seed))
-        is_test, is_held_out = place < settings.test, place < settings.test + settings.validation
-    return pl.when(is_test).then(pl.lit("test")).when(is_held_out).then(pl.lit("validation")).otherwise(pl.lit("train"))
-
-
-def identify_values(columns: Mapping[str, Column]) -> pl.Expr:
-    """A 64-bit number from the typed values of each row of `CheckedRows.frame`."""
-    words = []
-    for name, column in columns.items():
-        value = typed_value(name)
-        # -0.0 and 0.0 are one value with two bit patterns.
-        number = (value + 0.0).reinterpret(dtype=pl.UInt64)
-        words.append(number if column.is_numeric else value.to_physical().cast(pl.UInt64))
-    return _combine(words)
-
-
-def identify_texts(names: list[str]) -> pl.Expr:
-    """A 64-bit number from strings of each row: their first and last 16 bytes and their length."""
-    words = []
-    for name in names:
-        data, blank = pl.col(name).cast(pl.Binary), pl.lit(bytes(16))
-        for end in ((data + blank).bin.head(16), (blank + data).bin.tail(16)):
-            halves = (end.bin.slice(place, 8) for place in (0, 8))
-            words += [half.bin.reinterpret(dtype=pl.UInt64, endianness="little") for half in halves]
-        words.append(data.bin.size().cast(pl.UInt64))
-    return _combine(words)
-
-
 def scramble(number: pl.Expr, seed: int) -> pl.Expr:
     """Another 64-bit number, in which each bit depends on many bits of the first."""
     for place in range(2):
@@ -207,7 +169,34 @@ def fraction(number: pl.Expr) -> pl.Expr:
     return (number // pl.lit(1 << 11, dtype=pl.UInt64)).cast(pl.Float64) / (1 << 53)
 
 
-def _combine(words: Iterable[pl.Expr]) -> pl.Expr:
+def _split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
+    if settings.time_column is not None:
+        time = pl.col(settings.time_column)
+        is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
+    else:
+        place = fraction(scramble(identity, settings.seed))
+        is_test, is_held_out = place < settings.test, place < settings.test + settings.validation
+    return pl.when(is_test).then(pl.lit("test")).when(is_held_out).then(pl.lit("validation")).otherwise(pl.lit("train"))
+
+
+def _identify(schema: Schema) -> pl.Expr:
+    # By the first and last 16 bytes and the lengths of the identifiers, or else by the typed values of the features.
+    words = []
+    for name in schema.identifiers:
+        data, blank = pl.col(name).cast(pl.Binary), pl.lit(bytes(16))
+        for end in ((data + blank).bin.head(16), (blank + data).bin.tail(16)):
+            halves = (end.bin.slice(place, 8) for place in (0, 8))
+            words += [half.bin.reinterpret(dtype=pl.UInt64, endianness="little") for half in halves]
+        words.append(data.bin.size().cast(pl.UInt64))
+    for name, column in ({} if words else schema.features).items():
+        value = typed_value(name)
+        # -0.0 and 0.0 are one value with two bit patterns.
+        number = (value + 0.0).reinterpret(dtype=pl.UInt64)
+        words.append(number if column.is_numeric else value.to_physical().cast(pl.UInt64))
+    return _combine(words)
+
+
+def _combine(words: list[pl.Expr]) -> pl.Expr:
     # Multilinear hashing (Carter and Wegman, 1981): words times odd constants of their places, summed modulo 2^64.
     terms = (word.fill_null(0x9E3779B9) * _odd_number(-1, place) for place, word in enumerate(words))
     return scramble(pl.sum_horizontal(terms), -1)
@@ -226,12 +215,8 @@ def _find_parts(splits: Path, split: str) -> list[Path]:
 
 
 def _check_file(path: Path, schema: Schema, settings: PipelineSettings, names: list[str]) -> CheckedRows:
-    raw = scan_table(path, settings.source)
-    with explain_polars_errors(path):
-        found = raw.collect_schema().names()
-    require_columns(path, found, list(schema.columns))
     return check_rows(
-        raw,
+        scan_table(path, settings.source, list(schema.columns)),
         {name: schema.columns[name] for name in names},
         required=[schema.target, settings.split.time_column or schema.target],
         decimal_comma=settings.source.decimal_comma,
@@ -271,9 +256,7 @@ def _describe_rejected(bad: pl.LazyFrame, name: str, checked: CheckedRows) -> Re
     found = []
     for (rule, broken), count in zip(checked.broken.items(), counts, strict=True):
         if count:
-            some = (
-                bad.filter(broken).head(EXAMPLES).select(ROW_NUMBER, pl.col(rule.column).str.head(_EXAMPLE_CHARACTERS))
-            )
+            some = bad.filter(broken).head(EXAMPLES).select(ROW_NUMBER, pl.col(rule.column).str.head(80))
             cases = some.collect(engine="streaming").iter_rows()
             examples = [f"{name} row {row}" + ("" if value is None else f": {value}") for row, value in cases]
             found.append((rule.name, count, examples))
