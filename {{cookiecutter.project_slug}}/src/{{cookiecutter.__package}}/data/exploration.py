@@ -65,16 +65,10 @@ def explore_data(project: Project) -> Exploration:
     findings = find_suspicious(schema, sample, statistics)
     is_told = ~pl.col("column").is_in(list(schema.sensitive))
     statistics = statistics.with_columns(pl.when(is_told).then(pl.col(statistics.columns[5:])))
-    # Texts that nearly all differ would be ten empty bars.
-    hidden = {
-        values.name for values in sample.frame if values.dtype == pl.String and 2 * values.n_unique() > len(values)
-    }
-    hidden |= {*schema.sensitive, *schema.identifiers}
-    report, page = _draw_report(schema, sample, hidden), project.reports / "data_profile.html"
+    page = project.reports / "data_profile.html"
     write_bytes(project.reports / "tables" / "data_profile.csv", statistics.write_csv().encode())
-    # The style of our own pictures is not that of the report's.
-    with matplotlib.style.context("default"):
-        write_bytes(page, _write_page(schema, sample, statistics, findings, report, hidden).encode())
+    report, text = _draw_page(schema, sample, statistics, findings)
+    write_bytes(page, text.encode())
     for finding in findings:
         _logger.warning("%s", finding)
     _logger.info("Described %s of %s rows, %s columns in %s", sample.frame.height, sample.rows, statistics.height, page)
@@ -229,17 +223,39 @@ def _find_twins(numbers: pl.DataFrame) -> Iterator[str]:
         yield f"{numbers.columns[left]}: {message}; one may do."
 
 
-def _draw_report(schema: Schema, sample: Sample, hidden: set[str]) -> Any:
+def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, findings: list[str]) -> tuple[Any, str]:
     # Importing skrub makes a folder in the user's home unless it is told of another.
     os.environ.setdefault("SKB_DATA_DIRECTORY", tempfile.gettempdir())
     from skrub import TableReport
 
+    texts, target = sample.frame.select(pl.selectors.string()), sample.frame[schema.target]
+    # Texts that nearly all differ would be ten empty bars.
+    hidden = {text.name for text in texts if 2 * text.n_unique() > len(text)} | {*schema.sensitive, *schema.identifiers}
     drawn = [name for name in schema.columns if name not in hidden]
     shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
-    frame = pd.DataFrame({name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown})
-    few = len(shown) <= _MOST_DRAWN
+    frame, few = (
+        {name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown},
+        len(shown) <= _MOST_DRAWN,
+    )
     how = {"plot_distributions": few, "compute_associations": few, "open_tab": "distributions" if few else "stats"}
-    return TableReport(frame, verbose=0, **how)
+    report = TableReport(pd.DataFrame(frame), verbose=0, **how)
+    labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
+    related = statistics.drop_nulls("association").sort("association", descending=True, maintain_order=True)
+    related = related.head(0 if schema.target in schema.sensitive else _MOST_DRAWN)
+    # One file that asks the network for nothing, in which all that comes from the data is escaped.
+    environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
+    page = environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8"))
+    # The style of our own pictures is not that of the report's.
+    with matplotlib.style.context("default"):
+        return report, page.render(
+            schema=schema,
+            sample=sample,
+            findings=findings,
+            left_out=statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts(),
+            report=report,
+            labels=labels,
+            groups=[(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()],
+        )
 
 
 def _to_pandas(values: pl.Series, column: Column) -> Any:
@@ -249,26 +265,6 @@ def _to_pandas(values: pl.Series, column: Column) -> Any:
     if values.dtype.is_numeric() or values.dtype.is_temporal():
         return values.to_numpy()
     return pd.Categorical(values.cast(pl.String).to_list())
-
-
-def _write_page(
-    schema: Schema, sample: Sample, statistics: pl.DataFrame, findings: list[str], report: Any, hidden: set[str]
-) -> str:
-    # One file that asks the network for nothing, in which all that comes from the data is escaped.
-    environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
-    target = sample.frame[schema.target]
-    labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
-    related = statistics.drop_nulls("association").sort("association", descending=True, maintain_order=True)
-    related = related.head(0 if schema.target in schema.sensitive else _MOST_DRAWN)
-    return environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8")).render(
-        schema=schema,
-        sample=sample,
-        findings=findings,
-        left_out=statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts(),
-        report=report,
-        labels=labels,
-        groups=[(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()],
-    )
 
 
 def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -113,9 +113,9 @@ def explain_polars_errors(path: Path) -> Iterator[None]:
 
 
 def _scan_text(path: Path, source: SourceSettings) -> pl.LazyFrame:
-    is_utf8, status = source.encoding.startswith("utf8"), path.stat()
+    is_utf8 = source.encoding.startswith("utf8")
     text = pl.scan_csv(
-        path if is_utf8 else _copy_as_utf8(path.resolve(), source.encoding, status.st_size, status.st_mtime_ns),
+        path if is_utf8 else _copy_as_utf8(path.resolve(), source.encoding, path.stat().st_mtime_ns),
         separator="\t" if path.suffix.lower() == ".tsv" else source.separator,
         encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
         null_values=None if source.trim else list(source.null_values),
@@ -148,11 +148,11 @@ def _find_missing(text: pl.Expr, source: SourceSettings) -> pl.Expr:
 
 
 @cache
-def _copy_as_utf8(path: Path, encoding: str, size: int, changed: int) -> Path:
+def _copy_as_utf8(path: Path, encoding: str, changed: int) -> Path:
     # polars reads UTF-8 alone; the copy, of the file as it was at that time, lives as long as the process.
     folder = Path(tempfile.mkdtemp(prefix="tables-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    copy = folder / f"{size}-{changed}.csv"
+    copy = folder / f"{changed}.csv"
     with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
         shutil.copyfileobj(old, new)
     return copy

@@ -21,14 +21,12 @@ from .validation import CheckedRows, check_rows, typed_value
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 EXAMPLES = 5
-"""Of how many of the rows that break a rule is told where they are."""
 
 Rejections = tuple[int, list[tuple[str, int, list[str]]]]
-"""How many rows were rejected; and the rules broken, each with its rows and a few examples."""
+"""How many rows were rejected; and the rules broken, each with its rows and at most `EXAMPLES` of them."""
 
 _IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
 _SUFFIX = ".parquet"
-_RULES = "rules"
 # Cells whose rows are compared at once in the search for duplicates; bounds its memory.
 _CELLS_AT_ONCE = 40_000_000
 
@@ -42,7 +40,14 @@ def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings)
     split = settings.split
     if split.time_column is None:
         return split
-    _check_time_column(split.time_column, schema, split.test_from)
+    column, wanted = schema.columns.get(split.time_column), ["timestamp", "number", "integer"]
+    if split.test_from is not None:
+        wanted = wanted[:1] if isinstance(split.test_from, datetime) else wanted[1:]
+    if column is None or column.type not in wanted or split.time_column == schema.target:
+        raise ProjectError(
+            f"config/pipeline.yaml: split.time_column {split.time_column!r} must be a column of type "
+            f"{' or '.join(wanted)} in config/schema.yaml, and not the target; correct one of the two files."
+        )
     if split.test_from is not None:
         return split
     parts = []
@@ -118,17 +123,27 @@ def split_file(
 
 def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
     """Drop the rows that repeat an earlier one in every column; only rows of one identity are compared."""
-    rows, columns = sum(count_split(splits, split) for split in SPLITS), list(schema.columns)
-    if not rows:
+    columns, files = list(schema.columns), sorted(splits.glob(f"*/*{_SUFFIX}"))
+    if not files:
         return 0, []
-    buckets = 1 + rows * len(columns) // _CELLS_AT_ONCE
-    repeated = pl.concat(_find_duplicates(splits, columns, pl.col(_IDENTITY) % buckets == b) for b in range(buckets))
+    rows = pl.concat(
+        pl.scan_parquet(path).with_columns(pl.lit(path.parent.name).alias(_SPLIT), pl.lit(path.stem).alias(_FILE))
+        for path in files
+    )
+    buckets = 1 + sum(count_split(splits, split) for split in SPLITS) * len(columns) // _CELLS_AT_ONCE
+    found = []
+    for bucket in range(buckets):
+        # Sorting finds shared identities in half the time and memory that hashing them takes.
+        identities = rows.select(_IDENTITY).filter(pl.col(_IDENTITY) % buckets == bucket).collect().to_series().sort()
+        shared = identities.filter(identities == identities.shift()).unique()
+        alike = rows.filter(pl.col(_IDENTITY).is_in(shared.implode())) if len(shared) else rows.head(0)
+        found.append(alike.collect().filter(~pl.struct(columns).is_first_distinct()))
+    repeated, rule = pl.concat(found), "row: duplicate"
     for (split, file), some in repeated.group_by(_SPLIT, _FILE):
         path = splits / f"{split}/{file}{_SUFFIX}"
         kept = pl.scan_parquet(path).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
         kept.sink_parquet(path.with_suffix(".kept"), compression="lz4", statistics=False)
         path.with_suffix(".kept").replace(path)
-    rule = "row: duplicate"
     own = [pl.col(_FILE).alias("file"), pl.col(ROW_NUMBER)]
     for (split,), some in repeated.group_by(_SPLIT):
         _set_aside(some.lazy(), columns, own, pl.lit(rule), rejected / f"duplicates-{split}.csv")
@@ -224,32 +239,6 @@ def _check_file(path: Path, schema: Schema, settings: PipelineSettings, names: l
     )
 
 
-def _check_time_column(name: str, schema: Schema, cutoff: datetime | float | None) -> None:
-    column = schema.columns.get(name)
-    wanted = ["timestamp", "number", "integer"]
-    if cutoff is not None:
-        wanted = wanted[:1] if isinstance(cutoff, datetime) else wanted[1:]
-    if column is None or column.type not in wanted or name == schema.target:
-        raise ProjectError(
-            f"config/pipeline.yaml: split.time_column {name!r} must be a column of type {' or '.join(wanted)} in "
-            "config/schema.yaml, and not the target; correct one of the two files."
-        )
-
-
-def _find_duplicates(splits: Path, columns: list[str], in_bucket: pl.Expr) -> pl.DataFrame:
-    parts = [
-        pl.scan_parquet(path).with_columns(pl.lit(split).alias(_SPLIT), pl.lit(path.stem).alias(_FILE))
-        for split in sorted(SPLITS)
-        for path in _find_parts(splits, split)
-    ]
-    rows = pl.concat(parts)
-    # Sorting finds shared identities in half the time and memory that hashing them takes.
-    identities = rows.select(_IDENTITY).filter(in_bucket).collect().to_series().sort()
-    shared = identities.filter(identities == identities.shift()).unique()
-    suspects = (rows.filter(pl.col(_IDENTITY).is_in(shared.implode())) if len(shared) else rows.head(0)).collect()
-    return suspects.filter(~pl.struct(columns).is_first_distinct())
-
-
 def _describe_rejected(bad: pl.LazyFrame, name: str, checked: CheckedRows) -> Rejections:
     sums = [broken.sum().alias(rule.name) for rule, broken in checked.broken.items()]
     rows, *counts = bad.select(pl.len(), *sums).collect(engine="streaming").row(0)
@@ -264,6 +253,6 @@ def _describe_rejected(bad: pl.LazyFrame, name: str, checked: CheckedRows) -> Re
 
 
 def _set_aside(bad: pl.LazyFrame, columns: list[str], own: list[pl.Expr], rules: pl.Expr, target: Path) -> None:
-    renamed = rename_taken(columns, [*(column.meta.output_name() for column in own), _RULES])
+    renamed = rename_taken(columns, [*(column.meta.output_name() for column in own), "rules"])
     table = [pl.col(name).alias(renamed.get(name, name)) for name in columns]
-    bad.select(*own, *table, rules.alias(_RULES)).sink_csv(target, mkdir=True)
+    bad.select(*own, *table, rules.alias("rules")).sink_csv(target, mkdir=True)
