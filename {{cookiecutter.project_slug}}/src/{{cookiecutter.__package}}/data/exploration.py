@@ -26,16 +26,14 @@ _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
-# Correlating takes a step for each row of each pair of columns.
-_MOST_TWINS, _FEWEST_ROWS, _MOST_STEPS = 20, 20, 1_000_000_000
+_MOST_STEPS = 1_000_000_000
 
 _logger = get_logger(__name__)
 
 
 class Sample(NamedTuple):
-    """Some of `rows` raw rows, before any is rejected: typed, null where missing or unreadable.
+    """Some of `rows` raw rows, typed, null where missing or unreadable; `missing` counts the former by column.
 
-    `missing` counts the values of a column that are not there, `broken` those of features that break a rule;
     `duplicate_share` of all rows repeat another in every column, estimated where the sample has not all of them.
     """
 
@@ -56,10 +54,7 @@ class Exploration(NamedTuple):
 
 
 def explore_data(project: Project) -> Exploration:
-    """Describe the raw rows, before any is rejected, in `reports/data_profile.html` and `reports/tables`.
-
-    Raises ProjectError where a raw file cannot be used.
-    """
+    """Describe the raw rows in `reports/`; raises ProjectError where a raw file cannot be used."""
     schema, sample = project.schema, read_sample(project)
     statistics = describe_columns(schema, sample)
     findings = find_suspicious(schema, sample, statistics)
@@ -81,8 +76,8 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     A row's place among all rows decides whether it is taken, so that the same files give the same sample.
     Raises ProjectError where a raw file cannot be used.
     """
-    columns, source = project.schema.columns, project.pipeline.source
-    files = [scan_table(path, source, list(columns)).select(list(columns)) for path in find_raw_files(project)]
+    columns, names, source = project.schema.columns, list(project.schema.columns), project.pipeline.source
+    files = [scan_table(path, source, names).select(names) for path in find_raw_files(project)]
     table = pl.concat(files).with_row_index(ROW_NUMBER)
     typed = {n: c for n, c in columns.items() if c.role == "feature" or c.is_numeric or c.type == "timestamp"}
     texts = [pl.col(name).str.head(_LONGEST_TEXT) for name in columns if name not in typed]
@@ -93,11 +88,11 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
         checked = check_rows(taken, typed, [project.schema.target], source.decimal_comma, source.thousands)
         rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
-        identity = table.select(identity=pl.struct(list(columns)).hash())
+        identity = table.select(identity=pl.struct(names).hash())
         frame, missing, counts, identities = pl.collect_all(
             [
-                checked.frame.select(*checked.typed(), *texts).select(list(columns)),
-                checked.frame.select(list(columns)).null_count(),
+                checked.frame.select(*checked.typed(), *texts).select(names),
+                checked.frame.select(names).null_count(),
                 checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
                 identity.filter(fraction(pl.col("identity")) < share),
             ],
@@ -111,8 +106,8 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
 def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     """The statistics of each column; `association` is with the target, 0 to 1, and what follows is of numbers alone."""
     frame, columns = sample.frame, schema.columns
-    numbers = pl.DataFrame({values.name: values if values.dtype.is_numeric() else None for values in frame})
-    numbers = numbers.cast(pl.Float64)
+    known = {values.name: values if values.dtype.is_numeric() else None for values in frame}
+    numbers = pl.DataFrame(known).cast(pl.Float64)
     quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
     target, features = frame[schema.target], track(schema.features, "Describing columns")
     associations = {name: measure_association(frame[name], target) for name in features}
@@ -192,8 +187,8 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
         ),
         *tell(
             (pl.col("type") == "category") & (distinct > 50),
-            "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. Group "
-            "them, or give it role: ignored.",
+            "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. "
+            "Group them, or give it role: ignored.",
         ),
         *_find_twins(sample.frame.select(list(schema.features)).select(pl.selectors.numeric())),
     ]
@@ -203,22 +198,20 @@ def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
     rows = {label: int((target == label).sum()) for label in labels}
     most, least = max(labels, key=lambda label: rows[label]), min(labels, key=lambda label: rows[label] or math.inf)
     if rows[most] >= 20 * rows[least] > 0:
-        message = (
-            f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says little"
-        )
-        setting = "here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
-        yield f"{target.name}: {message} {setting}"
+        message = f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says"
+        yield f"{target.name}: {message} little here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
     for label, count in rows.items():
         if count < 10:
-            message = f"Class {label!r} has {count} of {len(target):,} rows: too few to learn it and to measure it."
-            yield f"{target.name}: {message}"
+            message = f"Class {label!r} has {count} of {len(target):,} rows"
+            yield f"{target.name}: {message}: too few to learn it and to measure it."
 
 
 def _find_twins(numbers: pl.DataFrame) -> Iterator[str]:
-    rows = max(_FEWEST_ROWS, _MOST_STEPS // max(1, numbers.width) ** 2)
+    # Correlating takes a step for each row of each pair of columns.
+    rows = max(20, _MOST_STEPS // max(1, numbers.width) ** 2)
     some = numbers.gather_every(1 + numbers.height // rows)
-    matrix = pd.DataFrame(some.to_dict()).corr(min_periods=_FEWEST_ROWS).to_numpy()
-    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= 0.99, k=1))[:_MOST_TWINS]:
+    matrix = pd.DataFrame(some.to_dict()).corr(min_periods=20).to_numpy()
+    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= 0.99, k=1))[:20]:
         message = f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f})"
         yield f"{numbers.columns[left]}: {message}; one may do."
 
@@ -233,10 +226,8 @@ def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, finding
     hidden = {text.name for text in texts if 2 * text.n_unique() > len(text)} | {*schema.sensitive, *schema.identifiers}
     drawn = [name for name in schema.columns if name not in hidden]
     shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
-    frame, few = (
-        {name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown},
-        len(shown) <= _MOST_DRAWN,
-    )
+    frame = {name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown}
+    few = len(shown) <= _MOST_DRAWN
     how = {"plot_distributions": few, "compute_associations": few, "open_tab": "distributions" if few else "stats"}
     report = TableReport(pd.DataFrame(frame), verbose=0, **how)
     labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]

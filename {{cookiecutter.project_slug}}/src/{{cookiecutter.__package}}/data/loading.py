@@ -70,8 +70,7 @@ def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFram
 def check_file(path: Path) -> None:
     """Raise ProjectError where a path is no table: a folder, absent, empty, or of another suffix."""
     if path.is_dir():
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
-        example = f", such as {inside[0]}" if inside else ""
+        example = min((f", such as {file}" for file in path.iterdir() if file.suffix.lower() in _SUFFIXES), default="")
         raise ProjectError(f"{path} is a folder; give the path of a {_KINDS} file{example}.")
     if not path.is_file():
         raise ProjectError(f"{path} does not exist; give the path of a {_KINDS} file.")

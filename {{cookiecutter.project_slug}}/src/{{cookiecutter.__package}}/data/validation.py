@@ -32,10 +32,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """Raw and typed values side by side, and what tells whether a row breaks a rule.
-
-    The rules themselves are looked at only where they matter, in the few rows that are not valid.
-    """
+    """Raw and typed values side by side, and what tells whether a row breaks a rule."""
 
     frame: pl.LazyFrame
     columns: Mapping[str, Column]
@@ -89,8 +86,8 @@ def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "")
     if thousands:
         mark, point = re.escape(thousands), "," if decimal_comma else "."
         grouped = rf"^[-+]?\d{{1,3}}({mark}\d{{3}})+({re.escape(point)}\d*)?$"
-        bare = raw.str.replace_all(thousands, "", literal=True)
-        raw = pl.when(~raw.str.contains(thousands, literal=True) | raw.str.contains(grouped)).then(bare)
+        is_good = ~raw.str.contains(thousands, literal=True) | raw.str.contains(grouped)
+        raw = pl.when(is_good).then(raw.str.replace_all(thousands, "", literal=True))
     if decimal_comma:
         raw = raw.str.replace(",", ".", literal=True)
     number = raw.cast(pl.Float64, strict=False)
