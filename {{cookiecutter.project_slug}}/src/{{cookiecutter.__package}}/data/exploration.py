@@ -1,13 +1,15 @@
-"""The `explore` stage: what the raw table holds, as a table and a page."""
+"""The `explore` stage: what the raw table holds and what is suspicious about it, as a table and a page."""
 
+import math
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
+import matplotlib.style
+import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -15,55 +17,56 @@ from ..config import Project
 from ..files import write_bytes
 from ..schema import Column, Schema
 from ..terminal import get_logger, track
-from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, require_columns, scan_table
-from .profile import ColumnProfile, Finding, Sample, cut_into_groups, describe_column, find_suspicious
+from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
 from .splitting import fraction, scramble
-from .validation import check_rows
+from .validation import Rule, check_rows
 
-PAGE_FILE = "data_profile.html"
-TABLE_FILE = "data_profile.csv"
-
-_MOST_ROWS = 200_000
-_MOST_CELLS = 20_000_000
 # Longer texts of columns that the model does not see are cut, so that a column of documents fits in memory.
-_LONGEST_TEXT = 200
+_MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
-_MOST_DRAWN = 100
-_MOST_SHOWN = 1000
+_MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
-_ABSENT = "absent"
+_MOST_STEPS = 1_000_000_000
 
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Exploration:
+class Sample(NamedTuple):
+    """Some of `rows` raw rows, typed, null where missing or unreadable; `missing` counts the former by column.
+
+    `duplicate_share` of all rows repeat another in every column, estimated where the sample has not all of them.
+    """
+
+    frame: pl.DataFrame
+    rows: int
+    missing: dict[str, int]
+    broken: dict[Rule, int]
+    duplicate_share: float
+
+
+class Exploration(NamedTuple):
     """What was found in the raw rows, and the page that shows it; none of it tells a value of a sensitive column."""
 
     statistics: pl.DataFrame
-    findings: list[Finding]
+    findings: list[str]
     report: Any
     page: Path
 
 
 def explore_data(project: Project) -> Exploration:
-    """Describe the raw rows, before any is rejected, in `reports/data_profile.html` and `reports/tables`.
-
-    Raises:
-        ProjectError: a raw file cannot be used.
-    """
+    """Describe the raw rows in `reports/`; raises ProjectError where a raw file cannot be used."""
     schema, sample = project.schema, read_sample(project)
-    columns = [describe_column(schema, sample, name) for name in track(list(schema.columns), "Describing columns")]
-    findings = find_suspicious(schema, sample, columns)
-    told = [ColumnProfile(*astuple(column)[:5]) if column.column in schema.sensitive else column for column in columns]
-    statistics = pl.DataFrame(told)
-    page = project.reports / PAGE_FILE
-    write_bytes(project.reports / "tables" / TABLE_FILE, statistics.write_csv().encode())
-    report = _draw_report(schema, sample)
-    write_bytes(page, _write_page(schema, sample, told, findings, report).encode())
+    statistics = describe_columns(schema, sample)
+    findings = find_suspicious(schema, sample, statistics)
+    is_told = ~pl.col("column").is_in(list(schema.sensitive))
+    statistics = statistics.with_columns(pl.when(is_told).then(pl.col(statistics.columns[5:])))
+    page = project.reports / "data_profile.html"
+    write_bytes(project.reports / "tables" / "data_profile.csv", statistics.write_csv().encode())
+    report, text = _draw_page(schema, sample, statistics, findings)
+    write_bytes(page, text.encode())
     for finding in findings:
         _logger.warning("%s", finding)
-    _logger.info("Described %s of %s rows, %s columns in %s", sample.frame.height, sample.rows, len(columns), page)
+    _logger.info("Described %s of %s rows, %s columns in %s", sample.frame.height, sample.rows, statistics.height, page)
     return Exploration(statistics, findings, report, page)
 
 
@@ -71,70 +74,183 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     """About `most_rows` of the raw rows, fewer of a wide table, or all rows if there are no more.
 
     A row's place among all rows decides whether it is taken, so that the same files give the same sample.
-
-    Raises:
-        ProjectError: a raw file cannot be used.
+    Raises ProjectError where a raw file cannot be used.
     """
-    columns, source = project.schema.columns, project.pipeline.source
-    table = _scan_files(project)
-    features = {name for name, column in columns.items() if column.role == "feature"}
-    typed = {n: c for n, c in columns.items() if n in features or c.is_numeric or c.type == "timestamp"}
+    columns, names, source = project.schema.columns, list(project.schema.columns), project.pipeline.source
+    files = [scan_table(path, source, names).select(names) for path in find_raw_files(project)]
+    table = pl.concat(files).with_row_index(ROW_NUMBER)
+    typed = {n: c for n, c in columns.items() if c.role == "feature" or c.is_numeric or c.type == "timestamp"}
     texts = [pl.col(name).str.head(_LONGEST_TEXT) for name in columns if name not in typed]
     with explain_polars_errors(project.raw):
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
         taken = table.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share)
         checked = check_rows(taken, typed, [project.schema.target], source.decimal_comma, source.thousands)
-        counted = {(str(r.column), str(r.kind)): found for r, found in checked.broken.items() if r.column in features}
-        counted |= {(name, _ABSENT): pl.col(name).is_null() for name in columns}
-        # Rows that repeat each other have one identity, so that they are taken together or not at all, and
-        # their share among those taken estimates the share among all.
-        identity = table.select(identity=pl.struct(list(columns)).hash())
-        frame, counts, identities = pl.collect_all(
+        rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
+        # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
+        identity = table.select(identity=pl.struct(names).hash())
+        frame, missing, counts, identities = pl.collect_all(
             [
-                checked.frame.select(*checked.typed(), *texts).select(list(columns)),
-                checked.frame.select(found.sum().alias(str(rule)) for rule, found in counted.items()),
+                checked.frame.select(*checked.typed(), *texts).select(names),
+                checked.frame.select(names).null_count(),
+                checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
                 identity.filter(fraction(pl.col("identity")) < share),
             ],
             engine="streaming",
         )
-    found = dict(zip(counted, counts.row(0), strict=True))
-    missing = {name: found.pop((name, _ABSENT)) for name in columns}
-    broken = {rule: count for rule, count in found.items() if count}
-    return Sample(frame, rows, missing, broken, (identities.height - identities.n_unique()) / max(1, identities.height))
+    broken = {rule: count for rule, count in zip(rules, counts.row(0), strict=True) if count}
+    repeated = (identities.height - identities.n_unique()) / max(1, identities.height)
+    return Sample(frame, rows, missing.row(0, named=True), broken, repeated)
 
 
-def _scan_files(project: Project) -> pl.LazyFrame:
-    columns, files = list(project.schema.columns), []
-    for path in find_raw_files(project):
-        file = scan_table(path, project.pipeline.source)
-        with explain_polars_errors(path):
-            require_columns(path, file.collect_schema().names(), columns)
-        files.append(file.select(columns))
-    return pl.concat(files).with_row_index(ROW_NUMBER)
+def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
+    """The statistics of each column; `association` is with the target, 0 to 1, and what follows is of numbers alone."""
+    frame, columns = sample.frame, schema.columns
+    known = {values.name: values if values.dtype.is_numeric() else None for values in frame}
+    numbers = pl.DataFrame(known).cast(pl.Float64)
+    quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
+    target, features = frame[schema.target], track(schema.features, "Describing columns")
+    associations = {name: measure_association(frame[name], target) for name in features}
+    return pl.DataFrame(
+        {
+            "column": list(columns),
+            "type": [column.type for column in columns.values()],
+            "role": ["target" if name == schema.target else column.role for name, column in columns.items()],
+            "rows": frame.height,
+            "missing_share": [sample.missing[name] / max(1, frame.height) for name in columns],
+            "distinct": frame.select(pl.all().drop_nulls().n_unique()).row(0),
+            "association": [associations.get(name) for name in columns],
+            "mean": numbers.mean().row(0),
+            "standard_deviation": numbers.std().row(0),
+            **{name: numbers.quantile(share, "linear").row(0) for name, share in quantiles.items()},
+        },
+        schema_overrides={"association": pl.Float64},
+    )
 
 
-def _draw_report(schema: Schema, sample: Sample) -> Any:
+def measure_association(values: pl.Series, target: pl.Series) -> float | None:
+    """How much a column alone tells of the target, 0 (nothing) to 1 (everything); None where one of them is constant.
+
+    For classes Cramér's V with the correction of Bergsma (Journal of the Korean Statistical Society 42, 2013), for
+    numbers the correlation ratio with that of Kelley (PNAS 21, 1935), or Pearson's correlation where it is larger.
+    """
+    groups = _cut_into_groups(values, 32)
+    # Values that are missing are a group like any other: their absence may give the target away.
+    frame = pl.DataFrame({"value": values, "group": groups, "target": target}).drop_nulls("target")
+    rows, places = frame.height, (frame["group"].n_unique(), frame["target"].n_unique())
+    if min(places) < 2 or rows <= places[0]:
+        return None
+    if target.dtype.is_numeric():
+        deviation, within = (pl.col("target") - mean for mean in (pl.mean("target"), pl.mean("target").over("group")))
+        unexplained: float = frame.select((within**2).sum() / (deviation**2).sum()).item()
+        shares = [0.0, 1 - unexplained * (rows - 1) / (rows - places[0])]
+        if values.dtype.is_numeric():
+            # Groups blur a straight line, most of all where the target has a long tail.
+            shares.append(frame.drop_nulls().select(pl.corr("value", "target").fill_nan(0)).item() ** 2)
+        return math.sqrt(max(shares))
+    cells = frame.group_by("group", "target", maintain_order=True).agg(rows=pl.len().cast(pl.Float64))
+    expected = pl.sum("rows").over("group") * pl.sum("rows").over("target") / rows
+    square: float = cells.select((pl.col("rows") ** 2 / expected).sum()).item() / rows - 1
+    square = max(0.0, square - (places[0] - 1) * (places[1] - 1) / (rows - 1))
+    most = min(count - (count - 1) ** 2 / (rows - 1) for count in places) - 1
+    return min(1.0, math.sqrt(square / most)) if most > 0 else None
+
+
+def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) -> list[str]:
+    """The warnings on a table, those first that spoil a model most; none tells a value of a sensitive column."""
+    columns = statistics.filter(pl.col("role").is_in(["feature", "target"]))
+    columns = columns.with_columns(rows_each=pl.col("rows") / pl.col("distinct"))
+    distinct, missing = pl.col("distinct"), pl.col("missing_share")
+
+    def tell(condition: pl.Expr, message: str) -> list[str]:
+        return [f"{column['column']}: {message.format(**column)}" for column in columns.filter(condition).to_dicts()]
+
+    findings = tell(
+        pl.col("association") >= 0.95,
+        "It all but determines the target (association {association:.3f}). If it is known only after the target, give "
+        "it role: ignored in config/schema.yaml.",
+    )
+    for rule, rows in sample.broken.items():
+        message = f"{rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in config/schema.yaml"
+        findings.append(f"{rule.column}: {message}; `data` rejects them.")
+    if schema.labels and schema.target not in schema.sensitive:
+        findings += _find_imbalance(sample.frame[schema.target], schema.labels)
+    if sample.duplicate_share >= 0.01:
+        message = f"{sample.duplicate_share:.1%} of the rows repeat another in every column"
+        findings.append(f"{message}; validation.duplicates in config/pipeline.yaml says what becomes of them.")
+    return [
+        *findings,
+        *tell(distinct == 0, "It has no value in any row; give it role: ignored in config/schema.yaml."),
+        *tell((distinct > 0) & (missing >= 0.9), "{missing_share:.1%} of its values are missing."),
+        *tell(
+            (distinct == 1) & (missing == 0), "It has one value in all rows, so that a model learns nothing from it."
+        ),
+        *tell(
+            (pl.col("type") == "category") & (distinct > 50),
+            "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. "
+            "Group them, or give it role: ignored.",
+        ),
+        *_find_twins(sample.frame.select(list(schema.features)).select(pl.selectors.numeric())),
+    ]
+
+
+def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
+    rows = {label: int((target == label).sum()) for label in labels}
+    most, least = max(labels, key=lambda label: rows[label]), min(labels, key=lambda label: rows[label] or math.inf)
+    if rows[most] >= 20 * rows[least] > 0:
+        message = f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says"
+        yield f"{target.name}: {message} little here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
+    for label, count in rows.items():
+        if count < 10:
+            message = f"Class {label!r} has {count} of {len(target):,} rows"
+            yield f"{target.name}: {message}: too few to learn it and to measure it."
+
+
+def _find_twins(numbers: pl.DataFrame) -> Iterator[str]:
+    # Correlating takes a step for each row of each pair of columns.
+    rows = max(20, _MOST_STEPS // max(1, numbers.width) ** 2)
+    some = numbers.gather_every(1 + numbers.height // rows)
+    matrix = pd.DataFrame(some.to_dict()).corr(min_periods=20).to_numpy()
+    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= 0.99, k=1))[:20]:
+        message = f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f})"
+        yield f"{numbers.columns[left]}: {message}; one may do."
+
+
+def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, findings: list[str]) -> tuple[Any, str]:
     # Importing skrub makes a folder in the user's home unless it is told of another.
     os.environ.setdefault("SKB_DATA_DIRECTORY", tempfile.gettempdir())
     from skrub import TableReport
 
-    drawn = [name for name in schema.columns if _is_drawn(schema, sample.frame[name])]
-    shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
-    frame = pd.DataFrame({name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown})
-    few = len(shown) <= _MOST_DRAWN
-    tab = "distributions" if few else "stats"
-    return TableReport(frame, open_tab=tab, verbose=0, plot_distributions=few, compute_associations=few)
-
-
-def _is_drawn(schema: Schema, values: pl.Series) -> bool:
+    texts, target = sample.frame.select(pl.selectors.string()), sample.frame[schema.target]
     # Texts that nearly all differ would be ten empty bars.
-    is_text = values.dtype == pl.String and 2 * values.n_unique() > len(values)
-    return not (is_text or values.name in schema.sensitive or values.name in schema.identifiers)
+    hidden = {text.name for text in texts if 2 * text.n_unique() > len(text)} | {*schema.sensitive, *schema.identifiers}
+    drawn = [name for name in schema.columns if name not in hidden]
+    shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
+    frame = {name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown}
+    few = len(shown) <= _MOST_DRAWN
+    how = {"plot_distributions": few, "compute_associations": few, "open_tab": "distributions" if few else "stats"}
+    report = TableReport(pd.DataFrame(frame), verbose=0, **how)
+    labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
+    related = statistics.drop_nulls("association").sort("association", descending=True, maintain_order=True)
+    related = related.head(0 if schema.target in schema.sensitive else _MOST_DRAWN)
+    # One file that asks the network for nothing, in which all that comes from the data is escaped.
+    environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
+    page = environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8"))
+    # The style of our own pictures is not that of the report's.
+    with matplotlib.style.context("default"):
+        return report, page.render(
+            schema=schema,
+            sample=sample,
+            findings=findings,
+            left_out=statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts(),
+            report=report,
+            labels=labels,
+            groups=[(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()],
+        )
 
 
 def _to_pandas(values: pl.Series, column: Column) -> Any:
-    """What skrub takes for a date, a number or a category; polars' own way to pandas needs pyarrow."""
+    # What skrub takes for a date, a number or a category; polars' own way to pandas needs pyarrow.
     if column.type == "integer" and (values.abs() < 2**53).all():
         return pd.array(values.to_numpy(), dtype="Int64")
     if values.dtype.is_numeric() or values.dtype.is_temporal():
@@ -142,35 +258,21 @@ def _to_pandas(values: pl.Series, column: Column) -> Any:
     return pd.Categorical(values.cast(pl.String).to_list())
 
 
-def _write_page(
-    schema: Schema, sample: Sample, columns: Sequence[ColumnProfile], findings: Sequence[Finding], report: Any
-) -> str:
-    """The whole page: one file that asks the network for nothing, in which all that comes from the data is escaped."""
-    environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
-    target = sample.frame[schema.target]
-    labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
-    related = [column for column in columns if column.association is not None and schema.target not in schema.sensitive]
-    related.sort(key=lambda column: -(column.association or 0))
-    groups = {c: _group_target(sample.frame[c.column], target, labels) for c in related[:_MOST_DRAWN]}
-    return environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8")).render(
-        schema=schema,
-        sample=sample,
-        findings=findings,
-        left_out=[column for column in columns if not _is_drawn(schema, sample.frame[column.column])],
-        report=report,
-        labels=labels,
-        groups=groups,
-    )
-
-
 def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The target in rows that are alike: the shares of labels, or its lower quartile, median and upper quartile."""
     is_number = values.dtype.is_numeric()
     values = values if is_number else values.cast(pl.String)
-    frame = pl.DataFrame({"low": values, "high": values, "group": cut_into_groups(values, _GROUPS), "target": target})
+    frame = pl.DataFrame({"low": values, "high": values, "group": _cut_into_groups(values, _GROUPS), "target": target})
     shares = [(pl.col("target") == label).mean() for label in labels]
     quartiles = [pl.col("target").quantile(share, "linear") for share in (0.25, 0.5, 0.75)]
     told = pl.concat_list(shares or quartiles)
     groups = frame.drop_nulls("target").group_by("group").agg(pl.min("low"), pl.max("high"), told, rows=pl.len())
     by, descending = (["low"], [False]) if is_number else (["rows", "low"], [True, False])
     return groups.sort(by, descending=descending, nulls_last=True).head(_VALUES).to_dicts()
+
+
+def _cut_into_groups(values: pl.Series, most: int) -> pl.Series:
+    # Groups of about equal size of a number that has more values than `most`; otherwise the values themselves.
+    if not values.dtype.is_numeric() or values.n_unique() <= most:
+        return values
+    return pl.Series(pd.qcut(values.to_numpy(), most, labels=False, duplicates="drop"), nan_to_null=True)

@@ -1,10 +1,11 @@
-"""Raw files as lazy frames of strings, so that cleaning decides what a value is."""
+"""Raw files as lazy frames of strings, so that validation decides what a value is."""
 
+import atexit
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -20,10 +21,8 @@ OWN_NAMES = (ROW_NUMBER, "_identity", "_split", "_file")
 BLANKS = " \t\u00a0"
 """What is cut off at both ends where `source.trim` says so."""
 
-_TEXT_SUFFIXES = (".csv", ".tsv")
-_SUFFIXES = (*_TEXT_SUFFIXES, ".parquet")
-_POLARS_ENCODINGS = ("utf8", "utf8-lossy")
-_COPY_CHARACTERS = 1 << 20
+_SUFFIXES = (".csv", ".tsv", ".parquet")
+_KINDS = ", ".join(_SUFFIXES)
 
 
 def find_raw_files(project: Project) -> list[Path]:
@@ -32,78 +31,53 @@ def find_raw_files(project: Project) -> list[Path]:
     files = sorted(path for path in project.raw.glob(pattern) if path.suffix.lower() in _SUFFIXES)
     if not files:
         raise ProjectError(
-            f"No {', '.join(_SUFFIXES)} file matches {pattern!r} in {project.raw}; "
+            f"No {_KINDS} file matches {pattern!r} in {project.raw}; "
             "put one there, or change source.files in config/pipeline.yaml."
         )
     return files
 
 
-def scan_table(path: Path, source: SourceSettings) -> pl.LazyFrame:
+def scan_table(path: Path, source: SourceSettings, wanted: Collection[str] = ()) -> pl.LazyFrame:
     """A CSV, TSV or Parquet file as strings, null where missing, with its row number in `_row`, from 1.
 
-    Raises ProjectError where it does not exist, is empty, or is of another kind.
+    Raises ProjectError where it does not exist, is empty, is of another kind, or lacks a column of `wanted`.
     """
     check_file(path)
-    suffix = path.suffix.lower()
     with explain_polars_errors(path):
-        if suffix not in _TEXT_SUFFIXES:
-            return frame_as_strings(pl.scan_parquet(path), source)
-        text = pl.scan_csv(
-            path if source.encoding in _POLARS_ENCODINGS else _copy_as_utf8(path, source.encoding),
-            separator="\t" if suffix == ".tsv" else source.separator,
-            encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
-            null_values=None if source.trim else list(source.null_values),
-            infer_schema=False,
-            row_index_name=ROW_NUMBER,
-            row_index_offset=1,
-            with_column_names=lambda names: rename_columns(names, source.trim),
-        )
-    if not source.trim:
-        return text
-    cells = pl.col(pl.String).str.strip_chars(BLANKS)
-    return text.with_columns(pl.when(~cells.is_in(list(source.null_values))).then(cells))
+        is_parquet = path.suffix.lower() == ".parquet"
+        table = frame_as_strings(pl.scan_parquet(path), source) if is_parquet else _scan_text(path, source)
+        if wanted:
+            require_columns(path, table.collect_schema().names(), wanted)
+    return table
 
 
 def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFrame:
     """A typed frame as `scan_table` gives it: strings, null where missing, with its row number in `_row`."""
-    found = frame.collect_schema()
-    renamed = rename_columns(found.names(), source.trim)
-    return frame.select(
-        _as_string(name, found[name], source).alias(alias) for name, alias in zip(found.names(), renamed, strict=True)
-    ).with_row_index(ROW_NUMBER, offset=1)
+    found, texts = frame.collect_schema(), []
+    renamed = _rename_columns(found.names(), source.trim)
+    for place, (name, dtype) in enumerate(zip(renamed, found.dtypes(), strict=True)):
+        value, is_duration = pl.nth(place), isinstance(dtype, pl.Duration)
+        text = (value.dt.total_microseconds() / 1e6 if is_duration else value).cast(pl.String)
+        if source.decimal_comma and (is_duration or dtype.is_numeric()):
+            # Written as the project's texts are, so that both are read alike.
+            text = text.str.replace(".", ",", literal=True)
+        # Only a schema that names a nested column ever looks at it.
+        text = pl.lit(None, dtype=pl.String) if is_nested(dtype) else _find_missing(text, source)
+        texts.append(text.alias(name))
+    return frame.select(texts).with_row_index(ROW_NUMBER, offset=1)
 
 
 def check_file(path: Path) -> None:
     """Raise ProjectError where a path is no table: a folder, absent, empty, or of another suffix."""
     if path.is_dir():
-        inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
-        example = f", such as {path / inside[0]}" if inside else ""
-        raise ProjectError(f"{path} is a folder; give the path of a {', '.join(_SUFFIXES)} file{example}.")
+        example = min((f", such as {file}" for file in path.iterdir() if file.suffix.lower() in _SUFFIXES), default="")
+        raise ProjectError(f"{path} is a folder; give the path of a {_KINDS} file{example}.")
     if not path.is_file():
-        raise ProjectError(f"{path} does not exist; give the path of a {', '.join(_SUFFIXES)} file.")
+        raise ProjectError(f"{path} does not exist; give the path of a {_KINDS} file.")
     if path.suffix.lower() not in _SUFFIXES:
-        raise ProjectError(f"{path} is no {', '.join(_SUFFIXES)} file; convert it to one of these.")
+        raise ProjectError(f"{path} is no {_KINDS} file; convert it to one of these.")
     if path.stat().st_size == 0:
         raise ProjectError(f"{path} is empty; remove it or restore it.")
-
-
-def rename_columns(names: Iterable[str], trim: bool = False) -> list[str]:
-    """The names under which a file's columns are read: unlike our own, not empty, and no pattern of polars."""
-    renamed: dict[str, None] = {}
-    for name in names:
-        new = (name.strip(BLANKS) if trim else name) or "unnamed"
-        if is_own_name(new):
-            new = f"column {new}"
-        while new in renamed:
-            new += "_"
-        renamed[new] = None
-    return list(renamed)
-
-
-def is_own_name(name: str) -> bool:
-    """Whether a column of that name would be taken for one of ours, or for a pattern."""
-    is_pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
-    return is_pattern or name in OWN_NAMES or name.startswith(OWN_PREFIXES)
 
 
 def is_nested(dtype: pl.DataType) -> bool:
@@ -116,14 +90,13 @@ def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     return {name: f"{name} (input)" for name in names if name in set(taken)}
 
 
-def require_columns(path: Path, found: list[str], wanted: list[str]) -> None:
+def require_columns(path: Path, found: list[str], wanted: Collection[str]) -> None:
     """Raise ProjectError where a file's header lacks a column that the schema needs."""
     present = set(found)
-    missing = [name for name in wanted if name not in present]
-    if missing:
+    if missing := [repr(name) for name in wanted if name not in present]:
         shown = ", ".join(repr(name) for name in found if name != ROW_NUMBER)
         raise ProjectError(
-            f"{path} lacks the column(s) {', '.join(map(repr, missing))}; it has {shown}. "
+            f"{path} lacks the column(s) {', '.join(missing)}; it has {shown}. "
             "Mend the file, config/schema.yaml, or source.separator in config/pipeline.yaml."
         )
 
@@ -138,36 +111,47 @@ def explain_polars_errors(path: Path) -> Iterator[None]:
         raise ProjectError(f"{path} cannot be read: {reason}. See source in config/pipeline.yaml.") from error
 
 
-def _as_string(name: str, dtype: pl.DataType, source: SourceSettings) -> pl.Expr:
-    if is_nested(dtype):
-        # Only a schema that names such a column ever looks at it.
-        return pl.lit(None, dtype=pl.String)
-    is_duration = isinstance(dtype, pl.Duration)
-    value = pl.col(name).dt.total_microseconds() / 1e6 if is_duration else pl.col(name)
-    text = value.cast(pl.String)
-    if source.decimal_comma and (is_duration or dtype.is_numeric()):
-        # Written as the project's texts are, so that both are read alike.
-        text = text.str.replace(".", ",", literal=True)
+def _scan_text(path: Path, source: SourceSettings) -> pl.LazyFrame:
+    is_utf8 = source.encoding.startswith("utf8")
+    text = pl.scan_csv(
+        path if is_utf8 else _copy_as_utf8(path.resolve(), source.encoding, path.stat().st_mtime_ns),
+        separator="\t" if path.suffix.lower() == ".tsv" else source.separator,
+        encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
+        null_values=None if source.trim else list(source.null_values),
+        infer_schema=False,
+        row_index_name=ROW_NUMBER,
+        row_index_offset=1,
+        with_column_names=lambda names: _rename_columns(names, source.trim),
+    )
+    return text.with_columns(_find_missing(pl.col(pl.String), source)) if source.trim else text
+
+
+def _rename_columns(names: Iterable[str], trim: bool) -> list[str]:
+    # Unlike our own, not empty, and no pattern of polars.
+    renamed: dict[str, None] = {}
+    for name in names:
+        new = (name.strip(BLANKS) if trim else name) or "unnamed"
+        is_pattern = new == "*" or (new.startswith("^") and new.endswith("$"))
+        if is_pattern or new in OWN_NAMES or new.startswith(OWN_PREFIXES):
+            new = f"column {new}"
+        while new in renamed:
+            new += "_"
+        renamed[new] = None
+    return list(renamed)
+
+
+def _find_missing(text: pl.Expr, source: SourceSettings) -> pl.Expr:
     if source.trim:
         text = text.str.strip_chars(BLANKS)
     return pl.when(~text.is_in(list(source.null_values))).then(text)
 
 
-def _copy_as_utf8(path: Path, encoding: str) -> Path:
-    # polars reads UTF-8 alone; the copy lives as long as the process.
-    status = path.stat()
-    key = sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {encoding}".encode()).hexdigest()
-    copy = Path(_copies().name) / f"{key}.csv"
-    if copy.exists():
-        return copy
-    partial = copy.with_suffix(".partial")
-    with path.open(encoding=encoding, newline="") as source, partial.open("w", encoding="utf-8", newline="") as target:
-        while text := source.read(_COPY_CHARACTERS):
-            target.write(text)
-    partial.replace(copy)
-    return copy
-
-
 @cache
-def _copies() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="tables-")
+def _copy_as_utf8(path: Path, encoding: str, changed: int) -> Path:
+    # polars reads UTF-8 alone; the copy, of the file as it was at that time, lives as long as the process.
+    folder = Path(tempfile.mkdtemp(prefix="tables-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = folder / f"{changed}.csv"
+    with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
+        shutil.copyfileobj(old, new)
+    return copy

@@ -1,7 +1,5 @@
 """The `data` stage: raw files in, three splits out, or nothing changed."""
 
-from pathlib import Path
-
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
@@ -10,7 +8,7 @@ from ..errors import DataRejectedError, ProjectError
 from ..files import hash_file, hash_json, staged_folder, write_bytes, write_json
 from ..terminal import get_logger, track
 from .loading import find_raw_files
-from .splitting import SPLITS, Rejections, count_split, place_cutoffs, reject_duplicates, split_file
+from .splitting import EXAMPLES, SPLITS, Rejections, count_split, place_cutoffs, reject_duplicates, split_file
 
 SUMMARY_FILE = "summary.json"
 
@@ -33,28 +31,38 @@ def prepare_data(project: Project) -> DataSummary:
     Raises DataRejectedError where more rows break the schema than allowed, ProjectError where a file cannot be used;
     the former splits stay.
     """
-    files = find_raw_files(project)
-    schema = project.schema
-    split = place_cutoffs(files, schema, project.pipeline)
-    settings = project.pipeline.model_copy(update={"split": split})
-    rejections = Rejections()
+    files = {"-".join(path.relative_to(project.raw).parts): path for path in find_raw_files(project)}
+    schema, pipeline = project.schema, project.pipeline
+    split = place_cutoffs(list(files.values()), schema, pipeline)
+    settings = pipeline.model_copy(update={"split": split})
     with staged_folder(project.splits) as splits:
         with staged_folder(project.rejected) as rejected:
-            for path in track(files, "Checking raw files"):
-                rejections.add(split_file(path, _flat_name(project, path), schema, settings, splits, rejected))
+            found = [
+                split_file(path, name, schema, settings, splits, rejected)
+                for name, path in track(files.items(), "Checking raw files")
+            ]
             if settings.validation.duplicates == "reject":
-                rejections.add(reject_duplicates(schema, splits, rejected))
+                found.append(reject_duplicates(schema, splits, rejected))
+        content = {
+            "files": {name: hash_file(path) for name, path in files.items()},
+            "schema": schema.model_dump(mode="json"),
+            "pipeline": pipeline.model_dump(mode="json", exclude={"paths"}),
+        }
         summary = DataSummary(
-            sha256=_hash_input(project, files),
+            sha256=hash_json(content),
             rows={split: count_split(splits, split) for split in SPLITS},
-            rejected=rejections.rows,
-            by_rule={rule: count for rule, count in rejections.by_rule.most_common() if count},
+            rejected=sum(rows for rows, _ in found),
+            by_rule=_report_rejected(project, found),
             split=split,
         )
-        _report_rejected(project, summary, rejections.examples)
         _check_share(project, summary)
         write_json(splits / SUMMARY_FILE, summary.model_dump(mode="json", exclude_none=True))
-    _report_splits(summary)
+    kept = sum(summary.rows.values())
+    counts = ", ".join(f"{split} {count}" for split, count in summary.rows.items())
+    _logger.info("%s of %s rows accepted: %s", kept, kept + summary.rejected, counts)
+    if split.time_column is not None:
+        cutoffs = (split.time_column, split.validation_from, split.test_from)
+        _logger.info("Split by %s: validation from %s, test from %s", *cutoffs)
     return summary
 
 
@@ -66,35 +74,17 @@ def read_summary(project: Project) -> DataSummary:
         raise ProjectError(f"No prepared data in {project.splits}; run the `data` stage first.") from error
 
 
-def _hash_input(project: Project, files: list[Path]) -> str:
-    return hash_json(
-        {
-            "files": {_flat_name(project, path): hash_file(path) for path in files},
-            "schema": project.schema.model_dump(mode="json"),
-            "pipeline": project.pipeline.model_dump(mode="json", exclude={"paths"}),
-        }
-    )
-
-
-def _flat_name(project: Project, path: Path) -> str:
-    return "-".join(path.relative_to(project.raw).parts)
-
-
-def _report_splits(summary: DataSummary) -> None:
-    kept = sum(summary.rows.values())
-    counts = ", ".join(f"{split} {count}" for split, count in summary.rows.items())
-    _logger.info("%s of %s rows accepted: %s", kept, kept + summary.rejected, counts)
-    if summary.split is not None and summary.split.time_column is not None:
-        cutoffs = (summary.split.time_column, summary.split.validation_from, summary.split.test_from)
-        _logger.info("Split by %s: validation from %s, test from %s", *cutoffs)
-
-
-def _report_rejected(project: Project, summary: DataSummary, examples: dict[str, list[str]]) -> None:
-    rows = [(rule, count, "; ".join(examples.get(rule, []))) for rule, count in summary.by_rule.items()]
-    table = pl.DataFrame(rows, {"rule": pl.String, "rows": pl.Int64, "examples": pl.String}, orient="row")
+def _report_rejected(project: Project, found: list[Rejections]) -> dict[str, int]:
+    parts = [part for _, rules in found for part in rules]
+    table = pl.DataFrame(parts, {"rule": pl.String, "rows": pl.Int64, "examples": pl.List(pl.String)}, orient="row")
+    examples = pl.col("examples").explode().head(EXAMPLES).str.join("; ")
+    table = table.group_by("rule", maintain_order=True).agg(pl.sum("rows"), examples)
+    table = table.sort("rows", descending=True, maintain_order=True)
     write_bytes(project.reports / "tables" / "rejected_rows.csv", table.write_csv().encode())
-    for rule, count in summary.by_rule.items():
-        _logger.warning("Rejected by rule %s: %s rows", rule, count)
+    by_rule = dict(table.select("rule", "rows").iter_rows())
+    for rule, rows in by_rule.items():
+        _logger.warning("Rejected by rule %s: %s rows", rule, rows)
+    return by_rule
 
 
 def _check_share(project: Project, summary: DataSummary) -> None:

@@ -6,9 +6,6 @@ none of that.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,47 +14,21 @@ import polars as pl
 
 from ..config import PipelineSettings, SplitSettings
 from ..errors import ProjectError
-from ..schema import Column, Schema
-from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
+from ..schema import Schema
+from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, scan_table
 from .validation import CheckedRows, check_rows, typed_value
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+EXAMPLES = 5
 
-DUPLICATE_RULE = "row: duplicate"
-RULES_COLUMN = "rules"
-IDENTITY = "_identity"
+Rejections = tuple[int, list[tuple[str, int, list[str]]]]
+"""How many rows were rejected; and the rules broken, each with its rows and at most `EXAMPLES` of them."""
 
-_SPLIT = "_split"
-_FILE = "_file"
+_IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
 _SUFFIX = ".parquet"
 # Cells whose rows are compared at once in the search for duplicates; bounds its memory.
 _CELLS_AT_ONCE = 40_000_000
-_EXAMPLES = 5
-_EXAMPLE_CHARACTERS = 80
-
-_WORD_BYTES = 8
-_TEXT_WORDS = 2
-_LOWER_BITS = 1 << 32
-_FRACTION_BITS = 53
-_MISSING = 0x9E3779B9
-_WORD_SEED = -1
-
-
-@dataclass
-class Rejections:
-    """Rows rejected; for each rule, how many rows broke it and where a few of them are."""
-
-    rows: int = 0
-    by_rule: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, other: "Rejections") -> None:
-        """Take in what became of another file."""
-        self.rows += other.rows
-        self.by_rule.update(other.by_rule)
-        for rule, cases in other.examples.items():
-            self.examples[rule] = [*self.examples.get(rule, []), *cases][:_EXAMPLES]
 
 
 def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings) -> SplitSettings:
@@ -67,21 +38,34 @@ def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings)
     ProjectError where the column has fewer than three times, or is none.
     """
     split = settings.split
-    if split.time_column is not None:
-        _check_time_column(schema, split)
-    if split.time_column is None or split.test_from is not None:
+    if split.time_column is None:
         return split
-    times = pl.concat([_read_times(path, split.time_column, schema, settings) for path in paths])
-    counts = times.sort().rle().struct.unnest()
+    column, wanted = schema.columns.get(split.time_column), ["timestamp", "number", "integer"]
+    if split.test_from is not None:
+        wanted = wanted[:1] if isinstance(split.test_from, datetime) else wanted[1:]
+    if column is None or column.type not in wanted or split.time_column == schema.target:
+        raise ProjectError(
+            f"config/pipeline.yaml: split.time_column {split.time_column!r} must be a column of type "
+            f"{' or '.join(wanted)} in config/schema.yaml, and not the target; correct one of the two files."
+        )
+    if split.test_from is not None:
+        return split
+    parts = []
+    for path in paths:
+        checked = _check_file(path, schema, settings, [split.time_column, schema.target])
+        with explain_polars_errors(path):
+            times = checked.frame.filter(checked.is_valid).select(value=typed_value(split.time_column))
+            parts.append(times.collect(engine="streaming"))
+    counts = pl.concat(parts).to_series().sort().rle().struct.unnest()
     points: list[datetime | float] = counts["value"].to_list()
     if len(points) < 3:
         raise ProjectError(
             f"config/pipeline.yaml: split.time_column {split.time_column!r} has {len(points)} different times, which "
             "cannot be cut into three splits; bring rows of other times, or leave it out."
         )
-    before = counts["len"].cum_sum().shift(1, fill_value=0) / times.len()
-    test = 2 + _nearest(before[2:], 1 - split.test)
-    validation = 1 + _nearest(before[1:test], 1 - split.test - split.validation)
+    before = counts["len"].cum_sum().shift(1, fill_value=0) / counts["len"].sum()
+    test = 2 + ((before[2:] - (1 - split.test)).abs().arg_min() or 0)
+    validation = 1 + ((before[1:test] - (1 - split.test - split.validation)).abs().arg_min() or 0)
     return split.model_copy(update={"validation_from": points[validation], "test_from": points[test]})
 
 
@@ -105,17 +89,18 @@ def split_file(
     time = settings.split.time_column
     parsed = [name for name, column in schema.columns.items() if column.role == "feature" or name == time]
     checked = _check_file(path, schema, settings, parsed)
-    # Rows of one identifier, or with the same features, belong to one split: a model must not be
-    # tested on what it was trained on.
-    identity = identify_texts(schema.identifiers) if schema.identifiers else identify_values(schema.features)
-    by_row = settings.split.group_by == "row" and not schema.identifiers
+    # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
+    place = pl.col(_IDENTITY)
+    if settings.split.group_by == "row" and not schema.identifiers:
+        place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), pl.lit(_digest(name), dtype=pl.UInt64)])
+    others = [name for name in schema.columns if name not in parsed]
     good = checked.frame.filter(checked.is_valid).select(
-        *checked.typed(), *(name for name in schema.columns if name not in parsed), ROW_NUMBER, identity.alias(IDENTITY)
+        *checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(_IDENTITY)
     )
     bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
         splits,
-        key=split_of(settings.split, _identify_row(name) if by_row else pl.col(IDENTITY)).alias(_SPLIT),
+        key=_split_of(settings.split, place).alias(_SPLIT),
         include_key=False,
         file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
         approximate_bytes_per_file=None,
@@ -128,37 +113,42 @@ def split_file(
             ],
             engine="streaming",
         )
-    result = _describe_rejected(bad_file, name, checked)
-    if result.rows:
-        _write_rejected(bad_file, checked, list(schema.columns), rejected / f"{name}.csv")
+    bad = pl.scan_parquet(bad_file)
+    result = _describe_rejected(bad, name, checked)
+    if result[0]:
+        _set_aside(bad, list(schema.columns), [pl.col(ROW_NUMBER)], checked.describe_broken(), rejected / f"{name}.csv")
     bad_file.unlink()
     return result
 
 
 def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
     """Drop the rows that repeat an earlier one in every column; only rows of one identity are compared."""
-    files = sorted(splits.glob(f"*/*{_SUFFIX}"))
+    columns, files = list(schema.columns), sorted(splits.glob(f"*/*{_SUFFIX}"))
     if not files:
-        return Rejections()
-    columns = list(schema.columns)
-    buckets = 1 + _count_rows(files) * len(columns) // _CELLS_AT_ONCE
-    repeated = [_find_duplicates(files, columns, pl.col(IDENTITY) % buckets == bucket) for bucket in range(buckets)]
-    duplicates = pl.concat(repeated).with_columns(
-        pl.col(_FILE).map_elements(lambda file: Path(file).parent.name, return_dtype=pl.String).alias(_SPLIT)
+        return 0, []
+    rows = pl.concat(
+        pl.scan_parquet(path).with_columns(pl.lit(path.parent.name).alias(_SPLIT), pl.lit(path.stem).alias(_FILE))
+        for path in files
     )
-    for (file,), rows in duplicates.group_by(_FILE, maintain_order=True):
-        _drop_rows(Path(str(file)), rows)
-    for (split,), rows in duplicates.group_by(_SPLIT):
-        rejected.mkdir(parents=True, exist_ok=True)
-        rows.select(
-            pl.col(_FILE).map_elements(lambda file: Path(file).stem, return_dtype=pl.String).alias("file"),
-            ROW_NUMBER,
-            *_aside(columns, ["file", RULES_COLUMN]),
-            pl.lit(DUPLICATE_RULE).alias(RULES_COLUMN),
-        ).write_csv(rejected / f"duplicates-{split}.csv")
-    examples = duplicates.select(_FILE, ROW_NUMBER).head(_EXAMPLES)
-    cases = [f"{Path(file).stem} row {row}" for file, row in examples.iter_rows()]
-    return Rejections(duplicates.height, Counter({DUPLICATE_RULE: duplicates.height}), {DUPLICATE_RULE: cases})
+    buckets = 1 + sum(count_split(splits, split) for split in SPLITS) * len(columns) // _CELLS_AT_ONCE
+    found = []
+    for bucket in range(buckets):
+        # Sorting finds shared identities in half the time and memory that hashing them takes.
+        identities = rows.select(_IDENTITY).filter(pl.col(_IDENTITY) % buckets == bucket).collect().to_series().sort()
+        shared = identities.filter(identities == identities.shift()).unique()
+        alike = rows.filter(pl.col(_IDENTITY).is_in(shared.implode())) if len(shared) else rows.head(0)
+        found.append(alike.collect().filter(~pl.struct(columns).is_first_distinct()))
+    repeated, rule = pl.concat(found), "row: duplicate"
+    for (split, file), some in repeated.group_by(_SPLIT, _FILE):
+        path = splits / f"{split}/{file}{_SUFFIX}"
+        kept = pl.scan_parquet(path).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
+        kept.sink_parquet(path.with_suffix(".kept"), compression="lz4", statistics=False)
+        path.with_suffix(".kept").replace(path)
+    own = [pl.col(_FILE).alias("file"), pl.col(ROW_NUMBER)]
+    for (split,), some in repeated.group_by(_SPLIT):
+        _set_aside(some.lazy(), columns, own, pl.lit(rule), rejected / f"duplicates-{split}.csv")
+    examples = [f"{file} row {row}" for file, row in repeated.select(_FILE, ROW_NUMBER).head(EXAMPLES).iter_rows()]
+    return repeated.height, [(rule, repeated.height, examples)] if examples else []
 
 
 def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl.DataFrame:
@@ -168,23 +158,33 @@ def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl
     """
     if not splits.is_dir():
         raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
-    files = sorted((splits / split).glob(f"*{_SUFFIX}"))
-    frame = pl.read_parquet(files, include_file_paths=file_column) if files else pl.DataFrame()
-    if frame.is_empty():
+    if not count_split(splits, split):
         raise ProjectError(
-            f"The {split} split has no rows. Bring more data, or change split in config/pipeline.yaml: raise its "
-            "share, or, where few rows differ in their features, split those that are alike with `group_by: row`."
+            f"The {split} split has no rows: bring more, or change the shares in split of config/pipeline.yaml; or, "
+            "where few rows differ in their features, split those that are alike with `group_by: row`."
         )
-    return frame
+    return pl.read_parquet(_find_parts(splits, split), include_file_paths=file_column)
 
 
 def count_split(splits: Path, split: Split) -> int:
     """How many rows a split has."""
-    return _count_rows(sorted((splits / split).glob(f"*{_SUFFIX}")))
+    files = _find_parts(splits, split)
+    return int(pl.scan_parquet(files).select(pl.len()).collect().item()) if files else 0
 
 
-def split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
-    """The split of a row with typed columns: by its time, or else by its identity."""
+def scramble(number: pl.Expr, seed: int) -> pl.Expr:
+    """Another 64-bit number, in which each bit depends on many bits of the first."""
+    for place in range(2):
+        number = (number ^ (number // pl.lit(1 << 32, dtype=pl.UInt64))) * _odd_number(seed, place)
+    return number
+
+
+def fraction(number: pl.Expr) -> pl.Expr:
+    """The number's upper 53 bits as a share in [0, 1)."""
+    return (number // pl.lit(1 << 11, dtype=pl.UInt64)).cast(pl.Float64) / (1 << 53)
+
+
+def _split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
     if settings.time_column is not None:
         time = pl.col(settings.time_column)
         is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
@@ -194,157 +194,65 @@ def split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
     return pl.when(is_test).then(pl.lit("test")).when(is_held_out).then(pl.lit("validation")).otherwise(pl.lit("train"))
 
 
-def identify_values(columns: Mapping[str, Column]) -> pl.Expr:
-    """A 64-bit number from the typed values of each row of `CheckedRows.frame`."""
-    return _combine([_value_word(name, column) for name, column in columns.items()])
-
-
-def identify_texts(names: list[str]) -> pl.Expr:
-    """A 64-bit number from strings of each row: their first and last 16 bytes and their length."""
-    return _combine([word for name in names for word in _text_words(name)])
-
-
-def scramble(number: pl.Expr, seed: int) -> pl.Expr:
-    """Another 64-bit number, in which each bit depends on many bits of the first."""
-    for place in range(2):
-        number = number ^ (number // pl.lit(_LOWER_BITS, dtype=pl.UInt64))
-        number = number * pl.lit(_odd_number(seed, place), dtype=pl.UInt64)
-    return number
-
-
-def fraction(number: pl.Expr) -> pl.Expr:
-    """The number's upper bits as a share in [0, 1)."""
-    return (number // pl.lit(1 << (64 - _FRACTION_BITS), dtype=pl.UInt64)).cast(pl.Float64) / (1 << _FRACTION_BITS)
+def _identify(schema: Schema) -> pl.Expr:
+    # By the first and last 16 bytes and the lengths of the identifiers, or else by the typed values of the features.
+    words = []
+    for name in schema.identifiers:
+        data, blank = pl.col(name).cast(pl.Binary), pl.lit(bytes(16))
+        for end in ((data + blank).bin.head(16), (blank + data).bin.tail(16)):
+            halves = (end.bin.slice(place, 8) for place in (0, 8))
+            words += [half.bin.reinterpret(dtype=pl.UInt64, endianness="little") for half in halves]
+        words.append(data.bin.size().cast(pl.UInt64))
+    for name, column in ({} if words else schema.features).items():
+        value = typed_value(name)
+        # -0.0 and 0.0 are one value with two bit patterns.
+        number = (value + 0.0).reinterpret(dtype=pl.UInt64)
+        words.append(number if column.is_numeric else value.to_physical().cast(pl.UInt64))
+    return _combine(words)
 
 
 def _combine(words: list[pl.Expr]) -> pl.Expr:
-    # Multilinear hashing (Carter and Wegman, 1981): each value's word times an odd constant of its
-    # place, summed modulo 2^64.
-    terms = [
-        word.fill_null(_MISSING) * pl.lit(_odd_number(_WORD_SEED, place), dtype=pl.UInt64)
-        for place, word in enumerate(words)
-    ]
-    return scramble(pl.sum_horizontal(terms), _WORD_SEED)
+    # Multilinear hashing (Carter and Wegman, 1981): words times odd constants of their places, summed modulo 2^64.
+    terms = (word.fill_null(0x9E3779B9) * _odd_number(-1, place) for place, word in enumerate(words))
+    return scramble(pl.sum_horizontal(terms), -1)
 
 
-def _value_word(name: str, column: Column) -> pl.Expr:
-    value = typed_value(name)
-    if column.type == "category":
-        return value.to_physical().cast(pl.UInt64)
-    if column.type == "boolean":
-        return value.cast(pl.UInt64)
-    # -0.0 and 0.0 are one value with two bit patterns.
-    return (value + 0.0).reinterpret(dtype=pl.UInt64)
+def _odd_number(seed: int, place: int) -> pl.Expr:
+    return pl.lit(_digest(f"{seed} {place}") | 1, dtype=pl.UInt64)
 
 
-def _text_words(name: str) -> list[pl.Expr]:
-    data = pl.col(name).cast(pl.Binary)
-    span = _TEXT_WORDS * _WORD_BYTES
-    padded = data + pl.lit(b"\0" * span)
-    ends = [padded.bin.head(span), (pl.lit(b"\0" * span) + data).bin.tail(span)]
-    words = [
-        end.bin.slice(place * _WORD_BYTES, _WORD_BYTES).bin.reinterpret(dtype=pl.UInt64, endianness="little")
-        for end in ends
-        for place in range(_TEXT_WORDS)
-    ]
-    return [*words, data.bin.size().cast(pl.UInt64)]
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def _odd_number(seed: int, place: int) -> int:
-    digest = hashlib.sha256(f"{seed} {place}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") | 1
-
-
-def _identify_row(file: str) -> pl.Expr:
-    digest = hashlib.sha256(file.encode()).digest()
-    place = pl.lit(int.from_bytes(digest[:_WORD_BYTES], "little"), dtype=pl.UInt64)
-    return _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), place])
+def _find_parts(splits: Path, split: str) -> list[Path]:
+    return sorted((splits / split).glob(f"*{_SUFFIX}"))
 
 
 def _check_file(path: Path, schema: Schema, settings: PipelineSettings, names: list[str]) -> CheckedRows:
-    raw = scan_table(path, settings.source)
-    with explain_polars_errors(path):
-        found = raw.collect_schema().names()
-    require_columns(path, found, list(schema.columns))
-    time = settings.split.time_column
     return check_rows(
-        raw,
+        scan_table(path, settings.source, list(schema.columns)),
         {name: schema.columns[name] for name in names},
-        required=[schema.target] if time is None else [schema.target, time],
+        required=[schema.target, settings.split.time_column or schema.target],
         decimal_comma=settings.source.decimal_comma,
         thousands=settings.source.thousands,
     )
 
 
-def _read_times(path: Path, time: str, schema: Schema, settings: PipelineSettings) -> pl.Series:
-    checked = _check_file(path, schema, settings, [time, schema.target])
-    with explain_polars_errors(path):
-        times = checked.frame.filter(checked.is_valid).select(typed_value(time).alias("value"))
-        return times.collect(engine="streaming").to_series()
-
-
-def _nearest(shares: pl.Series, wanted: float) -> int:
-    return (shares - wanted).abs().arg_min() or 0
-
-
-def _check_time_column(schema: Schema, settings: SplitSettings) -> None:
-    name = settings.time_column or ""
-    column = schema.columns.get(name)
-    wanted = ["timestamp", "number", "integer"]
-    if settings.test_from is not None:
-        wanted = wanted[:1] if isinstance(settings.test_from, datetime) else wanted[1:]
-    if column is None or column.type not in wanted or name == schema.target:
-        raise ProjectError(
-            f"config/pipeline.yaml: split.time_column {name!r} must be a column of type {' or '.join(wanted)} in "
-            "config/schema.yaml, and not the target; correct one of the two files."
-        )
-
-
-def _find_duplicates(files: list[Path], columns: list[str], in_bucket: pl.Expr) -> pl.DataFrame:
-    # Sorting finds shared identities in half the time and memory that hashing them takes.
-    identities = pl.scan_parquet(files).select(IDENTITY).filter(in_bucket).collect().to_series().sort()
-    shared = identities.filter(identities == identities.shift()).unique()
-    rows = pl.scan_parquet(files, include_file_paths=_FILE).filter(pl.col(IDENTITY).is_in(shared.implode()))
-    suspects = (rows if len(shared) else rows.head(0)).collect()
-    return suspects.filter(~pl.struct(columns).is_first_distinct())
-
-
-def _drop_rows(file: Path, rows: pl.DataFrame) -> None:
-    kept = file.with_suffix(".kept")
-    dropped = rows[ROW_NUMBER].implode()
-    pl.scan_parquet(file).filter(~pl.col(ROW_NUMBER).is_in(dropped)).sink_parquet(
-        kept, compression="lz4", statistics=False
-    )
-    kept.replace(file)
-
-
-def _count_rows(files: list[Path]) -> int:
-    return int(pl.scan_parquet(files).select(pl.len()).collect().item()) if files else 0
-
-
-def _describe_rejected(bad_file: Path, name: str, checked: CheckedRows) -> Rejections:
-    bad = pl.scan_parquet(bad_file)
+def _describe_rejected(bad: pl.LazyFrame, name: str, checked: CheckedRows) -> Rejections:
     sums = [broken.sum().alias(rule.name) for rule, broken in checked.broken.items()]
     rows, *counts = bad.select(pl.len(), *sums).collect(engine="streaming").row(0)
-    by_rule = {rule: count for rule, count in zip(checked.broken, counts, strict=True) if count}
-    cases = [bad.filter(checked.broken[rule]).head(_EXAMPLES).select(ROW_NUMBER, rule.column) for rule in by_rule]
-    examples = {
-        rule.name: [
-            f"{name} row {row}" if value is None else f"{name} row {row}: {value[:_EXAMPLE_CHARACTERS]}"
-            for row, value in frame.iter_rows()
-        ]
-        for rule, frame in zip(by_rule, pl.collect_all(cases), strict=True)
-    }
-    return Rejections(rows, Counter({rule.name: count for rule, count in by_rule.items()}), examples)
+    found = []
+    for (rule, broken), count in zip(checked.broken.items(), counts, strict=True):
+        if count:
+            some = bad.filter(broken).head(EXAMPLES).select(ROW_NUMBER, pl.col(rule.column).str.head(80))
+            cases = some.collect(engine="streaming").iter_rows()
+            examples = [f"{name} row {row}" + ("" if value is None else f": {value}") for row, value in cases]
+            found.append((rule.name, count, examples))
+    return rows, found
 
 
-def _aside(columns: list[str], taken: list[str]) -> list[pl.Expr]:
-    renamed = rename_taken(columns, taken)
-    return [pl.col(name).alias(renamed.get(name, name)) for name in columns]
-
-
-def _write_rejected(bad_file: Path, checked: CheckedRows, columns: list[str], target: Path) -> None:
-    bad = pl.scan_parquet(bad_file).select(
-        ROW_NUMBER, *_aside(columns, [RULES_COLUMN]), checked.describe_broken().alias(RULES_COLUMN)
-    )
-    bad.sink_csv(target, mkdir=True)
+def _set_aside(bad: pl.LazyFrame, columns: list[str], own: list[pl.Expr], rules: pl.Expr, target: Path) -> None:
+    renamed = rename_taken(columns, [*(column.meta.output_name() for column in own), "rules"])
+    table = [pl.col(name).alias(renamed.get(name, name)) for name in columns]
+    bad.select(*own, *table, rules.alias("rules")).sink_csv(target, mkdir=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -11,18 +11,14 @@ from ..schema import Column
 
 RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
 
-_TYPED = "_typed "
-_VALID = "_valid"
-
-OWN_PREFIXES = (_TYPED, _VALID)
+OWN_PREFIXES = _TYPED, _VALID = ("_typed ", "_valid")
 """What the names of columns that are added while checking begin with."""
 
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One thing that the schema asks of one column."""
 
     column: str
@@ -36,19 +32,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """Raw and typed values side by side, and what tells whether a row breaks a rule.
-
-    The rules themselves are looked at only where they matter, in the few rows that are not valid.
-    """
+    """Raw and typed values side by side, and what tells whether a row breaks a rule."""
 
     frame: pl.LazyFrame
     columns: Mapping[str, Column]
     broken: Mapping[Rule, pl.Expr]
-
-    @property
-    def is_valid(self) -> pl.Expr:
-        """Whether a row breaks no rule."""
-        return pl.col(_VALID)
+    is_valid: pl.Expr
 
     def describe_broken(self) -> pl.Expr:
         """The names of the rules that a row breaks, separated by semicolons; empty if none."""
@@ -77,16 +66,19 @@ def check_rows(
     `raw` holds strings, null where missing; columns that are not in `columns` are kept as they are. `required` ones may
     not be missing, whatever the schema says (the target). `thousands` may stand between groups of three digits.
     """
-    parsed = raw.with_columns(
-        _parse(name, column, decimal_comma, thousands).alias(_TYPED + name) for name, column in columns.items()
-    )
-    broken = {
-        rule: violation
-        for name, column in columns.items()
-        for rule, violation in _check_column(name, column, name in required)
-    }
+    parsed = {_TYPED + name: _parse(name, column, decimal_comma, thousands) for name, column in columns.items()}
+    broken: dict[Rule, pl.Expr] = {}
+    for name, column in columns.items():
+        text, value = pl.col(name), typed_value(name)
+        broken[Rule(name, "category" if column.categories else "type")] = text.is_not_null() & value.is_null()
+        if name in required or not column.nullable:
+            broken[Rule(name, "missing")] = text.is_null()
+        if column.minimum is not None:
+            broken[Rule(name, "minimum")] = value < column.minimum
+        if column.maximum is not None:
+            broken[Rule(name, "maximum")] = value > column.maximum
     is_valid = ~pl.any_horizontal(violation.fill_null(False) for violation in broken.values())
-    return CheckedRows(parsed.with_columns(is_valid.alias(_VALID)), columns, broken)
+    return CheckedRows(raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID)), columns, broken, pl.col(_VALID))
 
 
 def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "") -> pl.Expr:
@@ -94,28 +86,13 @@ def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "")
     if thousands:
         mark, point = re.escape(thousands), "," if decimal_comma else "."
         grouped = rf"^[-+]?\d{{1,3}}({mark}\d{{3}})+({re.escape(point)}\d*)?$"
-        bare = raw.str.replace_all(thousands, "", literal=True)
-        raw = pl.when(~raw.str.contains(thousands, literal=True) | raw.str.contains(grouped)).then(bare)
+        is_good = ~raw.str.contains(thousands, literal=True) | raw.str.contains(grouped)
+        raw = pl.when(is_good).then(raw.str.replace_all(thousands, "", literal=True))
     if decimal_comma:
         raw = raw.str.replace(",", ".", literal=True)
     number = raw.cast(pl.Float64, strict=False)
     # Infinity is written by broken exports, never measured.
     return pl.when(number.is_finite()).then(number)
-
-
-def _parse(name: str, column: Column, decimal_comma: bool, thousands: str) -> pl.Expr:
-    raw = pl.col(name)
-    if column.type == "category":
-        return raw.cast(pl.Enum(column.categories), strict=False)
-    if column.type == "boolean":
-        words = dict.fromkeys(TRUE_WORDS, True) | dict.fromkeys(FALSE_WORDS, False)
-        return raw.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
-    if column.type == "text":
-        return raw
-    if column.type == "timestamp":
-        return parse_timestamp(raw, column.format)
-    number = parse_number(raw, decimal_comma, thousands)
-    return pl.when(number == number.round()).then(number) if column.type == "integer" else number
 
 
 def parse_timestamp(raw: pl.Expr, form: str) -> pl.Expr:
@@ -124,14 +101,16 @@ def parse_timestamp(raw: pl.Expr, form: str) -> pl.Expr:
     return raw.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).dt.replace_time_zone(None)
 
 
-def _check_column(name: str, column: Column, required: bool) -> list[tuple[Rule, pl.Expr]]:
-    raw, value = pl.col(name), typed_value(name)
-    unreadable: RuleKind = "category" if column.type == "category" else "type"
-    checks = [(Rule(name, unreadable), raw.is_not_null() & value.is_null())]
-    if required or not column.nullable:
-        checks.append((Rule(name, "missing"), raw.is_null()))
-    if column.minimum is not None:
-        checks.append((Rule(name, "minimum"), value < column.minimum))
-    if column.maximum is not None:
-        checks.append((Rule(name, "maximum"), value > column.maximum))
-    return checks
+def _parse(name: str, column: Column, decimal_comma: bool, thousands: str) -> pl.Expr:
+    raw = pl.col(name)
+    if column.type == "text":
+        return raw
+    if column.type == "category":
+        return raw.cast(pl.Enum(column.categories), strict=False)
+    if column.type == "boolean":
+        words = dict.fromkeys(TRUE_WORDS, True) | dict.fromkeys(FALSE_WORDS, False)
+        return raw.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+    if column.type == "timestamp":
+        return parse_timestamp(raw, column.format)
+    number = parse_number(raw, decimal_comma, thousands)
+    return pl.when(number == number.round()).then(number) if column.type == "integer" else number
