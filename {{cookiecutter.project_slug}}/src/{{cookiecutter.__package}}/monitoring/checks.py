@@ -62,9 +62,8 @@ def check_columns(reference: Reference, manifest: Manifest, window: Window) -> I
             [(kind, _)] = kinds.most_common(1) or [("breaks the schema", 0)]
             rejected = (data.rejected, data.rejected + sum(data.rows.values()))
             yield check_share(name, kind, rejected, (kinds.total(), window.rows), detail)
-        missing = valid - present
-        if column.nullable and valid and missing + missing_before:
-            shares = (missing_before, missing_before + before), (missing, valid)
+        if column.nullable and valid and valid - present + missing_before:
+            shares = (missing_before, missing_before + before), (valid - present, valid)
             yield check_share(name, "missing", *shares, "{:.1%} -> {:.1%} missing", "two-sided")
 
 
@@ -118,8 +117,7 @@ def check_distribution(pair: Pair, larger_only: bool = False) -> Check:
         bins = np.add.reduceat(bins, starts, axis=1)
     expected, found = (bins + 0.5) / (bins + 0.5).sum(axis=1, keepdims=True)
     psi = float(np.sum((found - expected) * np.log(found / expected)))
-    detail = f"PSI {psi:.2f}"
-    return Check(pair.subject, "distribution", test, float(statistic), psi, float(p_value), detail, pair)
+    return Check(pair.subject, "distribution", test, float(statistic), psi, float(p_value), f"PSI {psi:.2f}", pair)
 
 
 def check_beyond(pair: Pair) -> Check:

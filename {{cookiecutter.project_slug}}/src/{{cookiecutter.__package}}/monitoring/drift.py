@@ -146,8 +146,7 @@ def _silence_known(
         raise ProjectError(f"{path} is damaged ({error}); remove it, and the next drift alarms at once.") from error
     # What the retraining that a version comes from did not mend, the next one would not mend either.
     promoted = datetime.fromisoformat(manifest.created_at) if manifest.created_at else datetime.min.replace(tzinfo=UTC)
-    ends = {finding: max(known[finding], promoted) + cooldown for finding in found if finding in known}
-    quiet = {finding: end for finding, end in ends.items() if now < end}
+    quiet = {name: end for name in found if name in known and now < (end := max(known[name], promoted) + cooldown)}
     if len(quiet) < len(found):
         known |= {finding: now for finding in found if finding not in quiet}
         write_json(path, {finding: at.isoformat() for finding, at in sorted(known.items())})

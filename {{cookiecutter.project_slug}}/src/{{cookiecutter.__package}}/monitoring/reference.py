@@ -99,15 +99,15 @@ def read_reference(folder: Path) -> Reference:
 
 def count_values(values: NDArray[Any], names: tuple[str, ...] = ()) -> Distribution:
     """Counts by name, of places in `names`, or else of numbers; NaN and negative places are missing."""
+    present = values[values >= 0].astype(np.int64) if names else values[~np.isnan(values)]
+    missing = len(values) - len(present)
     if names:
-        counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(names))
-        by_name = dict(zip(names, counts.tolist(), strict=True))
-        return Distribution(counts=by_name, missing=len(values) - int(counts.sum()))
-    present = np.sort(values[~np.isnan(values)])
+        counts = np.bincount(present, minlength=len(names))
+        return Distribution(counts=dict(zip(names, counts.tolist(), strict=True)), missing=missing)
     # At most 101 quantiles, which are values that occur.
-    edges = np.unique(present[np.linspace(0, len(present) - 1, min(101, len(present))).round().astype(int)])
+    edges = np.unique(np.sort(present)[np.linspace(0, len(present) - 1, min(101, len(present))).round().astype(int)])
     counts = np.bincount(np.searchsorted(edges, present, "left"))
-    return Distribution(edges=tuple(edges), counts=tuple(counts.tolist()), missing=len(values) - len(present))
+    return Distribution(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)
 
 
 def round_scores(scores: Scores) -> NDArray[np.float64]:

@@ -79,10 +79,8 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
     columns = columns_from_frame(schema, valid)
     scores = model.predict(columns) if valid.height else None
     truth = _find_truth(project, schema, valid[keys], labels or (path if has_target else None))
-    notes = (
-        [f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"] if total > maximum_rows else []
-    )
-    return Window(str(path), frame.height, columns, scores, truth, broken, notes)
+    note = [f"a sample of the {total} rows, see maximum_rows in config/monitoring.yaml"] if total > maximum_rows else []
+    return Window(str(path), frame.height, columns, scores, truth, broken, note)
 
 
 def read_request_window(
@@ -108,8 +106,8 @@ def read_request_window(
     columns = {name: values for name, values in columns.items() if name not in project.schema.sensitive}
     names = pl.DataFrame({"row_id": [name for _, name, *_ in found]}, {"row_id": pl.String})
     source = f"requests since {since.isoformat(timespec='minutes')}"
-    notes = [f"{damaged} damaged line(s) or file(s) of the request log were left out"] if damaged else []
-    return Window(source, len(found), columns, scores, _find_truth(project, table, names, labels), None, notes)
+    note = [f"{damaged} damaged line(s) or file(s) of the request log were left out"] if damaged else []
+    return Window(source, len(found), columns, scores, _find_truth(project, table, names, labels), None, note)
 
 
 def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], int]:
@@ -124,7 +122,7 @@ def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], 
     for text in lines:
         try:
             line = json.loads(text)
-            versions.add(line["version"])
+            versions.add(str(line["version"]))
             if line["version"] == version and line["at"] >= since.timestamp():
                 rows = line["rows"]
                 places, answers = line["places"] or range(len(rows)), line["predictions"] or [None] * len(rows)
