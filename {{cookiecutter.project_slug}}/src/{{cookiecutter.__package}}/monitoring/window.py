@@ -16,7 +16,7 @@ from ..data.validation import CheckedRows, RuleKind, check_rows
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame
 from ..modeling.model import Model, Scores
-from ..schema import Column, Schema
+from ..schema import Schema
 
 _SAMPLE_SEED = 0
 _BROKEN: dict[RuleKind, str] = {
@@ -78,8 +78,9 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
     if total > maximum_rows:
         raw = raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), _SAMPLE_SEED)) < maximum_rows / total)
     target = {schema.target: schema.columns[schema.target]} if labels is None and schema.target in found else {}
+    checked = check_rows(raw, {**schema.features, **target}, project.pipeline.source)
     with explain_polars_errors(path):
-        frame, rows, broken = _collect(_check(project, raw, {**schema.features, **target}), schema, keys)
+        frame, rows, broken = _collect(checked, schema, keys)
     columns = columns_from_frame(schema, frame)
     if labels is not None:
         frame = join_labels(project, frame, schema, labels, keys)
@@ -127,7 +128,7 @@ def join_labels(project: Project, frame: pl.DataFrame, schema: Schema, path: Pat
     raw = scan_table(path, project.pipeline.source)
     with explain_polars_errors(path):
         require_columns(path, raw.collect_schema().names(), [*keys, schema.target])
-        checked = _check(project, raw, {schema.target: schema.columns[schema.target]})
+        checked = check_rows(raw, {schema.target: schema.columns[schema.target]}, project.pipeline.source)
         known = checked.frame.select(*keys, *checked.typed()).drop_nulls().collect(engine="streaming")
     repeated = known.filter(pl.struct(*keys).is_duplicated())
     if repeated.height:
@@ -142,8 +143,3 @@ def find_truth(schema: Schema, frame: pl.DataFrame) -> NDArray[np.float64]:
         return np.full(frame.height, np.nan)
     target = frame[schema.target]
     return (target.to_physical() if schema.labels else target).cast(pl.Float64).fill_null(np.nan).to_numpy()
-
-
-def _check(project: Project, raw: pl.LazyFrame, columns: dict[str, Column]) -> CheckedRows:
-    form = project.pipeline.source
-    return check_rows(raw, columns, decimal_comma=form.decimal_comma, thousands=form.thousands)
