@@ -7,29 +7,27 @@ import polars as pl
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data.exploration import Exploration, explore_data, read_sample
-from {{ cookiecutter.__package }}.data.profile import (
-    FindingKind,
-    describe_column,
-    find_suspicious,
-    measure_association,
-)
+from {{ cookiecutter.__package }}.data import exploration
+from {{ cookiecutter.__package }}.data.exploration import Exploration, explore_data, measure_association, read_sample
 from {{ cookiecutter.__package }}.errors import ProjectError
 
 from .toys import TOY_HEADER, change_config, make_toy, toy_rows, write_raw
 
 NASTY = '</style></template><script>alert(\'"&${x}49")</script>'
+TOY_ROWS = toy_rows(400)
+CODES = [f"c{number}" for number in range(80)]
 
 
 class Page(HTMLParser):
     """The elements and texts of a page, and every address that it would fetch."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, exploration: Exploration) -> None:
         super().__init__()
         self.elements: list[str] = []
         self.texts: list[str] = []
         self.fetched: list[str] = []
-        self.feed(text)
+        self.source = exploration.page.read_text(encoding="utf-8")
+        self.feed(self.source)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -42,22 +40,16 @@ class Page(HTMLParser):
         self.texts.append(data.strip())
 
 
-def _page(project: Project) -> str:
-    return explore_data(project).page.read_text(encoding="utf-8")
-
-
-def _findings(project: Project) -> set[tuple[FindingKind, str | None]]:
-    schema, sample = project.schema, read_sample(project)
-    columns = [describe_column(schema, sample, name) for name in schema.columns]
-    return {(finding.kind, finding.column) for finding in find_suspicious(schema, sample, columns)}
+def _findings(project: Project) -> str:
+    sample = read_sample(project)
+    statistics = exploration.describe_columns(project.schema, sample)
+    return "\n".join(exploration.find_suspicious(project.schema, sample, statistics))
 
 
 def _with_columns(project: Project, **columns: tuple[dict[str, object], list[str]]) -> Project:
     """The toy with more columns: settings and values, which are repeated as often as needed."""
-    lines = [
-        ",".join([line, *(values[place % len(values)] for _, values in columns.values())])
-        for place, line in enumerate(toy_rows(400))
-    ]
+    values = [[found[place % len(found)] for _, found in columns.values()] for place in range(400)]
+    lines = [",".join([line, *more]) for line, more in zip(TOY_ROWS, values, strict=True)]
     write_raw(project.root, lines, header=",".join([TOY_HEADER, *columns]))
     known = {name: column.model_dump(exclude_defaults=True) for name, column in project.schema.columns.items()}
     return change_config(project, "schema", columns=known | {name: column for name, (column, _) in columns.items()})
@@ -72,36 +64,33 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Exploration:
         toy,
         day=(date, [f"2024-01-{day:02}" for day in range(1, 29)]),
         number=({"type": "integer", "role": "identifier"}, [str(number) for number in range(400)]),
-        code=({"type": "category", "categories": ["b", "s"]}, [line[0] for line in toy_rows(400)]),
+        code=({"type": "category", "categories": ["b", "s"]}, [line[0] for line in TOY_ROWS]),
     )
     return explore_data(project)
 
 
-def test_each_column_of_the_schema_is_described(trained: Project) -> None:
-    page = Page(_page(trained))
+def test_each_column_of_this_project_is_described(trained: Project) -> None:
+    page = Page(explore_data(trained))
     table = pl.read_csv(trained.reports / "tables" / "data_profile.csv")
     assert table["column"].to_list() == list(trained.schema.columns)
     assert set(trained.schema.columns) <= set(page.texts)
 
 
-def test_the_page_asks_the_network_for_nothing(varied: Exploration) -> None:
-    text = varied.page.read_text(encoding="utf-8")
-    assert [address for address in Page(text).fetched if not address.startswith(("#", "data:"))] == []
-    assert "default-src 'none'" in text
-
-
-def test_nothing_in_the_data_becomes_markup(varied: Exploration, toy: Project) -> None:
-    plain = Page(varied.page.read_text(encoding="utf-8"))
+def test_nothing_in_the_data_becomes_markup_and_the_page_asks_the_network_for_nothing(
+    varied: Exploration, toy: Project
+) -> None:
     other = {"red": NASTY, "green": "'\"&", "blue": "<b>"}
     frame = pl.read_csv(toy.raw / "rows.csv", infer_schema=False)
     (toy.raw / "rows.csv").unlink()
     frame.with_columns(pl.col("colour").replace(other)).rename({"colour": NASTY}).write_parquet(toy.raw / "a.parquet")
     columns = {name: column.model_dump() for name, column in toy.schema.columns.items() if name != "colour"}
     columns[NASTY] = {"type": "category", "categories": [*other.values(), "none"]}
-    page = Page(_page(change_config(toy, "schema", columns=columns)))
+    page, plain = Page(explore_data(change_config(toy, "schema", columns=columns))), Page(varied)
     assert page.elements.count("script") == plain.elements.count("script") == 2
     assert set(page.elements) <= set(plain.elements)
     assert page.texts.count(NASTY) > 2
+    assert [address for address in plain.fetched if not address.startswith(("#", "data:"))] == []
+    assert "default-src 'none'" in plain.source
 
 
 @pytest.mark.parametrize("sensitive", [True, False])
@@ -111,104 +100,87 @@ def test_of_a_sensitive_column_only_name_type_and_missing_share_are_told(sensiti
     project = _with_columns(toy, word=(words, ["hush-a", "hush-b", "hush-b", ""]), wage=(wages, ["271828", "314159"]))
     columns = {name: column.model_dump(exclude_defaults=True) for name, column in project.schema.columns.items()}
     columns["kind"] |= {"sensitive": sensitive, "categories": ["big", "small", "never"]}
-    exploration = explore_data(change_config(project, "schema", columns=columns))
-    table = (project.reports / "tables" / "data_profile.csv").read_text(encoding="utf-8")
-    told = exploration.page.read_text(encoding="utf-8") + table + "".join(map(str, exploration.findings))
+    explored = explore_data(change_config(project, "schema", columns=columns))
+    page, table = Page(explored), (project.reports / "tables" / "data_profile.csv").read_text(encoding="utf-8")
     for secret in ("hush-a", "271828", ">big<", "'never'"):
-        assert (secret in told) is not sensitive
-    assert {"word", "wage", "kind", "25.0%"} <= set(Page(told).texts)
+        assert (secret in "\n".join([page.source, table, *explored.findings])) is not sensitive
+    assert {"word", "wage", "kind", "25.0%"} <= set(page.texts)
     assert ("\nword,category,feature,400,0.25,,,,,,,,,\n" in table) is sensitive
 
 
-def test_dates_are_dates(varied: Exploration) -> None:
-    day = next(column for column in varied.report.dict()["columns"] if column["name"] == "day")
-    assert day["min"].startswith("2024-01-01")
-
-
-def test_what_hardly_repeats_is_listed_but_not_drawn(varied: Exploration) -> None:
-    assert not {"number", "note"} & {column["name"] for column in varied.report.dict()["columns"]}
-    assert {"number", "note"} <= set(Page(varied.page.read_text(encoding="utf-8")).texts)
-
-
-def test_categories_are_associated_too(varied: Exploration) -> None:
-    strongest = varied.report.dict()["top_associations"][0]
+def test_the_report_knows_dates_and_associations_and_leaves_out_what_hardly_repeats(varied: Exploration) -> None:
+    report, left_out = varied.report.dict(), {"number", "note"}
+    columns = {column["name"]: column for column in report["columns"]}
+    assert columns["day"]["min"].startswith("2024-01-01")
+    assert not left_out & set(columns)
+    assert left_out <= set(Page(varied).texts)
+    strongest = report["top_associations"][0]
     assert {strongest["left_column_name"], strongest["right_column_name"]} == {"kind", "code"}
     assert strongest["cramer_v"] == pytest.approx(1)
-
-
-def test_a_missing_file_leaves_the_former_page(toy: Project) -> None:
-    page = toy.reports / "data_profile.html"
-    page.parent.mkdir()
-    page.write_text("former")
-    (toy.raw / "rows.csv").unlink()
-    with pytest.raises(ProjectError, match="put one there"):
-        explore_data(toy)
-    assert page.read_text() == "former"
 
 
 def test_what_is_missing_is_told_from_what_cannot_be_read(toy: Project) -> None:
     write_raw(toy.root, ["big,1,,red,true,x", "big,2,many,red,true,x", "small,3,4,pink,false,x"])
     sample = read_sample(toy)
-    assert (sample.missing["age"], sample.broken["age", "type"]) == (1, 1)
-    assert (sample.missing["colour"], sample.broken["colour", "category"]) == (0, 1)
+    assert (sample.missing["age"], sample.missing["colour"]) == (1, 0)
+    assert {rule.name: rows for rule, rows in sample.broken.items()} == {"age: type": 1, "colour: category": 1}
 
 
-def test_a_sample_is_spread_over_all_files_and_always_the_same(toy: Project) -> None:
-    write_raw(toy.root, toy_rows(3000, seed=1), "more.csv")
+def test_a_sample_is_spread_over_all_files_and_always_the_same_and_shows_repeated_rows(toy: Project) -> None:
+    lines = toy_rows(3000, seed=1)
+    write_raw(toy.root, [*lines, *lines[:1000]], "more.csv")
     first, second = read_sample(toy, 500), read_sample(toy, 500)
     assert first.frame.equals(second.frame)
-    assert first.rows == 3400
+    assert first.rows == 4400
     assert 400 < first.frame.height < 600
     from_more = first.frame["note"].is_in([f"line {number}" for number in range(400, 3000)]).mean()
-    assert from_more == pytest.approx(2600 / 3400, abs=0.1)
+    assert from_more == pytest.approx(3200 / 4400, abs=0.1)
+    assert read_sample(toy).duplicate_share == pytest.approx(1000 / 4400)
+    assert first.duplicate_share == pytest.approx(1000 / 4400, abs=0.1)
+    assert "of the rows repeat another in every column" in _findings(toy)
 
 
-def test_repeated_rows_are_found_in_a_sample_too(toy: Project) -> None:
-    lines = toy_rows(3000)
-    write_raw(toy.root, lines + lines[:1000])
-    assert read_sample(toy).duplicate_share == pytest.approx(0.25)
-    assert read_sample(toy, 1000).duplicate_share == pytest.approx(0.25, abs=0.07)
-    assert ("duplicates", None) in _findings(toy)
-
-
-def test_files_without_rows_are_described_as_empty(toy: Project) -> None:
+def test_files_without_rows_are_described_and_a_missing_file_leaves_the_former_page(toy: Project) -> None:
     write_raw(toy.root, [])
-    assert "The dataframe is empty." in Page(_page(toy)).texts
-
-
-def test_a_good_table_gives_no_warning(toy: Project) -> None:
-    assert _findings(toy) == set()
+    former = Page(explore_data(toy))
+    assert "The dataframe is empty." in former.texts
+    (toy.raw / "rows.csv").unlink()
+    with pytest.raises(ProjectError, match="put one there"):
+        explore_data(toy)
+    assert (toy.reports / "data_profile.html").read_text(encoding="utf-8") == former.source
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings", "values"),
+    ("finding", "settings", "values"),
     [
-        ("leak", {"type": "integer"}, ["9" if line.startswith("big") else "4" for line in toy_rows(400)]),
-        ("leak", {"type": "number", "nullable": True}, ["0.5" if line < "c" else "" for line in toy_rows(400)]),
-        ("twins", {"type": "number"}, [str(2 * float(line.split(",")[1])) for line in toy_rows(400)]),
-        ("constant", {"type": "integer"}, ["7"]),
-        ("missing", {"type": "number", "nullable": True}, [""]),
-        ("missing", {"type": "number", "nullable": True}, ["1.5", "2.5", *[""] * 38]),
-        ("schema", {"type": "number", "maximum": 1}, ["0.5", "0.7", "1.5"]),
-        ("cardinality", {"type": "category", "categories": [f"c{n}" for n in range(80)]}, [f"c{n}" for n in range(80)]),
+        ("extra: It all but determines the target", {"type": "integer"}, ["49"[line < "c"] for line in TOY_ROWS]),
+        ("extra: It all but", {"type": "number", "nullable": True}, ["0.5" if line < "c" else "" for line in TOY_ROWS]),
+        ("size: It tells the same", {"type": "number"}, [str(2 * float(line.split(",")[1])) for line in TOY_ROWS]),
+        ("extra: It has one value in all rows", {"type": "integer"}, ["7"]),
+        ("extra: It has no value in any row", {"type": "number", "nullable": True}, [""]),
+        ("extra: 95.0% of its values", {"type": "number", "nullable": True}, ["1.5", "2.5", *[""] * 38]),
+        ("extra: 133 rows (33.25%) break its rule", {"type": "number", "maximum": 1}, ["0.5", "0.7", "1.5"]),
+        ("extra: It has 80 categories", {"type": "category", "categories": CODES}, CODES),
     ],
 )
-def test_a_suspicious_column_is_named(
-    kind: FindingKind, settings: dict[str, object], values: list[str], toy: Project
+def test_only_a_suspicious_column_is_named(
+    finding: str, settings: dict[str, object], values: list[str], toy: Project
 ) -> None:
-    found = _findings(_with_columns(toy, extra=(settings, values)))
-    assert (kind, "size" if kind == "twins" else "extra") in found
+    assert _findings(toy) == ""
+    assert finding in _findings(_with_columns(toy, extra=(settings, values)))
 
 
 def test_a_class_that_hardly_occurs_is_named(toy: Project) -> None:
-    lines = [line for line in toy_rows(400) if line.startswith("big")]
+    lines = [line for line in TOY_ROWS if line.startswith("big")]
     write_raw(toy.root, [*lines, *(line.replace("big", "small") for line in lines[:3])])
-    assert {("imbalance", "kind"), ("rare_class", "kind")} <= _findings(toy)
+    findings = _findings(toy)
+    assert "kind: Class 'big' is 66 times as frequent as 'small'" in findings
+    assert "kind: Class 'small' has 3 of" in findings
 
 
 def test_a_regression_shows_the_middle_half_of_the_target(toy: Project) -> None:
-    page = _page(change_config(toy, "schema", task="regression", target="age"))
-    assert page.count('class="track spread"') >= 8 + 3 + 2
+    page = Page(explore_data(change_config(toy, "schema", task="regression", target="age")))
+    assert page.source.count('class="track spread"') >= 8 + 3 + 2
 
 
 @pytest.mark.parametrize("target", ["classes", "numbers"])

@@ -85,7 +85,7 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
         taken = table.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share)
-        checked = check_rows(taken, typed, [project.schema.target], source.decimal_comma, source.thousands)
+        checked = check_rows(taken, typed, source, [project.schema.target])
         rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(names).hash())
@@ -198,8 +198,10 @@ def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
     rows = {label: int((target == label).sum()) for label in labels}
     most, least = max(labels, key=lambda label: rows[label]), min(labels, key=lambda label: rows[label] or math.inf)
     if rows[most] >= 20 * rows[least] > 0:
-        message = f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says"
-        yield f"{target.name}: {message} little here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
+        message = (
+            f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says little"
+        )
+        yield f"{target.name}: {message} here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
     for label, count in rows.items():
         if count < 10:
             message = f"Class {label!r} has {count} of {len(target):,} rows"

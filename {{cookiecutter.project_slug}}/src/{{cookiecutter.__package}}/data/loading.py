@@ -45,7 +45,7 @@ def scan_table(path: Path, source: SourceSettings, wanted: Collection[str] = ())
     check_file(path)
     with explain_polars_errors(path):
         is_parquet = path.suffix.lower() == ".parquet"
-        table = frame_as_strings(pl.scan_parquet(path), source) if is_parquet else _scan_text(path, source)
+        table = frame_as_strings(pl.scan_parquet(path, glob=False), source) if is_parquet else _scan_text(path, source)
         if wanted:
             require_columns(path, table.collect_schema().names(), wanted)
     return table
@@ -121,6 +121,7 @@ def _scan_text(path: Path, source: SourceSettings) -> pl.LazyFrame:
         infer_schema=False,
         row_index_name=ROW_NUMBER,
         row_index_offset=1,
+        glob=False,
         with_column_names=lambda names: _rename_columns(names, source.trim),
     )
     return text.with_columns(_find_missing(pl.col(pl.String), source)) if source.trim else text

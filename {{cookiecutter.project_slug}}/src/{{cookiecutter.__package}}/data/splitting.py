@@ -52,7 +52,9 @@ def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings)
         return split
     parts = []
     for path in paths:
-        checked = _check_file(path, schema, settings, [split.time_column, schema.target])
+        raw = scan_table(path, settings.source, list(schema.columns))
+        needed = {name: schema.columns[name] for name in (split.time_column, schema.target)}
+        checked = check_rows(raw, needed, settings.source, needed)
         with explain_polars_errors(path):
             times = checked.frame.filter(checked.is_valid).select(value=typed_value(split.time_column))
             parts.append(times.collect(engine="streaming"))
@@ -87,16 +89,16 @@ def split_file(
     Raises ProjectError where the file lacks a column or cannot be read.
     """
     time = settings.split.time_column
-    parsed = [name for name, column in schema.columns.items() if column.role == "feature" or name == time]
-    checked = _check_file(path, schema, settings, parsed)
+    parsed = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == time}
+    raw = scan_table(path, settings.source, list(schema.columns))
+    checked = check_rows(raw, parsed, settings.source, required=[schema.target, time or schema.target])
     # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
     place = pl.col(_IDENTITY)
     if settings.split.group_by == "row" and not schema.identifiers:
-        place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), pl.lit(_digest(name), dtype=pl.UInt64)])
+        place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), _constant(name, odd=0)])
     others = [name for name in schema.columns if name not in parsed]
-    good = checked.frame.filter(checked.is_valid).select(
-        *checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(_IDENTITY)
-    )
+    kept = [*checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(_IDENTITY)]
+    good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
     bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
         splits,
@@ -105,15 +107,13 @@ def split_file(
         file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
         approximate_bytes_per_file=None,
     )
+    sinks = [
+        good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
+        bad.sink_parquet(bad_file, mkdir=True, lazy=True),
+    ]
     with explain_polars_errors(path):
-        pl.collect_all(
-            [
-                good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
-                checked.frame.filter(~checked.is_valid).sink_parquet(bad_file, mkdir=True, lazy=True),
-            ],
-            engine="streaming",
-        )
-    bad = pl.scan_parquet(bad_file)
+        pl.collect_all(sinks, engine="streaming")
+    bad = pl.scan_parquet(bad_file, glob=False)
     result = _describe_rejected(bad, name, checked)
     if result[0]:
         _set_aside(bad, list(schema.columns), [pl.col(ROW_NUMBER)], checked.describe_broken(), rejected / f"{name}.csv")
@@ -127,7 +127,9 @@ def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejection
     if not files:
         return 0, []
     rows = pl.concat(
-        pl.scan_parquet(path).with_columns(pl.lit(path.parent.name).alias(_SPLIT), pl.lit(path.stem).alias(_FILE))
+        pl.scan_parquet(path, glob=False).with_columns(
+            pl.lit(path.parent.name).alias(_SPLIT), pl.lit(path.stem).alias(_FILE)
+        )
         for path in files
     )
     buckets = 1 + sum(count_split(splits, split) for split in SPLITS) * len(columns) // _CELLS_AT_ONCE
@@ -141,7 +143,7 @@ def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejection
     repeated, rule = pl.concat(found), "row: duplicate"
     for (split, file), some in repeated.group_by(_SPLIT, _FILE):
         path = splits / f"{split}/{file}{_SUFFIX}"
-        kept = pl.scan_parquet(path).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
+        kept = pl.scan_parquet(path, glob=False).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
         kept.sink_parquet(path.with_suffix(".kept"), compression="lz4", statistics=False)
         path.with_suffix(".kept").replace(path)
     own = [pl.col(_FILE).alias("file"), pl.col(ROW_NUMBER)]
@@ -158,24 +160,26 @@ def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl
     """
     if not splits.is_dir():
         raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
-    if not count_split(splits, split):
+    files = sorted((splits / split).glob(f"*{_SUFFIX}"))
+    frame = pl.read_parquet(files, glob=False, include_file_paths=file_column) if files else pl.DataFrame()
+    if frame.is_empty():
         raise ProjectError(
             f"The {split} split has no rows: bring more, or change the shares in split of config/pipeline.yaml; or, "
             "where few rows differ in their features, split those that are alike with `group_by: row`."
         )
-    return pl.read_parquet(_find_parts(splits, split), include_file_paths=file_column)
+    return frame
 
 
 def count_split(splits: Path, split: Split) -> int:
     """How many rows a split has."""
-    files = _find_parts(splits, split)
-    return int(pl.scan_parquet(files).select(pl.len()).collect().item()) if files else 0
+    files = list((splits / split).glob(f"*{_SUFFIX}"))
+    return int(pl.scan_parquet(files, glob=False).select(pl.len()).collect().item()) if files else 0
 
 
 def scramble(number: pl.Expr, seed: int) -> pl.Expr:
     """Another 64-bit number, in which each bit depends on many bits of the first."""
     for place in range(2):
-        number = (number ^ (number // pl.lit(1 << 32, dtype=pl.UInt64))) * _odd_number(seed, place)
+        number = (number ^ (number // pl.lit(1 << 32, dtype=pl.UInt64))) * _constant(f"{seed} {place}")
     return number
 
 
@@ -213,30 +217,12 @@ def _identify(schema: Schema) -> pl.Expr:
 
 def _combine(words: list[pl.Expr]) -> pl.Expr:
     # Multilinear hashing (Carter and Wegman, 1981): words times odd constants of their places, summed modulo 2^64.
-    terms = (word.fill_null(0x9E3779B9) * _odd_number(-1, place) for place, word in enumerate(words))
+    terms = (word.fill_null(0x9E3779B9) * _constant(f"-1 {place}") for place, word in enumerate(words))
     return scramble(pl.sum_horizontal(terms), -1)
 
 
-def _odd_number(seed: int, place: int) -> pl.Expr:
-    return pl.lit(_digest(f"{seed} {place}") | 1, dtype=pl.UInt64)
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-
-
-def _find_parts(splits: Path, split: str) -> list[Path]:
-    return sorted((splits / split).glob(f"*{_SUFFIX}"))
-
-
-def _check_file(path: Path, schema: Schema, settings: PipelineSettings, names: list[str]) -> CheckedRows:
-    return check_rows(
-        scan_table(path, settings.source, list(schema.columns)),
-        {name: schema.columns[name] for name in names},
-        required=[schema.target, settings.split.time_column or schema.target],
-        decimal_comma=settings.source.decimal_comma,
-        thousands=settings.source.thousands,
-    )
+def _constant(text: str, odd: int = 1) -> pl.Expr:
+    return pl.lit(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | odd, dtype=pl.UInt64)
 
 
 def _describe_rejected(bad: pl.LazyFrame, name: str, checked: CheckedRows) -> Rejections:

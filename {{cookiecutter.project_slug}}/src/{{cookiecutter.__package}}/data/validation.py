@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from ..config import SourceSettings
 from ..schema import Column
 
 RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
@@ -55,18 +56,14 @@ def typed_value(name: str) -> pl.Expr:
 
 
 def check_rows(
-    raw: pl.LazyFrame,
-    columns: Mapping[str, Column],
-    required: Collection[str] = (),
-    decimal_comma: bool = False,
-    thousands: str = "",
+    raw: pl.LazyFrame, columns: Mapping[str, Column], source: SourceSettings, required: Collection[str] = ()
 ) -> CheckedRows:
     """Parse `columns` and compare each value with the schema, in one lazy pass.
 
-    `raw` holds strings, null where missing; columns that are not in `columns` are kept as they are. `required` ones may
-    not be missing, whatever the schema says (the target). `thousands` may stand between groups of three digits.
+    `raw` holds strings, null where missing, in which numbers are written as `source` says; columns that are not in
+    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target).
     """
-    parsed = {_TYPED + name: _parse(name, column, decimal_comma, thousands) for name, column in columns.items()}
+    parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
     broken: dict[Rule, pl.Expr] = {}
     for name, column in columns.items():
         text, value = pl.col(name), typed_value(name)
@@ -101,7 +98,7 @@ def parse_timestamp(raw: pl.Expr, form: str) -> pl.Expr:
     return raw.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).dt.replace_time_zone(None)
 
 
-def _parse(name: str, column: Column, decimal_comma: bool, thousands: str) -> pl.Expr:
+def _parse(name: str, column: Column, source: SourceSettings) -> pl.Expr:
     raw = pl.col(name)
     if column.type == "text":
         return raw
@@ -112,5 +109,5 @@ def _parse(name: str, column: Column, decimal_comma: bool, thousands: str) -> pl
         return raw.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
     if column.type == "timestamp":
         return parse_timestamp(raw, column.format)
-    number = parse_number(raw, decimal_comma, thousands)
+    number = parse_number(raw, source.decimal_comma, source.thousands)
     return pl.when(number == number.round()).then(number) if column.type == "integer" else number

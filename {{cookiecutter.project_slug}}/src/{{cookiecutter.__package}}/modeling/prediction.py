@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ..config import Project
+from ..config import Project, SourceSettings
 from ..data.loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
 from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
@@ -59,7 +59,7 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     with explain_polars_errors(source):
         found = raw.collect_schema().names()
     require_columns(source, found, list(table.features))
-    checked = check_rows(raw, table.features, decimal_comma=form.decimal_comma, thousands=form.thousands)
+    checked = check_rows(raw, table.features, form)
     kept = [name for name in found if name != ROW_NUMBER]
     scored = refused = 0
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def score_frame(model: Model, raw: pl.LazyFrame) -> pl.DataFrame:
     features = model.manifest.table.features
     found = raw.collect_schema().names()
     require_columns(Path("The frame"), found, list(features))
-    checked = check_rows(raw, features)
+    checked = check_rows(raw, features, SourceSettings())
     kept = [name for name in found if name != ROW_NUMBER]
     return _score_batch(model, checked, checked.frame.collect(), kept)
 

@@ -23,7 +23,7 @@ from ..errors import ProjectError
 from ..features import Columns, RowReader, columns_from_frame
 from ..modeling.manifest import Manifest
 from ..modeling.model import Model, Scores
-from ..schema import Column, Schema
+from ..schema import Schema
 
 _Row = tuple[float, str, dict[str, Any], Any]  # when it was answered, its name, features and prediction
 
@@ -157,8 +157,7 @@ def _find_truth(project: Project, schema: Schema, rows: pl.DataFrame, path: Path
 
 
 def _check_file(project: Project, path: Path, columns: Mapping[str, Column], keys: list[str]) -> CheckedRows:
-    form = project.pipeline.source
-    raw = scan_table(path, form)
+    raw = scan_table(path, project.pipeline.source)
     with explain_polars_errors(path):
         require_columns(path, raw.collect_schema().names(), [*columns, *keys])
-    return check_rows(raw, columns, decimal_comma=form.decimal_comma, thousands=form.thousands)
+    return check_rows(raw, columns, project.pipeline.source)

@@ -154,7 +154,7 @@ def _suggest_validation(
 
 def _find_problems(survey: Survey, sample: pl.DataFrame, schema: Schema, source: SourceSettings) -> list[str]:
     columns = schema.features | {schema.target: schema.columns[schema.target]}
-    checked = check_rows(sample.lazy(), columns, decimal_comma=source.decimal_comma, thousands=source.thousands)
+    checked = check_rows(sample.lazy(), columns, source)
     leaks = find_leaks(checked.frame.select(checked.typed()).collect(), schema)
     warnings = [
         f"{name!r} alone tells {schema.target} almost perfectly ({strength:.3f} of 1). If it is known only "
