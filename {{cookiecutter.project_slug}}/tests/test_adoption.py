@@ -25,15 +25,11 @@ from {{ cookiecutter.__package }}.config import (
 from {{ cookiecutter.__package }}.data.adoption.adopting import (
     Adoption,
     adopt_table,
+    print_adoption,
 )
 from {{ cookiecutter.__package }}.data.adoption.configuration import write_schema
-from {{ cookiecutter.__package }}.data.adoption.dialect import (
-    Dialect,
-    DialectOptions,
-    detect_dialect,
-)
+from {{ cookiecutter.__package }}.data.adoption.dialect import parse_options, read_dialect
 from {{ cookiecutter.__package }}.data.adoption.inference import Wishes
-from {{ cookiecutter.__package }}.data.adoption.reporting import print_adoption
 from {{ cookiecutter.__package }}.data.loading import BLANKS, scan_table
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
@@ -48,7 +44,7 @@ from {{ cookiecutter.__package }}.schema import Column, Schema
 from .toys import read_files
 
 ROWS = 120
-NO_OPTIONS = DialectOptions()
+NO_OPTIONS = parse_options()
 FEATURES = ("length", "colour", "weight", "quality", "flag", "rare")
 
 Rows = list[list[str]]
@@ -83,11 +79,12 @@ def write_table(
 
 
 def adopt(
-    project: Project, rows: Rows | Path, target: str = "kind", options: DialectOptions = NO_OPTIONS, **wishes: object
+    project: Project, rows: Rows | Path, target: str = "kind", **said: Any
 ) -> Adoption:
     """Adopt rows, or a file."""
     path = rows if isinstance(rows, Path) else write_table(project.root, rows)
-    return adopt_table(project, path, Wishes(target, **wishes), options)  # type: ignore[arg-type]
+    of_columns = {name: said.pop(name) for name in list(said) if name in Wishes.__dataclass_fields__}
+    return adopt_table(project, path, Wishes(target, **of_columns), parse_options(**said))
 
 
 def use_of(adoption: Adoption, column: str) -> str:
@@ -195,7 +192,7 @@ def test_separator_and_encoding_are_told_from_the_file(toy: Project, separator: 
 def test_decimal_commas_are_told_and_groups_of_digits_are_declared(toy: Project) -> None:
     rows = make_rows()
     german = [rows[0], *([row[0], row[1], f"1.{place:03},{row[2][-2:]}", row[3]] for place, row in enumerate(rows[1:]))]
-    adopt(toy, write_table(toy.root, german, ";"), "weight", DialectOptions(thousands="."))
+    adopt(toy, write_table(toy.root, german, ";"), "weight", thousands=".")
     source = Project(toy.root).pipeline.source
     assert (source.decimal_comma, source.thousands) == (True, ".")
     assert prepare_data(Project(toy.root)).rejected == 0
@@ -241,12 +238,12 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cell
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter=separator, quoting=csv.QUOTE_ALL).writerows([names, record, record])
     try:
-        dialect: Dialect = detect_dialect(path, DialectOptions(separator=separator))
+        source = read_dialect(path, parse_options(separator=separator))[0]
     except ProjectError:
         return
-    frame = scan_table(path, dialect.source).drop("_row").collect()
-    wanted = [cell.strip(BLANKS) if dialect.source.trim else cell for cell in record]
-    missing = dialect.source.null_values
+    frame = scan_table(path, source).drop("_row").collect()
+    wanted = [cell.strip(BLANKS) if source.trim else cell for cell in record]
+    missing = source.null_values
     assert frame.height == 2
     assert list(frame.row(0)) == [None if cell in missing else cell for cell in wanted]
 
@@ -371,8 +368,9 @@ def test_a_column_that_gives_the_target_away_is_named(toy: Project, target: str,
         "refund": ["2" if row[3] == "long" else "" for row in rows[1:]],
         "factor": [f"{float(row[2]) * 7:.4f}" for row in rows[1:]],
     }
-    (warning,) = adopt(toy, with_column(rows, leak, told[leak]), target).warnings
-    assert warning.startswith(f"'{leak}' alone tells {target} almost perfectly")
+    notes = adopt(toy, with_column(rows, leak, told[leak]), target).notes
+    (warning,) = (note for note in notes if note.startswith("Warning"))
+    assert warning.startswith(f"Warning: '{leak}' alone tells {target} almost perfectly")
 
 
 def test_no_more_different_values_are_told_than_there_are_rows(toy: Project) -> None:
@@ -388,14 +386,13 @@ def refuse(
     rows: Rows | Path,
     message: str,
     target: str = "kind",
-    options: DialectOptions = NO_OPTIONS,
-    **wishes: object,
+    **said: Any,
 ) -> None:
     """Check that a table is refused and that nothing was written."""
     path = rows if isinstance(rows, Path) else write_table(project.root, rows)
     before = read_files(project.root)
     with pytest.raises(ProjectError, match=message):
-        adopt(project, path, target, options, **wishes)
+        adopt(project, path, target, **said)
     assert read_files(project.root) == before
 
 
@@ -414,9 +411,9 @@ def refuse(
         ({"dropped": FEATURES}, r"No column is left to predict from:(\n.*)?\n  name: text: 100 different"),
         ({"time": "colour"}, r"'(red|blue)' are neither numbers nor times"),
         ({"time": "flag"}, r"2 different times cannot be cut"),
-        ({"options": DialectOptions(decimal_comma=True, thousands=",")}, r"These options fit no file:\n.*thousands"),
-        ({"options": DialectOptions(separator="<>")}, r"These options fit no file:\n.*separator"),
-        ({"options": DialectOptions(encoding="klingon")}, r"These options fit no file:\n.*encoding"),
+        ({"decimal_comma": True, "thousands": ","}, r"These options fit no file:\n.*thousands"),
+        ({"separator": "<>"}, r"These options fit no file:\n.*separator"),
+        ({"encoding": "klingon"}, r"These options fit no file:\n.*encoding"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(toy: Project, wishes: dict[str, Any], message: str) -> None:

@@ -52,16 +52,17 @@ def adopt(
     null: Annotated[list[str] | None, typer.Option(help="A string that means missing; may be repeated.")] = None,
 ) -> None:
     """Make TABLE the project's own: infer config/ from it and copy it to data/raw."""
-    from .data.adoption.adopting import adopt_table
-    from .data.adoption.dialect import DialectOptions
+    from .data.adoption.adopting import adopt_table, print_adoption
+    from .data.adoption.dialect import parse_options
     from .data.adoption.inference import Wishes
-    from .data.adoption.reporting import print_adoption
     from .modeling.registry import Registry
 
     project = _open_project(DATA_LOG)
     wishes = Wishes(target, task, tuple(identifier or ()), tuple(drop or ()), time_split, date_format)
-    options = DialectOptions(separator, encoding, decimal_comma, thousands, tuple(null or ()))
-    print_adoption(adopt_table(project, table, wishes, options, Registry(project.models).latest()))
+    given = parse_options(
+        thousands, null or (), separator=separator, encoding=encoding, decimal_comma=decimal_comma
+    )
+    print_adoption(adopt_table(project, table, wishes, given, Registry(project.models).latest()))
 
 
 @app.command()

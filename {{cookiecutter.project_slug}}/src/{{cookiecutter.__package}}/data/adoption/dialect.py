@@ -1,104 +1,113 @@
-"""How a text file is written: its encoding, its separator, how it marks numbers and blanks."""
+"""How a file is written: its encoding, its separator, how it marks numbers and blanks."""
 
 import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 from pydantic import ValidationError
 
 from ...config import SourceSettings, describe_errors
 from ...errors import ProjectError
 from ...terminal import track
-from ..loading import BLANKS
+from ..loading import BLANKS, check_file, explain_polars_errors, is_nested
 
-SEPARATORS = (",", ";", "\t", "|")
-NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 
 _HEAD_CHARACTERS = 1 << 20
-_HEAD_RECORDS = 2_000
-_LONGEST_FIELD = 10_000_000
-_SHOWN_LINES = 3
 _FOREIGN_FORMATS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
     b"\x1f\x8b": "compressed with gzip: unpack it",
     b"PAR1": "Parquet: rename it so that it ends in .parquet",
 }
-_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+")
-_GROUPED_BY_COMMA = re.compile(r"[-+]?\d{1,3}(,\d{3})+")
+# 1,234 may be a grouped integer; 1,5 or 12,3456 cannot.
+_DECIMAL_COMMA = re.compile(r"\s*(?![-+]?\d{1,3}(,\d{3})+\s*$)[-+]?\d+,\d+\s*")
+
+Dialect = tuple[SourceSettings, list[str], list[str]]
+"""How to read a file, its header as it stands, and what is worth telling."""
 
 
-@dataclass(frozen=True)
-class DialectOptions:
-    """What a user says about the file; None or empty where it is to be found out."""
-
-    separator: str | None = None
-    encoding: str | None = None
-    decimal_comma: bool | None = None
-    thousands: str = ""
-    null_values: tuple[str, ...] = ()
-
-    def read(self) -> SourceSettings:
-        """The settings that they make. Raises ProjectError where a file cannot have one of them."""
-        separator = {name: mark for mark, name in NAMES.items()}.get(self.separator or "", self.separator or ",")
-        try:
-            return SourceSettings(
-                separator=separator.replace("\\t", "\t"),
-                encoding=self.encoding or "utf8",  # type: ignore[arg-type]
-                decimal_comma=self.thousands == "." if self.decimal_comma is None else self.decimal_comma,
-                thousands=self.thousands,
-                null_values=(*SourceSettings().null_values, *self.null_values),
-            )
-        except ValidationError as error:
-            raise ProjectError(f"These options fit no file:\n{describe_errors(error)}") from error
+def parse_options(thousands: str = "", null_values: Iterable[str] = (), **said: str | bool | None) -> SourceSettings:
+    """What a user says of a file; what is not set is to be found out. Raises ProjectError where no file can be so."""
+    marks = {"\\t": "\t"} | {name: mark for mark, name in SEPARATORS.items()}
+    said = {name: marks.get(str(value), value) for name, value in said.items() if value not in (None, "")}
+    if thousands == ".":
+        said.setdefault("decimal_comma", True)
+    words = (*SourceSettings().null_values, *null_values)
+    try:
+        return SourceSettings.model_validate(said | {"thousands": thousands, "null_values": words})
+    except ValidationError as error:
+        raise ProjectError(f"These options fit no file:\n{describe_errors(error)}") from error
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """The settings to read a file with, its header as it stands, and what is worth telling."""
-
-    source: SourceSettings
-    header: list[str]
-    notes: list[str] = field(default_factory=list)
-
-
-def detect_dialect(path: Path, options: DialectOptions) -> Dialect:
-    """Find out how a CSV or TSV file is written, and read it once in full to see that it holds together.
+def read_dialect(path: Path, given: SourceSettings) -> Dialect:
+    """Find out how a file is written; a text is read once in full to see that it holds together.
 
     Raises ProjectError where it is empty, of another format, or its lines have different numbers of fields.
     """
-    given = options.read()
-    encoding = options.encoding or _detect_encoding(path)
-    with _explain_decoding(path, encoding):
-        head = _read_head(path, encoding)
-        separator = _find_separator(path, head, given.separator if options.separator else None)
-        records = _head_records(head, separator)
-        header = records[0]
-        rows = [record for record in records[1:] if any(record)]
-        if not rows:
-            raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
-        _check_fields(path, encoding, separator, len(header))
-    cells = [*header, *(cell for row in rows for cell in row)]
-    trim = any(text != text.strip(BLANKS) and text.strip(BLANKS) for text in cells)
-    decimal_comma = options.decimal_comma
-    if decimal_comma is None:
-        decimal_comma = given.decimal_comma or (options.thousands != "," and any(map(_has_decimal_comma, cells)))
-    notes = [f"The text is {encoding}, not UTF-8; it is converted whenever it is read."] if encoding != "utf8" else []
-    notes += ["Numbers have decimal commas."] if decimal_comma and options.decimal_comma is None else []
-    found = {"separator": separator, "encoding": encoding, "trim": trim, "decimal_comma": decimal_comma}
-    names = [name.strip(BLANKS) if trim else name for name in header]
-    return Dialect(given.model_copy(update=found), names, notes)
+    check_file(path)
+    if path.suffix.lower() == ".parquet":
+        return _describe_parquet(path, given)
+    for encoding in [given.encoding] if "encoding" in given.model_fields_set else _guess_encodings(path):
+        try:
+            return _read_text(path, encoding, given)
+        except UnicodeError as error:
+            reason = error
+        except csv.Error as error:
+            hint = "look for a quote that is not closed"
+            raise ProjectError(f"{path} cannot be read as CSV: {error}; {hint}.") from error
+    raise ProjectError(f"{path} is not {encoding} ({reason}); give its encoding with --encoding.") from reason
 
 
-def _read_head(path: Path, encoding: str) -> str:
-    with path.open(encoding=_codec(encoding), newline="") as text:
+def _describe_parquet(path: Path, given: SourceSettings) -> Dialect:
+    with explain_polars_errors(path):
+        found = pl.read_parquet_schema(path)
+    nested = [repr(name) for name, dtype in found.items() if is_nested(dtype)]
+    notes = [f"Lists, structures and bytes are not read: {', '.join(nested)}."] if nested else []
+    durations = [repr(name) for name, dtype in found.items() if isinstance(dtype, pl.Duration)]
+    notes += [f"Durations are read in seconds: {', '.join(durations)}."] if durations else []
+    return given, list(found), notes
+
+
+def _guess_encodings(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        start = file.read(4)
+    for magic, what in _FOREIGN_FORMATS.items():
+        if start.startswith(magic):
+            raise ProjectError(f"{path} is {what}.")
+    # The last takes any bytes, where five mean nothing in Windows' encoding.
+    is_wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return ["utf-16"] if is_wide else ["utf8", "cp1252", "latin-1"]
+
+
+def _read_text(path: Path, encoding: str, given: SourceSettings) -> Dialect:
+    csv.field_size_limit(10_000_000)
+    with path.open(encoding="utf-8-sig" if encoding.startswith("utf8") else encoding, newline="") as text:
         head = text.read(_HEAD_CHARACTERS)
+        separator = _find_separator(path, _require_text(path, head), given)
+        header, *rows = _head_records(head, separator)
+        if not any(map(any, rows)):
+            raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
+        text.seek(0)
+        _check_fields(path, csv.reader(text, delimiter=separator), len(header))
+    cells = [*header, *(cell for row in rows for cell in row)]
+    trim = any(cell != cell.strip(BLANKS) and cell.strip(BLANKS) for cell in cells)
+    may_have = "decimal_comma" not in given.model_fields_set and given.thousands != ","
+    has_commas = may_have and any(map(_DECIMAL_COMMA.fullmatch, cells))
+    notes = [f"The text is {encoding}, not UTF-8; it is converted whenever it is read."] if encoding != "utf8" else []
+    notes += ["Numbers have decimal commas."] if has_commas else []
+    found = {"separator": separator, "encoding": encoding, "trim": trim}
+    names = [name.strip(BLANKS) if trim else name for name in header]
+    return given.model_copy(update=found | {"decimal_comma": given.decimal_comma or has_commas}), names, notes
+
+
+def _require_text(path: Path, head: str) -> str:
     if "\0" in head:
         raise ProjectError(f"{path} is no text file (it has NUL characters); save it as CSV in UTF-8.")
     if not head.strip():
@@ -110,77 +119,34 @@ def _read_head(path: Path, encoding: str) -> str:
     return head
 
 
-def _detect_encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    for magic, what in _FOREIGN_FORMATS.items():
-        if start.startswith(magic):
-            raise ProjectError(f"{path} is {what}.")
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    for encoding in ("utf8", "cp1252"):
-        try:
-            with path.open(encoding=encoding, newline="") as text:
-                while text.read(_HEAD_CHARACTERS):
-                    pass
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"  # takes any bytes, where five mean nothing in Windows' encoding
-
-
-def _codec(encoding: str) -> str:
-    return "utf-8-sig" if encoding.startswith("utf8") else encoding
-
-
-@contextmanager
-def _explain_decoding(path: Path, encoding: str) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeError as error:
-        raise ProjectError(f"{path} is not {encoding} ({error}); give its encoding with --encoding.") from error
-    except csv.Error as error:
-        raise ProjectError(f"{path} cannot be read as CSV: {error}; look for a quote that is not closed.") from error
-
-
 def _head_records(head: str, separator: str) -> list[list[str]]:
     complete = head if len(head) < _HEAD_CHARACTERS else head[: head.rfind("\n") + 1]
-    csv.field_size_limit(_LONGEST_FIELD)
     records = csv.reader(io.StringIO(complete, newline=""), delimiter=separator)
-    return list(islice((record for record in records if record), _HEAD_RECORDS))
+    return list(islice(filter(None, records), 2_000))
 
 
-def _find_separator(path: Path, head: str, given: str | None) -> str:
+def _find_separator(path: Path, head: str, given: SourceSettings) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
-    candidates = [given] if given else list(SEPARATORS)
+    candidates = [given.separator] if "separator" in given.model_fields_set else list(SEPARATORS)
     best, best_score = "", (0.0, 0)
     for separator in candidates:
-        records = _head_records(head, separator)
-        width = len(records[0]) if records else 0
-        share = sum(len(record) == width for record in records) / max(len(records), 1)
-        if width > 1 and (share, width) > best_score:
-            best, best_score = separator, (share, width)
+        widths = [len(record) for record in _head_records(head, separator)] or [0]
+        score = (widths.count(widths[0]) / len(widths), widths[0])
+        if widths[0] > 1 and score > best_score:
+            best, best_score = separator, score
     if not best:
-        tried = ", ".join(NAMES.get(separator, repr(separator)) for separator in candidates)
+        tried = ", ".join(SEPARATORS.get(separator, repr(separator)) for separator in candidates)
         raise ProjectError(f"{path} has a single column when split at {tried}; give its separator with --separator.")
     return best
 
 
-def _check_fields(path: Path, encoding: str, separator: str, width: int) -> None:
-    with path.open(encoding=_codec(encoding), newline="") as text:
-        reader = csv.reader(text, delimiter=separator)
-        lines = ((len(record), reader.line_num) for record in track(reader, "Reading lines") if record)
-        strange = (f"line {number} has {fields}" for fields, number in lines if fields != width)
-        wrong = list(islice(strange, _SHOWN_LINES))
+def _check_fields(path: Path, reader: Any, width: int) -> None:
+    lines = ((len(record), reader.line_num) for record in track(reader, "Reading lines") if record)
+    strange = (f"line {number} has {fields}" for fields, number in lines if fields != width)
+    wrong = list(islice(strange, 3))
     if wrong:
         raise ProjectError(
             f"{path}: the header has {width} fields, but {', '.join(wrong)}. "
             "Mend these lines, or give another separator with --separator."
         )
-
-
-def _has_decimal_comma(cell: str) -> bool:
-    # 1,234 may be a grouped integer; 1,5 or 12,3456 cannot.
-    text = cell.strip()
-    return bool(_COMMA_NUMBER.fullmatch(text)) and not _GROUPED_BY_COMMA.fullmatch(text)

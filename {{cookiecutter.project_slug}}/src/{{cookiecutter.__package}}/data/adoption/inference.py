@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -10,34 +10,19 @@ from typing import Literal
 import polars as pl
 
 from ...errors import ProjectError
-from ...schema import Column, Task
+from ...schema import Column, Schema, Task
 from ..validation import FALSE_WORDS, TRUE_WORDS
-from .survey import ColumnFacts, Survey
-from .times import choose_format, find_formats
+from .survey import TIME_FORMATS, ColumnFacts, Survey, find_time_formats, read_times
 
 Use = Literal["target", "feature", "identifier", "time", "ignored", "dropped"]
 
-FEWEST_ROWS = 50
-MOST_CLASSES = 50
-
-_MOST_CATEGORIES = 60
-_FEWEST_CATEGORIES = 5
+_FEWEST_ROWS = 50
+_MOST_CLASSES = 50
 _ROWS_A_CATEGORY = 10
-_MOST_OBVIOUS_CLASSES = 10
 _FEWEST_AMOUNTS = 20
-_FEWEST_TIMES = 3
-_UNIQUE_SHARE = 0.98
-_TRIED_WORDS = 100
-_SHOWN = 60
 
-# Words that mean missing wherever they stand, and words that do among numbers.
-_ALWAYS_MISSING = frozenset(
-    ["?", "N/A", "n/a", "N.A.", "#N/A", "#NULL!", "#VALUE!", "#DIV/0!", "NULL", "Null", "nan", "<NA>", "NaT", "\\N"]
-)
-_MISSING_AMONG_NUMBERS = frozenset(
-    ["-", "--", ".", "None", "none", "unknown", "Unknown", "missing", "Missing", "na", "nil", "inf", "-inf", "Inf"]
-)
 _IDENTIFIER_NAME = re.compile(r"(?i)(^|[\s_.-])(id|uuid|guid|key|index|rowid)($|[\s_.-])|[a-z](Id|ID)$|^unnamed")
+_NUMBER = re.compile(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?")
 _NUMBER_WITH_SIGN = re.compile(r"[-+]?[$€£¥] ?[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?[$€£¥%]")
 _MARKED_NUMBER = re.compile(r"[-+]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|[-+]?\d+,\d+")
 
@@ -62,166 +47,90 @@ class Decision:
     use: Use
     column: Column | None
     why: str = ""
-    unreadable: int = 0
 
 
 def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) -> None:
     """Raise ProjectError where a column that the user named does not exist, occurs twice, or is given two parts."""
-    given = {"--target": (wishes.target,), "--id": wishes.identifiers, "--drop": wishes.dropped}
-    given["--time-split"] = (wishes.time,) if wishes.time else ()
+    said = [("--target", wishes.target), *(("--id", name) for name in wishes.identifiers)]
+    said += [("--drop", name) for name in wishes.dropped] + [("--time-split", wishes.time or "")] * bool(wishes.time)
     seen: dict[str, str] = {}
-    for option, name in ((option, name) for option, columns in given.items() for name in columns):
-        count = list(header).count(name)
+    for option, name in said:
         if name not in names:
-            raise ProjectError(_describe_absence(option, name, names))
-        if count > 1:
+            raise ProjectError(f"{option} {name}: the table has no such column. {_describe_near(name, names)}")
+        if (count := header.count(name)) > 1:
             raise ProjectError(f"{option} {name}: the table has {count} columns of that name; rename them.")
         if name in seen:
             raise ProjectError(f"{name!r} cannot be {seen[name]} and {option}; leave one of them out.")
         seen[name] = option
 
 
-def find_missing_words(survey: Survey) -> list[str]:
-    """Words of the table that stand for a missing value; from now on the survey counts them as such."""
-    among_numbers, others = set[str](), set[str]()
-    for facts in survey.columns.values():
-        is_numeric = facts.numbers and facts.present - facts.numbers <= facts.present / 2
-        (among_numbers if is_numeric else others).update(facts.words or ())
-    found = (among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others
-    for facts in survey.columns.values():
-        for word in found:
-            facts.forget(word)
-    return sorted(found)
+def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tuple[Schema, list[Decision]]:
+    """The schema, and what becomes of each of the table's columns.
 
-
-def decide_target(survey: Survey, wishes: Wishes) -> tuple[Task, Decision]:
-    """The task and what the schema says of the target.
-
-    Raises ProjectError where the target does not fit the task, or the task cannot be told.
+    Raises ProjectError where the target does not fit the task, the task cannot be told, or no feature is left.
     """
-    name, facts = wishes.target, survey.columns[wishes.target]
-    if facts.present < FEWEST_ROWS:
+    task, target = _decide_target(wishes, survey.columns[wishes.target])
+    decided = {wishes.target: target}
+    for name, facts in survey.columns.items():
+        if name in wishes.identifiers:
+            why = "--id: rows with the same value share a split"
+            decided[name] = Decision(name, "identifier", Column(type="text", role="identifier"), why)
+        elif name == wishes.time:
+            decided[name] = _decide_time(name, facts, survey.sample[name], wishes.date_format)
+        elif name != wishes.target:
+            decided[name] = _decide_column(name, facts, survey.sample[name])
+    if not any(decision.use == "feature" for decision in decided.values()):
+        reasons = "\n".join(f"  {decision.name}: {decision.why}" for decision in decided.values() if decision != target)
+        raise ProjectError(f"No column is left to predict from:\n{reasons}")
+    decisions = [decided.get(name) or Decision(name, "dropped", None, "--drop") for name in names]
+    columns = {decision.name: decision.column for decision in decisions if decision.column is not None}
+    return Schema(task=task, target=wishes.target, columns=columns), decisions
+
+
+def _decide_target(wishes: Wishes, facts: ColumnFacts) -> tuple[Task, Decision]:
+    name = wishes.target
+    if facts.present < _FEWEST_ROWS:
         raise ProjectError(
             f"Only {facts.present} of {facts.rows} rows have a {name}; "
-            f"at least {FEWEST_ROWS} are needed to train and test."
+            f"at least {_FEWEST_ROWS} are needed to train and test."
         )
     if facts.different == 1:
-        raise ProjectError(f"Every row has the same {name}, {_example(facts)!r}; there is nothing to predict.")
+        raise ProjectError(f"Every row has the same {name}, {_first(facts.values)!r}; there is nothing to predict.")
     task = wishes.task or _tell_task(name, facts)
     missing = f"; {facts.missing} rows have none and will be rejected" if facts.missing else ""
     if task == "regression":
-        _require_numbers(name, facts)
-        return task, Decision(name, "target", _number_column(facts), f"numbers{missing}", facts.present - facts.numbers)
-    if facts.values is None or len(facts.values) > MOST_CLASSES:
+        if not facts.is_numeric:
+            raise ProjectError(
+                f"A regression needs numbers, but {facts.present - facts.numbers} of {facts.present} values of {name} "
+                f"are none, such as {_first(facts.words)!r}; use --task classification, or "
+                + ("say --decimal-comma or --thousands." if _mostly(_MARKED_NUMBER, facts.words) else "mend them.")
+            )
+        return task, Decision(name, "target", _number_column(facts), f"numbers{missing}")
+    if facts.different > _MOST_CLASSES:
         instead = "use --task regression" if facts.is_numeric else "group them into fewer"
         raise ProjectError(
-            f"{name} has {facts.different} different values, more than {MOST_CLASSES} classes; {instead}."
+            f"{name} has {facts.different} different values, more than {_MOST_CLASSES} classes; {instead}."
         )
     rare = [f"{label} ({count})" for label, count in sorted(facts.values.items()) if count < _ROWS_A_CATEGORY]
-    why = f"{len(facts.values)} classes" + (f"; rare: {', '.join(rare)[:_SHOWN]}" if rare else "") + missing
+    why = f"{facts.different} classes" + (f"; rare: {', '.join(rare)[:60]}" if rare else "") + missing
     if wishes.task is None and facts.is_numeric:
         why += "; for amounts say --task regression"
     return task, Decision(name, "target", Column(type="category", categories=_sort(facts.values)), why)
 
 
-def decide_columns(survey: Survey, wishes: Wishes) -> list[Decision]:
-    """What becomes of each other column."""
-    return [_decide_other(name, survey, wishes) for name in survey.columns if name != wishes.target]
-
-
-def _decide_other(name: str, survey: Survey, wishes: Wishes) -> Decision:
-    facts, sample = survey.columns[name], survey.sample[name]
-    if name in wishes.identifiers:
-        column = Column(type="text", role="identifier")
-        return Decision(name, "identifier", column, "--id: rows with the same value share a split")
-    if name == wishes.time:
-        return _decide_time(name, facts, sample, wishes.date_format)
-    return _decide_column(name, facts, sample)
-
-
-def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision:
-    if not facts.present:
-        return Decision(name, "dropped", None, "empty: no row has a value")
-    if facts.different == 1 and not facts.missing:
-        return Decision(name, "dropped", None, f"constant: every row has {_example(facts)!r:.40}")
-    nullable = facts.missing > 0
-    missing = f"{facts.missing / facts.rows:.1%} missing" if nullable else ""
-    if _is_boolean(facts):
-        return Decision(name, "feature", Column(type="boolean", nullable=nullable), missing)
-    limit = max(_FEWEST_CATEGORIES, min(_MOST_CATEGORIES, facts.rows // _ROWS_A_CATEGORY))
-    why = _find_reason_to_ignore(name, facts, sample, limit)
-    if why:
-        return Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
-    if not facts.is_numeric:
-        column = Column(type="category", nullable=nullable, categories=_sort(facts.values or ()))
-        return Decision(name, "feature", column, missing)
-    unreadable = facts.present - facts.numbers
-    odd = f"{unreadable} rows are no number, such as {_example_word(facts)!r:.40}: rejected" if unreadable else ""
-    column = _number_column(facts).model_copy(update={"nullable": nullable})
-    return Decision(name, "feature", column, "; ".join(filter(None, [missing, odd])), unreadable)
-
-
-def _find_reason_to_ignore(name: str, facts: ColumnFacts, sample: pl.Series, limit: int) -> str:
-    is_unique = facts.different >= _UNIQUE_SHARE * facts.present and not facts.missing
-    is_named = _IDENTIFIER_NAME.search(name) is not None
-    if facts.is_numeric:
-        is_dense = is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
-        if facts.is_whole and (is_dense or (is_named and facts.different > _FEWEST_AMOUNTS)):
-            return "an identifier: " + ("each row has its own" if is_unique else "by its name")
-        return ""
-    if find_formats(sample):
-        return "a date or time; no feature is made of it"
-    words = facts.words if facts.words is not None else sample.drop_nulls().head(_TRIED_WORDS).to_list()
-    if _mostly(_NUMBER_WITH_SIGN, words):
-        return f"numbers with a sign, such as {next(iter(words))!r:.40}: remove the sign to use them"
-    if _mostly(_MARKED_NUMBER, words):
-        return "numbers with marks in them: say --thousands or --decimal-comma"
-    if facts.values is not None and len(facts.values) <= limit:
-        return ""
-    if is_unique and (is_named or facts.has_numbers):
-        return "an identifier: each row has its own"
-    return f"text: {facts.different} different values, more than {limit} categories"
-
-
-def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
-    why = "--time-split: the latest rows are held out"
-    if date_format is None and facts.has_numbers and "%Y%m%d" not in find_formats(sample):
-        column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=why)
-        decision = Decision(name, "time", column, why, facts.missing + facts.present - facts.numbers)
-    else:
-        form = choose_format(name, sample, date_format)
-        column = Column(type="timestamp", format=form, role="ignored", description=why)
-        decision = Decision(name, "time", column, f"{why}; written {form}", facts.missing)
-    if facts.different < _FEWEST_TIMES:
-        raise ProjectError(
-            f"--time-split {name}: {facts.different} different times cannot be cut into three splits; leave it out."
-        )
-    return decision
-
-
-def _require_numbers(name: str, facts: ColumnFacts) -> None:
-    if not facts.is_numeric:
-        is_marked = _mostly(_MARKED_NUMBER, facts.words or ())
-        raise ProjectError(
-            f"A regression needs numbers, but {facts.present - facts.numbers} of {facts.present} values of {name} "
-            f"are none, such as {_example_word(facts)!r}; use --task classification, or "
-            + ("say --decimal-comma or --thousands." if is_marked else "mend them.")
-        )
-
-
 def _tell_task(name: str, facts: ColumnFacts) -> Task:
     if not facts.is_numeric:
-        if _mostly(_NUMBER_WITH_SIGN, facts.words or ()):
+        if _mostly(_NUMBER_WITH_SIGN, facts.words):
             raise ProjectError(
-                f"{name} has numbers with a sign, such as {_example_word(facts)!r}: remove the sign to predict them, "
+                f"{name} has numbers with a sign, such as {_first(facts.words)!r}: remove the sign to predict them, "
                 "or say --task classification if they are names of classes."
             )
         return "classification"
     distinct = facts.different
-    if facts.integers < facts.numbers or distinct > _FEWEST_AMOUNTS:
+    if not facts.is_whole or distinct > _FEWEST_AMOUNTS:
         return "regression"
     is_row = facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
-    if distinct == 2 or (is_row and distinct <= _MOST_OBVIOUS_CLASSES):
+    if distinct == 2 or (is_row and distinct <= 10):
         return "classification"
     raise ProjectError(
         f"{name} has {distinct} different whole numbers, from {facts.minimum:g} to {facts.maximum:g}: "
@@ -229,30 +138,92 @@ def _tell_task(name: str, facts: ColumnFacts) -> Task:
     )
 
 
-def _describe_absence(option: str, name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or [
-        other for other in names if other.strip().casefold() == name.strip().casefold()
-    ]
+def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
+    why = "--time-split: the latest rows are held out"
+    if date_format is None and facts.has_numbers and "%Y%m%d" not in find_time_formats(sample):
+        column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=why)
+    else:
+        form = _choose_format(name, sample.drop_nulls(), date_format)
+        column = Column(type="timestamp", format=form, role="ignored", description=why)
+        why += f"; written {form}"
+    if facts.different < 3:
+        raise ProjectError(
+            f"--time-split {name}: {facts.different} different times cannot be cut into three splits; leave it out."
+        )
+    return Decision(name, "time", column, why)
+
+
+def _choose_format(name: str, values: pl.Series, given: str | None) -> str:
+    found = find_time_formats(values, [given] if given else TIME_FORMATS)
+    example = _first(values)
+    if not found:
+        raise ProjectError(
+            f"--time-split {name}: values such as {example!r} are neither numbers nor "
+            f"{'written as ' + given if given else 'times of a known format'}; "
+            "give the format with --date-format, as in '%d.%m.%Y'."
+        )
+    if len({tuple(read_times(values, form).head(1_000)) for form in found}) > 1:
+        raise ProjectError(
+            f"--time-split {name}: {example!r} can be read as {' or '.join(found)}; say which with --date-format."
+        )
+    return found[0]
+
+
+def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision:
+    if not facts.present:
+        return Decision(name, "dropped", None, "empty: no row has a value")
+    if facts.different == 1 and not facts.missing:
+        return Decision(name, "dropped", None, f"constant: every row has {_first(facts.values)!r:.40}")
+    nullable = facts.missing > 0
+    missing = f"{facts.missing / facts.rows:.1%} missing" if nullable else ""
+    words = {word.lower() for word in facts.values} if not facts.numbers else set()
+    if words & set(TRUE_WORDS) and words & set(FALSE_WORDS) and words <= {*TRUE_WORDS, *FALSE_WORDS}:
+        return Decision(name, "feature", Column(type="boolean", nullable=nullable), missing)
+    reason = _find_reason_to_ignore(name, facts, sample)
+    if reason:
+        return Decision(name, "ignored", Column(type="text", role="ignored", description=reason), reason)
+    if not facts.is_numeric:
+        column = Column(type="category", nullable=nullable, categories=_sort(facts.values))
+        return Decision(name, "feature", column, missing)
+    unreadable = facts.present - facts.numbers
+    odd = f"{unreadable} rows are no number, such as {_first(facts.words)!r:.40}: rejected" if unreadable else ""
+    return Decision(name, "feature", _number_column(facts, nullable), "; ".join(filter(None, [missing, odd])))
+
+
+def _find_reason_to_ignore(name: str, facts: ColumnFacts, sample: pl.Series) -> str:
+    is_unique = facts.different >= 0.98 * facts.present and not facts.missing
+    is_named = _IDENTIFIER_NAME.search(name) is not None
+    if facts.is_numeric:
+        is_dense = is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
+        if facts.is_whole and (is_dense or (is_named and facts.different > _FEWEST_AMOUNTS)):
+            return "an identifier: " + ("each row has its own" if is_unique else "by its name")
+        return ""
+    if find_time_formats(sample):
+        return "a date or time; no feature is made of it"
+    if _mostly(_NUMBER_WITH_SIGN, facts.words):
+        return f"numbers with a sign, such as {_first(facts.words)!r:.40}: remove the sign to use them"
+    if _mostly(_MARKED_NUMBER, facts.words):
+        return "numbers with marks in them: say --thousands or --decimal-comma"
+    limit = max(5, min(60, facts.rows // _ROWS_A_CATEGORY))
+    if facts.different <= limit:
+        return ""
+    if is_unique and (is_named or facts.has_numbers):
+        return "an identifier: each row has its own"
+    return f"text: {facts.different} different values, more than {limit} categories"
+
+
+def _describe_near(name: str, names: Sequence[str]) -> str:
+    same = [other for other in names if other.strip().casefold() == name.strip().casefold()]
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or same
     shown = ", ".join(map(repr, near or names[:20])) + ("" if near or len(names) <= 20 else ", …")
-    hint = "Did you mean " + shown + "?" if near else f"It has {shown}."
-    if sum(_is_number(other) for other in names) > len(names) / 2:
-        hint += " These look like values: the file needs a first line with the columns' names."
-    return f"{option} {name}: the table has no such column. {hint}"
+    hint = f"Did you mean {shown}?" if near else f"It has {shown}."
+    is_row = _mostly(_NUMBER, names)
+    return hint + " These look like values: the file needs a first line with the columns' names." * is_row
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?", text) is not None
-
-
-def _is_boolean(facts: ColumnFacts) -> bool:
-    words = {word.lower() for word in facts.values or ()}
-    known = words <= {*TRUE_WORDS, *FALSE_WORDS} and not facts.numbers
-    return known and bool(words & set(TRUE_WORDS)) and bool(words & set(FALSE_WORDS))
-
-
-def _number_column(facts: ColumnFacts) -> Column:
+def _number_column(facts: ColumnFacts, nullable: bool = False) -> Column:
     low, high = _widen(facts.minimum, facts.maximum, facts.is_whole)
-    return Column(type="integer" if facts.is_whole else "number", minimum=low, maximum=high)
+    return Column(type="integer" if facts.is_whole else "number", nullable=nullable, minimum=low, maximum=high)
 
 
 def _widen(minimum: float, maximum: float, whole: bool) -> tuple[float, float]:
@@ -268,17 +239,12 @@ def _widen(minimum: float, maximum: float, whole: bool) -> tuple[float, float]:
 
 
 def _sort(values: Collection[str]) -> tuple[str, ...]:
-    if all(_is_number(value) for value in values):
-        return tuple(sorted(values, key=lambda value: (float(value.replace(",", ".")), value)))
-    return tuple(sorted(values))
+    is_number = all(map(_NUMBER.fullmatch, values))
+    return tuple(sorted(values, key=lambda value: (float(value.replace(",", ".")) if is_number else 0, value)))
 
 
-def _example(facts: ColumnFacts) -> str:
-    return next(iter(facts.values or ["…"]))
-
-
-def _example_word(facts: ColumnFacts) -> str:
-    return next(iter(facts.words or [""]))
+def _first(values: Iterable[str]) -> str:
+    return next(iter(values), "")
 
 
 def _mostly(pattern: re.Pattern[str], words: Collection[str]) -> bool:

@@ -1,100 +1,64 @@
-"""What is in each column of a table, found in one pass that keeps little in memory."""
+"""What is in each column of a table, and how points in time are written."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ...config import SourceSettings
 from ...terminal import track
 from ..loading import ROW_NUMBER
-from ..validation import parse_number
+from ..splitting import fraction, scramble
+from ..validation import parse_number, parse_timestamp
 
-SAMPLE_ROWS = 20_000
+TIME_FORMATS = (
+    *(
+        day + clock
+        for day in ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y%m%d")
+        for clock in ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f")
+    ),
+    *(f"%Y-%m-%dT%H:%M{seconds}" for seconds in ("", ":%S", ":%S%.f", ":%SZ", ":%S%.fZ", ":%S%z")),
+    "%Y-%m-%d %H:%M:%S%z",
+    *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+)
 
-_MOST_COUNTED = 300
+_SAMPLE_ROWS = 30_000
+_COUNTED_CELLS = 5_000_000
+_MOST_KEPT = 300
 _NUMERIC_SHARE = 0.98
-_BATCH_CELLS = 2_000_000
-_SKETCH_HASHES = 16_384
-_HASH_SPACE = float(1 << 64)
+_READABLE_SHARE = 0.99
+
+# Words that mean missing wherever they stand, and words that do among numbers.
+_ALWAYS_MISSING = frozenset(
+    ["?", "N/A", "n/a", "N.A.", "#N/A", "#NULL!", "#VALUE!", "#DIV/0!", "NULL", "Null", "nan", "<NA>", "NaT", "\\N"]
+)
+_MISSING_AMONG_NUMBERS = frozenset(
+    ["-", "--", ".", "None", "none", "unknown", "Unknown", "missing", "Missing", "na", "nil", "inf", "-inf", "Inf"]
+)
 
 
-@dataclass
-class DistinctCount:
-    """How many different values there are: exact up to 16,384, then within about 1 %.
-
-    Keeps the smallest hashes: the k-th of n evenly spread ones lies at k/n (Bar-Yossef et al., 2002).
-    """
-
-    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-
-    def add(self, values: pl.Series) -> None:
-        """Take more values in."""
-        new = values.hash(seed=1).to_numpy()
-        if len(self.hashes) == _SKETCH_HASHES:
-            new = new[new < self.hashes[-1]]
-        self.hashes = np.unique(np.concatenate([self.hashes, new]))[:_SKETCH_HASHES]
-
-    def estimate(self, most: int) -> int:
-        """The number of different values, of which there are no more than `most`."""
-        found = len(self.hashes)
-        if found == _SKETCH_HASHES:
-            found = round((_SKETCH_HASHES - 1) * _HASH_SPACE / float(self.hashes[-1]))
-        return min(found, most)
-
-
-@dataclass
+@dataclass(frozen=True)
 class ColumnFacts:
-    """Counts over all rows of a column.
+    """Counts over all rows of a column that have a value in any.
 
-    `values` counts each value, `words` each that is no number; None where there are more than 300 of them.
+    `has_numbers`: nearly all values are numbers, if only by their digits; `is_numeric`: and none is a code such as
+    0815; `is_whole`: each number is an integer. `values` counts the first 301 different values, `words` are the first
+    301 that are no number.
     """
 
-    rows: int = 0
-    missing: int = 0
+    rows: int
+    missing: int
+    present: int = 0
     numbers: int = 0
-    integers: int = 0
-    leading_zeros: int = 0
-    minimum: float = float("inf")
-    maximum: float = float("-inf")
-    values: Counter[str] | None = field(default_factory=Counter)
-    words: Counter[str] | None = field(default_factory=Counter)
-    distinct: DistinctCount = field(default_factory=DistinctCount)
-
-    @property
-    def present(self) -> int:
-        """Rows with a value."""
-        return self.rows - self.missing
-
-    @property
-    def different(self) -> int:
-        """How many different values there are, about."""
-        return len(self.values) if self.values is not None else self.distinct.estimate(self.present)
-
-    @property
-    def has_numbers(self) -> bool:
-        """Whether nearly all values are numbers, if only by their digits."""
-        return self.numbers >= _NUMERIC_SHARE * self.present
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether nearly all values are numbers, and none is a code such as 0815."""
-        return self.has_numbers and not self.leading_zeros
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether each number is an integer."""
-        return self.integers == self.numbers
-
-    def forget(self, word: str) -> None:
-        """Count a word as missing from now on."""
-        self.missing += self.words[word] if self.words else 0
-        for counter in (self.values, self.words):
-            if counter is not None:
-                counter.pop(word, None)
+    has_numbers: bool = False
+    is_numeric: bool = False
+    is_whole: bool = False
+    minimum: float = 0.0
+    maximum: float = 0.0
+    different: int = 0
+    values: dict[str, int] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,57 +76,71 @@ class Survey:
 
 
 def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) -> Survey:
-    """Look at every row once."""
-    facts = {name: ColumnFacts() for name in names}
-    whole_rows = DistinctCount()
-    rows = blank = 0
-    sample = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))]
-    share = 1.0
-    for number, found in enumerate(track(_read_batches(raw, len(names)), "Looking at columns")):
-        batch = found.filter(~pl.all_horizontal(pl.all().is_null()))
-        rows += batch.height
-        blank += found.height - batch.height
-        whole_rows.add(batch.to_struct())
-        _look_at(facts, batch, source)
-        sample.append(batch.sample(fraction=share, seed=number) if share < 1 else batch)
-        while sum(frame.height for frame in sample) > 2 * SAMPLE_ROWS:
-            sample = [pl.concat(sample).sample(fraction=0.5, seed=number)]
-            share /= 2
-    return Survey(rows, facts, rows - whole_rows.estimate(rows), pl.concat(sample), blank)
+    """Look at every row; at so many columns at a time that they take little memory."""
+    is_blank = pl.coalesce(names).is_null()
+    counts = raw.select(pl.len(), blank=is_blank.sum(), different=pl.struct(names).hash().n_unique())
+    total, blank, different = counts.collect(engine="streaming").row(0)
+    rows, width = total - blank, 1 + _COUNTED_CELLS // (1 + total)
+    columns = {name: ColumnFacts(rows, rows) for name in names}
+    for start in track(range(0, len(names), width), "Looking at columns"):
+        group = raw.select(names[start : start + width]).collect(engine="streaming")
+        columns |= {name: ColumnFacts(rows, rows - facts["present"], **facts) for name, facts in _count_values(group, source)}
+    is_taken = fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < _SAMPLE_ROWS / max(1, total)
+    sample = raw.filter(~is_blank, is_taken).select(names).collect(engine="streaming")
+    return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank)
 
 
-def _read_batches(raw: pl.LazyFrame, columns: int) -> Iterator[pl.DataFrame]:
-    # The engine's own batches are of so many rows, and fill gigabytes where the table is wide.
-    size = max(1, _BATCH_CELLS // columns)
-    return raw.drop(ROW_NUMBER).collect_batches(chunk_size=size, maintain_order=True, engine="streaming")
-
-
-def _look_at(facts: dict[str, ColumnFacts], batch: pl.DataFrame, source: SourceSettings) -> None:
+def _count_values(rows: pl.DataFrame, source: SourceSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     # All columns at once: a call for each would dominate where there are thousands.
-    numbers = batch.select(parse_number(pl.col(name), source.decimal_comma, source.thousands) for name in facts)
-    missing, known, low, high = (
-        frame.row(0) for frame in (batch.null_count(), numbers.count(), numbers.min(), numbers.max())
+    value, number, count = pl.col("value"), pl.col("number"), pl.col("len")
+    numbers = count.filter(number.is_not_null()).sum()
+    has_numbers = numbers >= _NUMERIC_SHARE * count.sum()
+    facts = (
+        rows.unpivot(variable_name="column")
+        .drop_nulls()
+        .group_by("column", "value", maintain_order=True)
+        .len()
+        .with_columns(number=parse_number(value, source.decimal_comma, source.thousands))
+        .group_by("column")
+        .agg(
+            present=count.sum(),
+            numbers=numbers,
+            has_numbers=has_numbers,
+            is_numeric=has_numbers & ~value.str.contains(r"^[-+]?0\d").any(),
+            is_whole=(number == number.round()).all(),
+            minimum=number.min(),
+            maximum=number.max(),
+            different=pl.len(),
+            values=value.head(_MOST_KEPT + 1),
+            counts=count.head(_MOST_KEPT + 1),
+            words=value.filter(number.is_null()).head(_MOST_KEPT + 1),
+        )
     )
-    integers = numbers.select((pl.col(name) == pl.col(name).round()).sum() for name in facts).row(0)
-    zeros = batch.select(pl.col(name).str.contains(r"^[-+]?0\d").sum() for name in facts).row(0)
-    for place, (name, column) in enumerate(facts.items()):
-        column.rows += batch.height
-        column.missing += missing[place]
-        column.numbers += known[place]
-        column.integers += integers[place]
-        column.leading_zeros += zeros[place]
-        if known[place]:
-            column.minimum, column.maximum = min(column.minimum, low[place]), max(column.maximum, high[place])
-        present = batch[name].drop_nulls()
-        column.distinct.add(present)
-        column.values = _count_values(column.values, present)
-        if known[place] < len(present):
-            column.words = _count_values(column.words, batch[name].filter(numbers[name].is_null()).drop_nulls())
+    for row in facts.iter_rows(named=True):
+        row["values"] = dict(zip(row["values"], row.pop("counts"), strict=True))
+        yield row.pop("column"), row
 
 
-def _count_values(known: Counter[str] | None, values: pl.Series) -> Counter[str] | None:
-    # A glance at the start spares counting columns whose values all differ.
-    if known is None or values.head(10 * _MOST_COUNTED).n_unique() > _MOST_COUNTED:
-        return None
-    known.update(dict(values.value_counts().iter_rows()))
-    return known if len(known) <= _MOST_COUNTED else None
+def find_missing_words(survey: Survey) -> list[str]:
+    """Words of the table that stand for a missing value."""
+    among_numbers, others = set[str](), set[str]()
+    for facts in survey.columns.values():
+        is_numeric = facts.numbers and facts.present - facts.numbers <= facts.present / 2
+        (among_numbers if is_numeric else others).update(facts.words if len(facts.words) <= _MOST_KEPT else ())
+    return sorted((among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others)
+
+
+def find_time_formats(values: pl.Series, formats: Iterable[str] = TIME_FORMATS) -> list[str]:
+    """Those of the formats in which nearly all values can be read, those without fractions of a second first."""
+    tried = values.drop_nulls().head(5_000)
+    # A format that fails on a few values fails, and what has no digit is no date.
+    few = tried.head(20)
+    if not few.str.contains(r"\d").any():
+        return []
+    likely = [form for form in formats if read_times(few, form).count() > len(few) / 2]
+    return [form for form in likely if read_times(tried, form).count() >= _READABLE_SHARE * len(tried)]
+
+
+def read_times(values: pl.Series, form: str) -> pl.Series:
+    """The points in time that strings are, null where they are none."""
+    return pl.select(parse_timestamp(pl.lit(values), form)).to_series()
