@@ -23,9 +23,8 @@ from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.tracking.listing import list_runs
-from {{ cookiecutter.__package }}.tracking.local import list_journals
-from {{ cookiecutter.__package }}.tracking.mlflow import URI_VARIABLE, MlflowDestination, synchronize
+from {{ cookiecutter.__package }}.tracking.local import add_event, list_runs, summarize_run
+from {{ cookiecutter.__package }}.tracking.mlflow import Destination, URI_VARIABLE
 from {{ cookiecutter.__package }}.tracking.run import start_run
 
 from .toys import change_config, write_config
@@ -134,12 +133,12 @@ def _log_run(project: Project) -> None:
 
 
 def _runs(project: Project, client: MlflowClient) -> list[Run]:
-    experiment = client.get_experiment_by_name(MlflowDestination(project).settings.name)
+    experiment = client.get_experiment_by_name(Destination(project).settings.name)
     return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
 
 
 def _champion(project: Project, client: MlflowClient) -> str:
-    name = MlflowDestination(project).settings.name
+    name = Destination(project).settings.name
     return str(client.get_model_version_by_alias(name, "champion").tags["version"])
 
 
@@ -158,7 +157,7 @@ def test_a_promoted_run_has_metrics_pictures_and_the_champion_which_a_rollback_m
 
 
 def test_a_registered_version_predicts_like_the_command(promoted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    destination = MlflowDestination(promoted)
+    destination = Destination(promoted)
     monkeypatch.setenv(URI_VARIABLE, destination.uri)
     model = mlflow.pyfunc.load_model(f"models:/{destination.settings.name}@champion")
     rows = pd.DataFrame({"size": [5.0, 85.0, -1.0], "age": [3, None, 4], "colour": ["red"] * 3, "striped": [True] * 3})
@@ -179,13 +178,13 @@ def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project,
 def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project, client: MlflowClient) -> None:
     with start_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)
-    (journal,) = list_journals(project)
+    (run,) = list_runs(project)
     for step in range(1, 4):
         journal.append("metrics", values={"search_r2": step / 4}, step=step)
     journal.append("reached", state="trained", reason="")
     (cut,) = _runs(project, client)
     assert len(client.get_metric_history(cut.info.run_id, "search_r2")) == 1
-    assert synchronize(MlflowDestination(project), None) == 1
+    assert Destination(project).synchronize(None) == 1
     (whole,) = _runs(project, client)
     assert whole.info.status == "FINISHED"
     history = client.get_metric_history(whole.info.run_id, "search_r2")
@@ -198,19 +197,19 @@ def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
     absent = _track(trained_toy, f"http://127.0.0.1:{_free_port()}", "absent")
     assert promote_model(absent, force_reason="to have one") == "v2"
     with pytest.raises(ProjectError, match=r"Start the server or correct uri in config/mlflow.yaml"):
-        synchronize(MlflowDestination(absent), "v2")
+        Destination(absent).synchronize("v2")
     found = _track(absent, server.uri, "found")
-    assert synchronize(MlflowDestination(found), "v2") == 1
+    assert Destination(found).synchronize("v2") == 1
     assert _champion(found, client) == "v2"
-    assert synchronize(MlflowDestination(found), "v2") == 0
+    assert Destination(found).synchronize("v2") == 0
 
 
 def test_sending_twice_makes_no_second_run_and_no_second_version(promoted: Project, client: MlflowClient) -> None:
-    (journal,) = list_journals(promoted)
+    (run,) = list_runs(promoted)
     (journal.folder / "sent.json").unlink()
-    synchronize(MlflowDestination(promoted), "v2")
+    Destination(promoted).synchronize("v2")
     assert len(_runs(promoted, client)) == 1
-    name = MlflowDestination(promoted).settings.name
+    name = Destination(promoted).settings.name
     assert len(client.search_model_versions(f"name = '{name}'")) == 1
 
 
@@ -219,19 +218,19 @@ def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(
 ) -> None:
     shutil.rmtree(Registry(promoted.models).folder("v2"))
     found = _track(promoted, server.uri, "removed")
-    assert synchronize(MlflowDestination(found), None) == 1
+    assert Destination(found).synchronize(None) == 1
     assert client.search_model_versions("name = 'removed'") == []
     with pytest.raises(ProjectError, match="v2 is not registered"):
-        synchronize(MlflowDestination(found), "v2")
+        Destination(found).synchronize("v2")
 
 
 def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
     _log_run(project)
     (run,) = _runs(project, client)
     client.delete_run(run.info.run_id)
-    (journal,) = list_journals(project)
+    (run,) = list_runs(project)
     journal.append("reached", state="evaluated", reason="")
-    assert synchronize(MlflowDestination(project), None) == 0
+    assert Destination(project).synchronize(None) == 0
     assert _runs(project, client) == []
 
 
@@ -250,8 +249,8 @@ def test_a_password_in_the_address_is_neither_shown_nor_kept(
 ) -> None:
     monkeypatch.setenv(URI_VARIABLE, server.uri.replace("//", "//someone:secret@"))
     _log_run(project)
-    assert MlflowDestination(project).shown_uri == server.uri
-    (journal,) = list_journals(project)
+    assert Destination(project).shown_uri == server.uri
+    (run,) = list_runs(project)
     assert "secret" not in (journal.folder / "sent.json").read_text(encoding="utf-8")
 
 
