@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -24,7 +24,7 @@ from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.tracking.local import add_event, list_runs, summarize_run
-from {{ cookiecutter.__package }}.tracking.mlflow import Destination, URI_VARIABLE
+from {{ cookiecutter.__package }}.tracking.mlflow import URI_VARIABLE, Destination
 from {{ cookiecutter.__package }}.tracking.run import start_run
 
 from .toys import change_config, write_config
@@ -38,7 +38,7 @@ class Server:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def uri(self) -> str:
@@ -48,13 +48,12 @@ class Server:
         """Start it where it does not run."""
         if self.process is not None:
             return
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        options = ["--workers", "1", "--backend-store-uri", f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}"]
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        kept = ["--backend-store-uri", f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}"]
         files = ["--artifacts-destination", (self.folder / "files").as_uri()]
-        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.process = subprocess.Popen(
-            [*command, *options, *files],
-            env=os.environ | quiet,
+            [sys.executable, "-m", "mlflow", "server", *where, *kept, *files],
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -78,6 +77,7 @@ class Server:
 @pytest.fixture(scope="module")
 def only_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("mlflow"), _free_port())
+    server.start()
     yield server
     server.kill()
 
@@ -99,10 +99,11 @@ def project(toy: Project, server: Server, request: pytest.FixtureRequest) -> Pro
     return _track(toy, server.uri, request.node.name)
 
 
-@pytest.fixture
-def promoted(trained_toy: Project, server: Server, request: pytest.FixtureRequest) -> Project:
+@pytest.fixture(scope="module")
+def promoted(finished_toy: Project, only_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A toy whose candidate was evaluated and promoted, as v2, before the eyes of MLflow."""
-    project = _track(trained_toy, server.uri, request.node.name)
+    root = shutil.copytree(finished_toy.root, tmp_path_factory.mktemp("promoted") / "project")
+    project = _track(Project(root), only_server.uri, "promoted")
     evaluate_model(project)
     promote_model(project, force_reason="to have two")
     return project
@@ -125,9 +126,9 @@ def _track(project: Project, uri: str, name: str) -> Project:
     return change_config(project, "tracking", enabled=True)
 
 
-def _log_run(project: Project) -> None:
+def _log_run(project: Project, **parameters: str) -> None:
     with start_run(project) as run:
-        run.log_parameters({"estimator": "ridge", "data": "0123456789abcdef"})
+        run.log_parameters({"estimator": "ridge", "data": "0123456789abcdef", **parameters})
         run.log_metrics({"validation_r2": 0.5})
         run.reach("trained")
 
@@ -142,34 +143,44 @@ def _champion(project: Project, client: MlflowClient) -> str:
     return str(client.get_model_version_by_alias(name, "champion").tags["version"])
 
 
-def test_a_promoted_run_has_metrics_pictures_and_the_champion_which_a_rollback_moves(
-    promoted: Project, client: MlflowClient
+def test_a_run_has_its_pictures_and_its_version_predicts_like_the_command(
+    promoted: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run,) = _runs(promoted, client)
     assert run.info.status == "FINISHED"
     manifest = Registry(promoted.models).manifest("v2")
     assert run.data.metrics["test_log_loss"] == pytest.approx(manifest.metrics["test"]["log_loss"])
     assert client.list_artifacts(run.info.run_id, "figures/evaluation") != []
-    promote_model(promoted, force_reason="to have three")
-    assert _champion(promoted, client) == "v3"
-    roll_back(promoted)
-    assert _champion(promoted, client) == "v2"
-
-
-def test_a_registered_version_predicts_like_the_command(promoted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    destination = Destination(promoted)
-    monkeypatch.setenv(URI_VARIABLE, destination.uri)
-    model = mlflow.pyfunc.load_model(f"models:/{destination.settings.name}@champion")
+    monkeypatch.setenv(URI_VARIABLE, Destination(promoted).uri)
+    model = mlflow.pyfunc.load_model("models:/promoted@champion")
     rows = pd.DataFrame({"size": [5.0, 85.0, -1.0], "age": [3, None, 4], "colour": ["red"] * 3, "striped": [True] * 3})
     scored = model.predict(rows)
     assert scored["prediction"].tolist()[:2] == ["small", "big"]
     assert scored["error"].notna().tolist() == [False, False, True]
 
 
+def test_sending_twice_makes_no_second_run_and_no_second_version(promoted: Project, client: MlflowClient) -> None:
+    versions = len(client.search_model_versions("name = 'promoted'"))
+    (folder,) = list_runs(promoted)
+    (folder / "sent.json").unlink()
+    Destination(promoted).synchronize("v2")
+    assert len(_runs(promoted, client)) == 1
+    assert len(client.search_model_versions("name = 'promoted'")) == versions
+
+
+def test_the_champion_follows_latest_back_and_forth(promoted: Project, client: MlflowClient) -> None:
+    assert _champion(promoted, client) == "v2"
+    promote_model(promoted, force_reason="to have three")
+    assert _champion(promoted, client) == "v3"
+    roll_back(promoted)
+    assert _champion(promoted, client) == "v2"
+
+
 def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project, client: MlflowClient) -> None:
-    _log_run(project)
+    _log_run(project, long="x" * 10_000)
     (run,) = _runs(project, client)
     assert run.data.params["estimator"] == "ridge"
+    assert run.data.params["long"].startswith("xxx")
     assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["0123456789abcdef"]
     assert run.data.tags["mlflow.source.name"] == "{{ cookiecutter.__package }}"
     assert run.data.tags["mlflow.note.content"] == "trained"
@@ -178,10 +189,10 @@ def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project,
 def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project, client: MlflowClient) -> None:
     with start_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)
-    (run,) = list_runs(project)
+    (folder,) = list_runs(project)
     for step in range(1, 4):
-        journal.append("metrics", values={"search_r2": step / 4}, step=step)
-    journal.append("reached", state="trained", reason="")
+        add_event(folder, "metrics", values={"search_r2": step / 4}, step=step)
+    add_event(folder, "reached", state="trained", reason="")
     (cut,) = _runs(project, client)
     assert len(client.get_metric_history(cut.info.run_id, "search_r2")) == 1
     assert Destination(project).synchronize(None) == 1
@@ -204,32 +215,22 @@ def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
     assert Destination(found).synchronize("v2") == 0
 
 
-def test_sending_twice_makes_no_second_run_and_no_second_version(promoted: Project, client: MlflowClient) -> None:
-    (run,) = list_runs(promoted)
-    (journal.folder / "sent.json").unlink()
-    Destination(promoted).synchronize("v2")
-    assert len(_runs(promoted, client)) == 1
-    name = Destination(promoted).settings.name
-    assert len(client.search_model_versions(f"name = '{name}'")) == 1
-
-
-def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(
-    promoted: Project, client: MlflowClient, server: Server
-) -> None:
-    shutil.rmtree(Registry(promoted.models).folder("v2"))
-    found = _track(promoted, server.uri, "removed")
-    assert Destination(found).synchronize(None) == 1
-    assert client.search_model_versions("name = 'removed'") == []
+def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(project: Project, client: MlflowClient) -> None:
+    with start_run(_track(project, f"http://127.0.0.1:{_free_port()}", "absent")) as run:
+        run.log_version("v2", project.models / "versioned" / "v2")
+    found = Destination(_track(project, Destination(project).uri, "removed"))
     with pytest.raises(ProjectError, match="v2 is not registered"):
-        Destination(found).synchronize("v2")
+        found.synchronize("v2")
+    assert len(_runs(found.project, client)) == 1
+    assert client.search_model_versions("name = 'removed'") == []
 
 
 def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
     _log_run(project)
     (run,) = _runs(project, client)
     client.delete_run(run.info.run_id)
-    (run,) = list_runs(project)
-    journal.append("reached", state="evaluated", reason="")
+    (folder,) = list_runs(project)
+    add_event(folder, "reached", state="evaluated", reason="")
     assert Destination(project).synchronize(None) == 0
     assert _runs(project, client) == []
 
@@ -240,7 +241,7 @@ def test_runs_stay_here_where_the_settings_were_removed(project: Project, client
     settings.unlink()
     _log_run(project)
     settings.write_bytes(content)
-    assert len(list_journals(project)) == 1
+    assert len(list_runs(project)) == 1
     assert _runs(project, client) == []
 
 
@@ -250,8 +251,8 @@ def test_a_password_in_the_address_is_neither_shown_nor_kept(
     monkeypatch.setenv(URI_VARIABLE, server.uri.replace("//", "//someone:secret@"))
     _log_run(project)
     assert Destination(project).shown_uri == server.uri
-    (run,) = list_runs(project)
-    assert "secret" not in (journal.folder / "sent.json").read_text(encoding="utf-8")
+    (folder,) = list_runs(project)
+    assert "secret" not in (folder / "sent.json").read_text(encoding="utf-8")
 
 
 def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server) -> None:
@@ -261,6 +262,7 @@ def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server
         for step in range(1, 4):
             run.log_metrics({"search_r2": step / 4}, step)
         run.reach("trained")
-    (found,) = list_runs(project)
+    (folder,) = list_runs(project)
+    found = summarize_run(folder)
     assert found.state == "trained"
     assert list(found.metrics["search_r2"]) == [0, 1, 2, 3]
