@@ -1,14 +1,13 @@
 """A real MLflow server on loopback gets all that the journal has, whatever happens to it meanwhile."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,18 +36,14 @@ class Server:
     """An MLflow server with a database of its own."""
 
     folder: Path
-    port: int
+    uri: str
     process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it where it does not run."""
         if self.process is not None:
             return
-        where = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        where = ["--port", self.uri.rpartition(":")[2], "--workers", "1"]
         kept = ["--backend-store-uri", f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}"]
         files = ["--artifacts-destination", (self.folder / "files").as_uri()]
         self.process = subprocess.Popen(
@@ -60,11 +55,10 @@ class Server:
         )
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
-            try:
+            with suppress(OSError):
                 urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
                 return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
+            time.sleep(0.1)
         raise TimeoutError(self.uri)
 
     def kill(self) -> None:
@@ -76,49 +70,37 @@ class Server:
 
 @pytest.fixture(scope="module")
 def only_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("mlflow"), _free_port())
-    server.start()
+    server = Server(tmp_path_factory.mktemp("mlflow"), _free_address())
     yield server
     server.kill()
 
 
 @pytest.fixture
-def server(only_server: Server) -> Server:
+def client(only_server: Server, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.delenv(URI_VARIABLE, raising=False)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     only_server.start()
-    return only_server
+    return MlflowClient(only_server.uri, only_server.uri)
 
 
 @pytest.fixture
-def client(server: Server) -> MlflowClient:
-    return MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
-
-
-@pytest.fixture
-def project(toy: Project, server: Server, request: pytest.FixtureRequest) -> Project:
+def project(toy: Project, client: MlflowClient, request: pytest.FixtureRequest) -> Project:
     """A toy whose runs go to an experiment of its own."""
-    return _track(toy, server.uri, request.node.name)
+    return _track(toy, client.tracking_uri, request.node.name)
 
 
-@pytest.fixture(scope="module")
-def promoted(finished_toy: Project, only_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Project:
+@pytest.fixture
+def promoted(trained_toy: Project, client: MlflowClient, request: pytest.FixtureRequest) -> Project:
     """A toy whose candidate was evaluated and promoted, as v2, before the eyes of MLflow."""
-    root = shutil.copytree(finished_toy.root, tmp_path_factory.mktemp("promoted") / "project")
-    project = _track(Project(root), only_server.uri, "promoted")
+    project = _track(trained_toy, client.tracking_uri, request.node.name)
     evaluate_model(project)
     promote_model(project, force_reason="to have two")
     return project
 
 
-@pytest.fixture(autouse=True)
-def unset_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(URI_VARIABLE, raising=False)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-
-
-def _free_port() -> int:
+def _free_address() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _track(project: Project, uri: str, name: str) -> Project:
@@ -143,7 +125,7 @@ def _champion(project: Project, client: MlflowClient) -> str:
     return str(client.get_model_version_by_alias(name, "champion").tags["version"])
 
 
-def test_a_run_has_its_pictures_and_its_version_predicts_like_the_command(
+def test_a_promoted_run_is_registered_once_predicts_and_the_champion_follows_latest(
     promoted: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run,) = _runs(promoted, client)
@@ -151,25 +133,21 @@ def test_a_run_has_its_pictures_and_its_version_predicts_like_the_command(
     manifest = Registry(promoted.models).manifest("v2")
     assert run.data.metrics["test_log_loss"] == pytest.approx(manifest.metrics["test"]["log_loss"])
     assert client.list_artifacts(run.info.run_id, "figures/evaluation") != []
-    monkeypatch.setenv(URI_VARIABLE, Destination(promoted).uri)
-    model = mlflow.pyfunc.load_model("models:/promoted@champion")
+
+    monkeypatch.setenv(URI_VARIABLE, client.tracking_uri)
+    name = Destination(promoted).settings.name
+    model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     rows = pd.DataFrame({"size": [5.0, 85.0, -1.0], "age": [3, None, 4], "colour": ["red"] * 3, "striped": [True] * 3})
     scored = model.predict(rows)
     assert scored["prediction"].tolist()[:2] == ["small", "big"]
     assert scored["error"].notna().tolist() == [False, False, True]
 
-
-def test_sending_twice_makes_no_second_run_and_no_second_version(promoted: Project, client: MlflowClient) -> None:
-    versions = len(client.search_model_versions("name = 'promoted'"))
     (folder,) = list_runs(promoted)
     (folder / "sent.json").unlink()
     Destination(promoted).synchronize("v2")
     assert len(_runs(promoted, client)) == 1
-    assert len(client.search_model_versions("name = 'promoted'")) == versions
+    assert len(client.search_model_versions(f"name = '{name}'")) == 1
 
-
-def test_the_champion_follows_latest_back_and_forth(promoted: Project, client: MlflowClient) -> None:
-    assert _champion(promoted, client) == "v2"
     promote_model(promoted, force_reason="to have three")
     assert _champion(promoted, client) == "v3"
     roll_back(promoted)
@@ -203,26 +181,25 @@ def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project
 
 
 def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
-    trained_toy: Project, client: MlflowClient, server: Server
+    trained_toy: Project, client: MlflowClient
 ) -> None:
-    absent = _track(trained_toy, f"http://127.0.0.1:{_free_port()}", "absent")
+    absent = _track(trained_toy, _free_address(), "absent")
     assert promote_model(absent, force_reason="to have one") == "v2"
     with pytest.raises(ProjectError, match=r"Start the server or correct uri in config/mlflow.yaml"):
         Destination(absent).synchronize("v2")
-    found = _track(absent, server.uri, "found")
+    found = _track(absent, client.tracking_uri, "found")
     assert Destination(found).synchronize("v2") == 1
     assert _champion(found, client) == "v2"
     assert Destination(found).synchronize("v2") == 0
 
 
 def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(project: Project, client: MlflowClient) -> None:
-    with start_run(_track(project, f"http://127.0.0.1:{_free_port()}", "absent")) as run:
+    with start_run(project) as run:
         run.log_version("v2", project.models / "versioned" / "v2")
-    found = Destination(_track(project, Destination(project).uri, "removed"))
+        run.reach("promoted")
+    assert [run.data.tags["state"] for run in _runs(project, client)] == ["promoted"]
     with pytest.raises(ProjectError, match="v2 is not registered"):
-        found.synchronize("v2")
-    assert len(_runs(found.project, client)) == 1
-    assert client.search_model_versions("name = 'removed'") == []
+        Destination(project).synchronize("v2")
 
 
 def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
@@ -237,28 +214,26 @@ def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client
 
 def test_runs_stay_here_where_the_settings_were_removed(project: Project, client: MlflowClient) -> None:
     settings = project.root / "config" / "mlflow.yaml"
-    content = settings.read_bytes()
-    settings.unlink()
+    aside = settings.rename(settings.with_name("aside"))
     _log_run(project)
-    settings.write_bytes(content)
-    assert len(list_runs(project)) == 1
-    assert _runs(project, client) == []
+    aside.rename(settings)
+    assert (len(list_runs(project)), _runs(project, client)) == (1, [])
 
 
 def test_a_password_in_the_address_is_neither_shown_nor_kept(
-    project: Project, server: Server, monkeypatch: pytest.MonkeyPatch
+    project: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(URI_VARIABLE, server.uri.replace("//", "//someone:secret@"))
+    monkeypatch.setenv(URI_VARIABLE, client.tracking_uri.replace("//", "//someone:secret@"))
     _log_run(project)
-    assert Destination(project).shown_uri == server.uri
+    assert Destination(project).shown_uri == client.tracking_uri
     (folder,) = list_runs(project)
     assert "secret" not in (folder / "sent.json").read_text(encoding="utf-8")
 
 
-def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server) -> None:
+def test_a_run_outlives_a_server_that_is_killed(project: Project, only_server: Server) -> None:
     with start_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)
-        server.kill()  # the last test, so that it need not be started again
+        only_server.kill()  # the last test, so that it need not be started again
         for step in range(1, 4):
             run.log_metrics({"search_r2": step / 4}, step)
         run.reach("trained")
