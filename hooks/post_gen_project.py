@@ -33,7 +33,6 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "docs/guides/monitoring.md": {"monitoring": ("drift",)},
     "scripts/retrain_on_drift.sh": {"monitoring": ("drift",)},
     "tests/test_drift.py": {"monitoring": ("drift",)},
-    "src/{package}/tracking/command.py": {"tracking": ("mlflow",)},
     "src/{package}/tracking/mlflow.py": {"tracking": ("mlflow",)},
     "src/{package}/tracking/pyfunc.py": {"tracking": ("mlflow",)},
     "config/mlflow.yaml": {"tracking": ("mlflow",)},

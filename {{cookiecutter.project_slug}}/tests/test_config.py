@@ -1,11 +1,17 @@
 """Settings that are wrong are named, with the file and the place."""
 
+from pathlib import Path
+
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project, find_project
 from {{ cookiecutter.__package }}.errors import ProjectError
 
 from .toys import TOY_SCHEMA, change_config
+
+
+def _columns(**changed: object) -> dict[str, object]:
+    return {"columns": TOY_SCHEMA["columns"] | changed}
 
 
 def test_the_projects_own_settings_are_good() -> None:
@@ -25,21 +31,9 @@ def test_the_projects_own_settings_are_good() -> None:
         ("schema", {"target": "weight"}, r"target 'weight' is not one of the columns"),
         ("schema", {"task": "regression"}, r"regression needs target 'kind' of type number"),
         ("schema", {"target": "size"}, r"classification needs target 'size' of type category"),
-        (
-            "schema",
-            {"columns": TOY_SCHEMA["columns"] | {"size": {"type": "number", "minimum": 2, "maximum": 1}}},
-            r"columns.size: .*minimum is above maximum",
-        ),
-        (
-            "schema",
-            {"columns": TOY_SCHEMA["columns"] | {"colour": {"type": "category"}}},
-            r"columns.colour: .*needs its categories",
-        ),
-        (
-            "schema",
-            {"columns": TOY_SCHEMA["columns"] | {"colour": {"type": "category", "categories": [True, False]}}},
-            r"columns.colour.categories.0: .*string",
-        ),
+        ("schema", _columns(size={"type": "number", "minimum": 2, "maximum": 1}), r"size: .*minimum is above maximum"),
+        ("schema", _columns(colour={"type": "category"}), r"columns.colour: .*needs its categories"),
+        ("schema", _columns(colour={"type": "category", "categories": [True]}), r"colour.categories.0: .*string"),
     ],
 )
 def test_a_wrong_setting_is_named(toy: Project, name: str, changes: dict[str, object], message: str) -> None:
@@ -54,12 +48,10 @@ def test_a_file_that_is_no_yaml_is_named(toy: Project) -> None:
         assert toy.model
 
 
-def test_outside_a_project_the_message_says_where_to_go(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_a_project_the_message_says_where_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROJECT_ROOT", raising=False)
     with pytest.raises(ProjectError, match=r"run the command inside the project, or set PROJECT_ROOT"):
-        find_project(tmp_path_factory.mktemp("elsewhere"))
+        find_project(tmp_path)
 
 
 def test_the_environment_names_the_project(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,71 +17,63 @@ from .toys import TOY_SCHEMA
 SCHEMA = Schema.model_validate(TOY_SCHEMA)
 
 
+def _engineer(*derived: DerivedFeature, **values: object) -> dict[str, float]:
+    """The features of one row by name, those of which nothing is said at their defaults."""
+    plan = plan_features(SCHEMA, derived)
+    rows = [{"size": 1.5, "age": 3, "colour": "green", "striped": True} | values]
+    return dict(zip(plan.names, engineer_features(RowReader(SCHEMA).read(rows), plan)[0].tolist(), strict=True))
+
+
 def test_each_feature_has_its_place_and_the_target_has_none() -> None:
-    names = plan_features(SCHEMA).names
-    assert names == (
-        "size",
-        "age",
-        "age is missing",
-        "colour=red",
-        "colour=green",
-        "colour=blue",
-        "striped",
-    )
+    found = _engineer()
+    assert list(found)[:3] == ["size", "age", "age is missing"]
+    assert found == {
+        "size": 1.5,
+        "age": 3,
+        "age is missing": 0,
+        "colour=red": 0,
+        "colour=green": 1,
+        "colour=blue": 0,
+        "striped": 1,
+    }
 
 
-def test_values_stand_in_their_places() -> None:
-    rows = [{"size": 1.5, "age": None, "colour": "green", "striped": True}]
-    matrix = engineer_features(RowReader(SCHEMA).read(rows), plan_features(SCHEMA))
-    np.testing.assert_array_equal(matrix, np.array([[1.5, np.nan, 1, 0, 1, 0, 1]], dtype=np.float32))
+def test_what_is_missing_is_nan_with_a_flag_or_no_category() -> None:
+    found = _engineer(age=None, colour=None)
+    assert np.isnan(found["age"])
+    assert found["age is missing"] == 1
+    assert [found[f"colour={name}"] for name in ("red", "green", "blue")] == [0, 0, 0]
 
 
-def test_a_missing_category_is_no_category() -> None:
-    rows = [{"size": 1.5, "age": 3, "striped": False}]
-    matrix = engineer_features(RowReader(SCHEMA).read(rows), plan_features(SCHEMA))
-    np.testing.assert_array_equal(matrix[0, 3:6], [0, 0, 0])
-
-
-def test_a_derived_feature_that_is_undefined_is_missing() -> None:
+def test_numbers_that_are_undefined_or_beyond_float32_are_missing_rather_than_infinite() -> None:
     ratio = DerivedFeature(name="ratio", operation="ratio", columns=("size", "age"))
-    plan = plan_features(SCHEMA, (ratio,))
-    rows = [{"size": 6.0, "age": 3, "striped": True}, {"size": 6.0, "age": 0, "striped": True}]
-    matrix = engineer_features(RowReader(SCHEMA).read(rows), plan)
-    np.testing.assert_array_equal(matrix[:, plan.names.index("ratio")], [2, np.nan])
-
-
-def test_numbers_beyond_float32_are_missing_rather_than_infinite() -> None:
-    rows = [{"size": 1e300, "age": 3, "striped": True}]
-    matrix = engineer_features(RowReader(SCHEMA).read(rows), plan_features(SCHEMA))
-    assert np.isnan(matrix[0, 0])
-
-
-@pytest.mark.parametrize(("name", "column"), [("ratio", "colour"), ("ratio", "kind"), ("size", "age")])
-def test_a_derived_feature_that_makes_no_sense_is_refused(name: str, column: str) -> None:
-    feature = DerivedFeature(name=name, operation="product", columns=("size", column))
-    with pytest.raises(ProjectError, match="derived feature"):
-        plan_features(SCHEMA, (feature,))
+    assert _engineer(ratio, size=6.0)["ratio"] == 2
+    assert np.isnan(_engineer(ratio, age=0)["ratio"])
+    assert np.isnan(_engineer(size=1e300)["size"])
 
 
 @pytest.mark.parametrize(
-    ("operation", "columns", "message"),
+    ("name", "operation", "columns", "message"),
     [
-        ("root", ["size"], r"has operation 'root', which is none of .*product"),
-        ("ratio", ["size"], r"has 1 column\(s\); ratio takes 2"),
-        ("log1p", ["size", "age"], r"has 2 column\(s\); log1p takes 1"),
+        ("mine", "product", ("size", "colour"), r"uses 'colour', which is not a numeric feature"),
+        ("mine", "product", ("size", "kind"), r"uses 'kind', which is not a numeric feature"),
+        ("size", "product", ("size", "age"), r"repeats a name"),
+        ("mine", "root", ("size",), r"has operation 'root', which is none of .*product"),
+        ("mine", "ratio", ("size",), r"has 1 column\(s\); ratio takes 2"),
+        ("mine", "log1p", ("size", "age"), r"has 2 column\(s\); log1p takes 1"),
     ],
 )
-def test_an_operation_that_does_not_fit_is_named(operation: str, columns: list[str], message: str) -> None:
-    feature = DerivedFeature(name="mine", operation=operation, columns=tuple(columns))
-    with pytest.raises(ProjectError, match=message):
-        plan_features(SCHEMA, (feature,))
+def test_a_derived_feature_that_makes_no_sense_is_named(
+    name: str, operation: str, columns: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ProjectError, match=rf"derived feature .*{message}"):
+        plan_features(SCHEMA, (DerivedFeature(name=name, operation=operation, columns=columns),))
 
 
 def test_an_operation_of_your_own_needs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OPERATIONS, "mean", lambda one, two, three: (one + two + three) / 3)
-    plan = plan_features(SCHEMA, (DerivedFeature(name="mine", operation="mean", columns=("size", "age", "striped")),))
-    rows = [{"size": 6.0, "age": 2, "striped": True, "colour": "red"}]
-    assert engineer_features(RowReader(SCHEMA).read(rows), plan)[0, plan.names.index("mine")] == 3
+    mean = DerivedFeature(name="mine", operation="mean", columns=("size", "age", "striped"))
+    assert _engineer(mean, size=6.0, age=2)["mine"] == 3
 
 
 def test_selection_keeps_no_more_than_there_is() -> None:

@@ -1,6 +1,5 @@
 """Runs on this disk: what they tell, and that they survive what stops them."""
 
-import shutil
 import subprocess
 from functools import partial
 from typing import Any
@@ -16,19 +15,12 @@ from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.plots import plot_runs
-from {{ cookiecutter.__package }}.tracking.listing import RunSummary, find_run, list_runs
-from {{ cookiecutter.__package }}.tracking.local import (
-    EVENTS_FILE,
-    Journal,
-    list_journals,
-    runs_folder,
-)
+from {{ cookiecutter.__package }}.tracking.local import EVENTS_FILE, RunSummary, add_event, find_run, list_runs, summarize_run
 from {{ cookiecutter.__package }}.tracking.run import resume_run, start_run
 
 from .toys import change_config
 
-WORSE = {"logistic_regression": {"C": 1e-6}}
-SEARCH = {"trials": 3, "space": {"logistic_regression": {"C": [0.1, 1.0, 10.0]}}}
+SEARCH = {"trials": 3, "space": {"logistic_regression": {"C": [1e-6, 2e-6, 3e-6]}}}
 YESTERDAY = """\
 {"at":"2026-11-20T06:29:21.249306Z","kind":"reached","state":"training","reason":""}
 {"at":"2026-11-20T06:29:21.349306Z","kind":"parameters","values":{"estimator":"ridge","data":"0123456789","C":1.5}}
@@ -40,86 +32,58 @@ YESTERDAY = """\
 
 
 @pytest.fixture
-def tracked(trained_toy: Project) -> Project:
-    """A toy with a first version, whose runs are logged from now on."""
-    # How fast this machine answers is not what is tested here.
-    gate = trained_toy.model.gate.model_dump() | {"maximum_latency_ms": 10_000}
-    return change_config(change_config(trained_toy, "tracking", enabled=True), "model", gate=gate)
-
-
-@pytest.fixture
 def logged(toy: Project) -> Project:
     """A toy whose runs are logged by hand, without training."""
     return change_config(toy, "tracking", enabled=True)
 
 
-def _only_run(project: Project) -> RunSummary:
-    (run,) = list_runs(project)
-    return run
-
-
-def _states(journal: Journal) -> list[str]:
-    return [event["state"] for event in journal.events() if event["kind"] == "reached"]
+def _summaries(project: Project) -> list[RunSummary]:
+    return [summarize_run(folder) for folder in list_runs(project)]
 
 
 def _log_run(project: Project, value: float, **parameters: Any) -> str:
     with start_run(project) as run:
         run.log_parameters({"estimator": "ridge", **parameters})
         run.log_metrics({"validation_log_loss": value, "test_log_loss": 0.123})
-        assert run.journal is not None
-        return run.journal.name
+        assert run.folder is not None
+        return run.folder.name
 
 
 def _ask(project: Project, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["runs", *arguments], env={ROOT_VARIABLE: str(project.root)})
 
 
-def test_a_run_tells_settings_metrics_pictures_and_the_version(tracked: Project) -> None:
-    shutil.rmtree(tracked.models)
+def test_a_run_tells_settings_metrics_pictures_and_what_became_of_it(trained_toy: Project) -> None:
+    tracked = change_config(trained_toy, "tracking", enabled=True)
     train_model(change_config(tracked, "model", search=SEARCH))
     evaluation = evaluate_model(tracked)
-    promote_model(tracked)
-    run = _only_run(tracked)
+    with pytest.raises(PromotionRefusedError):
+        promote_model(tracked)
+    (run,) = _summaries(tracked)
+    assert (run.state, run.version) == ("refused", "")
+    assert "log_loss" in run.reason
+    promote_model(tracked, force_reason="to have two")
+    (run,) = _summaries(tracked)
+    assert (run.state, run.version) == ("promoted", "v2")
     assert run.parameters["estimator"] == "logistic_regression"
     assert run.parameters["data"] == evaluation.data
     assert list(run.metrics["search_log_loss"]) == [0, 1, 2]
-    assert run.metrics["test_log_loss"][0] == evaluation.metrics["test"]["log_loss"]
-    assert run.metrics["validation_log_loss"][0] == evaluation.metrics["validation"]["log_loss"]
-    assert run.version == "v1"
-    (journal,) = list_journals(tracked)
-    assert _states(journal) == ["training", "trained", "evaluated", "promoted"]
+    for split in ("validation", "test"):
+        assert run.metrics[f"{split}_log_loss"][0] == evaluation.metrics[split]["log_loss"]
     # Its own copies, which the next evaluation does not draw over.
-    kept = [journal.file(file) for file in run.files]
+    (folder,) = list_runs(tracked)
+    kept = [folder / "files" / file for file in run.files]
     assert all(path.is_file() for path in kept)
     assert any(path.suffix == ".png" for path in kept)
 
 
-def test_a_refused_run_has_the_reasons_of_the_gate(tracked: Project) -> None:
-    worse = change_config(tracked, "model", hyperparameters=WORSE)
-    train_model(worse)
-    evaluate_model(worse)
-    with pytest.raises(PromotionRefusedError):
-        promote_model(worse)
-    run = _only_run(tracked)
-    assert run.state == "refused"
-    assert "log_loss" in run.reason
-
-
-def test_an_error_ends_a_run_as_failed_with_the_reason(tracked: Project) -> None:
-    broken = change_config(tracked, "model", hyperparameters={"logistic_regression": {"C": -1}})
+def test_an_error_ends_a_run_as_failed_with_the_reason(trained_toy: Project) -> None:
+    tracked = change_config(trained_toy, "tracking", enabled=True)
     with pytest.raises(ProjectError, match="cannot be trained"):
-        train_model(broken)
-    run = _only_run(tracked)
+        train_model(change_config(tracked, "model", hyperparameters={"logistic_regression": {"C": -1}}))
+    (run,) = _summaries(tracked)
     assert run.state == "failed"
     assert "cannot be trained" in run.reason
-
-
-def test_a_promoted_run_that_is_refused_the_second_time_stays_promoted(logged: Project) -> None:
-    with resume_run(logged, "candidate") as run:
-        run.reach("promoted")
-    with pytest.raises(PromotionRefusedError), resume_run(logged, "candidate"):
-        raise PromotionRefusedError("not better than itself")
-    assert _only_run(logged).state == "promoted"
 
 
 def test_a_stage_finds_the_newest_run_that_made_the_candidate(logged: Project) -> None:
@@ -129,23 +93,32 @@ def test_a_stage_finds_the_newest_run_that_made_the_candidate(logged: Project) -
     for candidate in ("candidate", "trained elsewhere"):
         with resume_run(logged, candidate) as run:
             run.reach("evaluated")
-    assert [run.state for run in list_runs(logged)] == ["training", "evaluated", "evaluated"]
+    assert [run.state for run in _summaries(logged)] == ["training", "evaluated", "evaluated"]
+
+
+def test_a_promoted_run_that_is_refused_the_second_time_stays_promoted(logged: Project) -> None:
+    with resume_run(logged, "candidate") as run:
+        run.reach("promoted")
+    with pytest.raises(PromotionRefusedError), resume_run(logged, "candidate"):
+        raise PromotionRefusedError("not better than itself")
+    assert [run.state for run in _summaries(logged)] == ["promoted"]
 
 
 def test_half_a_line_of_a_killed_process_loses_no_other_line(logged: Project) -> None:
-    name = _log_run(logged, 0.5)
-    with (runs_folder(logged) / name / EVENTS_FILE).open("ab") as file:
+    _log_run(logged, 0.5)
+    (folder,) = list_runs(logged)
+    with (folder / EVENTS_FILE).open("ab") as file:
         file.write(b'{"at": "2026-01')
-    Journal(runs_folder(logged) / name).append("reached", state="trained", reason="")
-    assert _only_run(logged).state == "trained"
-    assert _only_run(logged).metrics["validation_log_loss"] == {0: 0.5}
+    add_event(folder, "reached", state="trained", reason="")
+    (run,) = _summaries(logged)
+    assert (run.state, run.metrics["validation_log_loss"]) == ("trained", {0: 0.5})
 
 
 def test_runs_of_the_version_before_are_read_and_promoted_is_final_there_too(logged: Project) -> None:
-    folder = runs_folder(logged) / "20261120-062921-249306"
+    folder = logged.reports / "runs" / "20261120-062921-249306"
     folder.mkdir(parents=True)
     (folder / EVENTS_FILE).write_text(YESTERDAY, encoding="utf-8")
-    run = _only_run(logged)
+    (run,) = _summaries(logged)
     assert (run.state, run.reason, run.version, run.parameters["C"]) == ("promoted", "", "v3", 1.5)
     assert run.metrics["validation_log_loss"] == {0: 0.25}
 
@@ -154,7 +127,7 @@ def test_nothing_is_logged_where_tracking_is_disabled(toy: Project) -> None:
     with start_run(toy) as run:
         run.log_metrics({"accuracy": 1.0})
         run.log_file(toy.root / "config" / "model.yaml", "config")
-    assert not runs_folder(toy).exists()
+    assert not (toy.reports / "runs").exists()
 
 
 def test_a_wrong_setting_is_named_before_anything_is_trained(toy: Project) -> None:
@@ -171,7 +144,7 @@ def test_a_run_names_the_commit_that_it_ran_from(logged: Project) -> None:
     commit = run_git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
     _log_run(logged, 0.5)
     _log_run(change_config(logged, "model", seed=5), 0.5)
-    assert [run.parameters["commit"] for run in list_runs(logged)] == [commit, f"{commit}-dirty"]
+    assert [run.parameters["commit"] for run in _summaries(logged)] == [commit, f"{commit}-dirty"]
 
 
 def test_the_list_shows_what_may_be_chosen_by_and_not_the_test_rows(logged: Project) -> None:
@@ -186,12 +159,9 @@ def test_the_list_shows_what_may_be_chosen_by_and_not_the_test_rows(logged: Proj
 
 def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
     first, second = _log_run(logged, 0.4567, C=0.25), _log_run(logged, 0.4567, C=0.5)
-    shown = _ask(logged, "show", first)
-    assert "0.1230" in shown.output
-    differing = [
-        line.split()[0] for line in _ask(logged, "diff", first, second).output.splitlines() if "differs" in line
-    ]
-    assert differing == ["C"]
+    assert "0.1230" in _ask(logged, "show", first).output
+    compared = _ask(logged, "diff", first, second).output.splitlines()
+    assert [line.split()[0] for line in compared if "differs" in line] == ["C"]
     with pytest.raises(ProjectError, match="2 runs have a name that starts with 2"):
         find_run(logged, "2")
 

@@ -8,19 +8,26 @@ import typer
 
 from .config import Project, find_project
 from .errors import ProjectError
+from .modeling.listing import compare_versions, list_versions
+from .modeling.outcome import is_superseded, promote_if_new
 from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, run_pipeline
+from .modeling.registry import Registry
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
 from .serving.command import example, serve
 # {% endif %}
-from .terminal import configure_logging
-# {% if cookiecutter.tracking == "mlflow" %}
-from .tracking.command import show, sync
-# {% endif %}
+from .terminal import configure_logging, print_table, table_from_frame
+from .tracking.local import compare_runs, describe_runs, find_run, list_runs, picture_runs, summarize_run
 
 INFERENCE_LOG = "inference.log"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+models = typer.Typer(help="List the versions, compare two, remove old ones.", invoke_without_command=True)
+runs = typer.Typer(help="List what was tried, show a run, compare two.", invoke_without_command=True)
+app.add_typer(models, name="models")
+app.add_typer(runs, name="runs")
+
+_NewSchema = Annotated[bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")]
 
 
 def main() -> None:
@@ -55,7 +62,6 @@ def adopt(
     from .data.adoption.adopting import adopt_table, print_adoption
     from .data.adoption.dialect import parse_options
     from .data.adoption.inference import Wishes
-    from .modeling.registry import Registry
 
     project = _open_project(DATA_LOG)
     wishes = Wishes(target, task, tuple(identifier or ()), tuple(drop or ()), time_split, date_format)
@@ -69,7 +75,6 @@ def adopt(
 def explore() -> None:
     """Describe the raw data in reports/data_profile.html and reports/tables."""
     from .data.exploration import explore_data
-    from .terminal import print_table, table_from_frame
 
     print_table(table_from_frame(explore_data(_open_project(DATA_LOG)).statistics))
 
@@ -99,16 +104,12 @@ for _stage in STAGES:
 
 @app.command()
 def promote(
-    new_schema: Annotated[
-        bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")
-    ] = False,
+    new_schema: _NewSchema = False,
     force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
     if_new: Annotated[bool, typer.Option("--if-new", help="As pipeline does: leave latest once more alone.")] = False,
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
-    from .modeling.outcome import is_superseded, promote_if_new
-
     if if_new:
         if force or new_schema or reason:
             raise ProjectError("--if-new goes with no other option.")
@@ -126,9 +127,7 @@ def promote(
 @app.command()
 def rollback(
     version: Annotated[str | None, typer.Argument(help="Such as v1; if not given, the one before latest.")] = None,
-    new_schema: Annotated[
-        bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")
-    ] = False,
+    new_schema: _NewSchema = False,
 ) -> None:
     """Check an older version, then move models/latest back to it."""
     from .modeling.promotion import roll_back
@@ -169,7 +168,6 @@ def monitor(
 ) -> None:
     """Compare recent rows with those that models/latest was trained on; exit code 3 means drift."""
     from .monitoring.drift import monitor_model, summarize
-    from .terminal import print_table, table_from_frame
 
     verdict = monitor_model(_open_project(INFERENCE_LOG), table, labels, since, window)
     print_table(table_from_frame(summarize(verdict)))
@@ -177,91 +175,81 @@ def monitor(
 
 
 # {% endif %}
-models = typer.Typer(help="List the versions, compare two, remove old ones.", invoke_without_command=True)
-app.add_typer(models, name="models")
-
-
 @models.callback()
-def list_models(context: typer.Context) -> None:
+def show_models(context: typer.Context) -> None:
     """List the versions, their metrics, and which is latest."""
-    if context.invoked_subcommand is not None:
-        return
-    from .modeling.listing import list_versions
-    from .terminal import print_table
-
-    print_table(list_versions(_open_project()))
+    if context.invoked_subcommand is None:
+        print_table(list_versions(_open_project()))
 
 
 @models.command("diff")
 def compare_models(left: str, right: str) -> None:
     """Show metrics and settings of two versions side by side."""
-    from .modeling.listing import compare_versions
-    from .terminal import print_table
-
     print_table(compare_versions(_open_project(), left, right))
 
 
 @models.command("prune")
 def prune_models(keep: Annotated[int, typer.Option(min=1, help="How many versions to keep.")]) -> None:
     """Remove the oldest versions; never latest or the one before it."""
-    from .modeling.registry import Registry
-
     registry = Registry(_open_project().models)
     with registry.locked():
         removed = registry.prune(keep)
     typer.echo(f"Removed {', '.join(removed)}" if removed else "Nothing to remove")
 
 
-runs = typer.Typer(help="List what was tried, show a run, compare two.", invoke_without_command=True)
-app.add_typer(runs, name="runs")
-
-
 @runs.callback()
-def list_runs(context: typer.Context) -> None:
+def show_runs(context: typer.Context) -> None:
     """List the runs, and draw their validation metric in reports/figures/runs.png."""
-    if context.invoked_subcommand is not None:
-        return
-    from .terminal import print_table
-    from .tracking.listing import describe_runs, list_runs, picture_runs
-
-    project = _open_project()
-    summaries = list_runs(project)
-    print_table(describe_runs(project, summaries))
-    picture = picture_runs(project, summaries)
-    if picture is not None:
-        typer.echo(f"Picture: {picture.relative_to(project.root).as_posix()}")
+    if context.invoked_subcommand is None:
+        project = _open_project()
+        summaries = [summarize_run(folder) for folder in list_runs(project)]
+        print_table(describe_runs(project, summaries))
+        picture = picture_runs(project, summaries)
+        if picture is not None:
+            typer.echo(f"Picture: {picture.relative_to(project.root).as_posix()}")
 
 
 @runs.command("show")
 def show_run(run: str) -> None:
     """Show all that one run logged; the beginning of its name is enough."""
-    from .terminal import print_table
-    from .tracking.listing import compare_runs, find_run
-
     print_table(compare_runs(find_run(_open_project(), run)))
 
 
 @runs.command("diff")
 def compare_two_runs(left: str, right: str) -> None:
     """Show settings, data and metrics of two runs side by side."""
-    from .terminal import print_table
-    from .tracking.listing import compare_runs, find_run
-
     project = _open_project()
     print_table(compare_runs(find_run(project, left), find_run(project, right)))
 
 
+# {% if cookiecutter.tracking == "mlflow" %}
+@runs.command("sync")
+def sync_runs() -> None:
+    """Send to MLflow what it lacks, and point its alias `champion` at models/latest."""
+    from .tracking.mlflow import Destination
+
+    project = _open_project()
+    destination = Destination(project)
+    count = destination.synchronize(Registry(project.models).latest())
+    typer.echo(f"{count} run(s) sent to {destination.shown_uri}" if count else f"{destination.shown_uri} has all runs")
+
+
+@runs.command("ui")
+def browse_runs(port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000) -> None:
+    """Show runs and models in the browser, until interrupted."""
+    from .tracking.mlflow import Destination
+
+    Destination(_open_project()).show(port)
+
+
+# {% endif %}
+# {% if cookiecutter.serving != "none" %}
+app.command()(serve)
+app.command()(example)
+
+
+# {% endif %}
 def _open_project(log_name: str | None = None) -> Project:
     project = find_project()
     configure_logging(project.logs / log_name if log_name else None)
     return project
-
-
-# {% if cookiecutter.serving != "none" %}
-app.command()(serve)
-app.command()(example)
-# {% endif %}
-# {% if cookiecutter.tracking == "mlflow" %}
-runs.command("sync")(sync)
-runs.command("ui")(show)
-# {% endif %}

@@ -68,8 +68,10 @@ class SplitSettings(Settings):
     test_from: float | datetime | None = None
 
     @model_validator(mode="after")
-    def order_times(self) -> Self:
-        """Refuse cut-offs that are half said or run backwards."""
+    def check_cut_offs(self) -> Self:
+        """Refuse cut-offs that are half said or run backwards, and shares that leave nothing to train on."""
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must leave a share for training")
         validation, test = self.validation_from, self.test_from
         if validation is None and test is None:
             return self
@@ -82,13 +84,6 @@ class SplitSettings(Settings):
             raise ValueError("validation_from and test_from must both be numbers or both be timestamps")
         if not validation < test:  # type: ignore[operator]
             raise ValueError("validation_from must lie before test_from")
-        return self
-
-    @model_validator(mode="after")
-    def leave_rows_for_training(self) -> Self:
-        """Refuse shares that leave nothing to train on."""
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test together must leave a share for training")
         return self
 
 
@@ -153,7 +148,6 @@ class ParitySettings(Settings):
     """
 
     required: bool = True
-
     tolerance: Annotated[float, Field(gt=0)] = 1e-4
     maximum_share: Share = 0.001
 
@@ -222,119 +216,97 @@ _SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Project:
-    """A project on disk: its root, its settings and where its artifacts live."""
+    """A project on disk: its root, the settings in `config/`, and the folders of its artifacts.
+
+    `rejected` has the rows that broke the schema, `splits` those for training, validation and test,
+    `candidate` the model that was trained last, and `figures` the pictures of its evaluation.
+    """
 
     root: Path
 
     @cached_property
     def schema(self) -> Schema:
-        """The columns, from `config/schema.yaml`."""
         return read_settings(self.root, "schema.yaml", Schema)
 
     @cached_property
     def pipeline(self) -> PipelineSettings:
-        """The settings of `config/pipeline.yaml`."""
         return read_settings(self.root, "pipeline.yaml", PipelineSettings)
 
     @cached_property
     def model(self) -> ModelSettings:
-        """The settings of `config/model.yaml`."""
         return read_settings(self.root, "model.yaml", ModelSettings)
 
     @property
     def raw(self) -> Path:
-        """Folder of the raw files."""
         return self.root / self.pipeline.paths.raw
 
     @property
     def rejected(self) -> Path:
-        """Folder of the rows that broke the schema."""
         return self.root / self.pipeline.paths.interim / "rejected"
 
     @property
     def splits(self) -> Path:
-        """Folder of the training, validation and test rows."""
         return self.root / self.pipeline.paths.processed / "splits"
 
     # {% if cookiecutter.monitoring == "drift" %}
     @property
     def requests(self) -> Path:
-        """Folder of the requests that the API answered."""
         return self.root / self.pipeline.paths.requests
 
     # {% endif %}
     @property
     def models(self) -> Path:
-        """Folder of the candidate and the versions."""
         return self.root / self.pipeline.paths.models
 
     @property
     def candidate(self) -> Path:
-        """Folder of the model that `train` wrote last."""
         return self.models / "candidate"
 
     @property
     def reports(self) -> Path:
-        """Folder of metrics, figures and tables."""
         return self.root / self.pipeline.paths.reports
 
     @property
     def figures(self) -> Path:
-        """Folder of the pictures that `evaluate` made last."""
         return self.reports / "figures" / "evaluation"
 
     @property
     def logs(self) -> Path:
-        """Folder of the log files."""
         return self.root / self.pipeline.paths.logs
 
 
 def find_project(start: Path | None = None) -> Project:
     """The project that `PROJECT_ROOT`, or else `start` or a folder above it, belongs to.
 
-    Raises:
-        ProjectError: no folder on the way up holds `config/schema.yaml`.
+    Raises ProjectError where no folder on the way up holds `config/schema.yaml`.
     """
     named = os.environ.get(ROOT_VARIABLE)
-    if named:
-        root = Path(named).resolve()
-        if not (root / _MARKER).is_file():
-            raise ProjectError(f"{ROOT_VARIABLE} is {root}, which has no {_MARKER.as_posix()}; set it to the project.")
-        return Project(root)
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
+    here = Path(named or start or Path.cwd()).resolve()
+    for folder in (here,) if named else (here, *here.parents):
         if (folder / _MARKER).is_file():
             return Project(folder)
-    raise ProjectError(
-        f"No {_MARKER.as_posix()} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}."
-    )
+    marker = _MARKER.as_posix()
+    if named:
+        raise ProjectError(f"{ROOT_VARIABLE} is {here}, which has no {marker}; set it to the project.")
+    raise ProjectError(f"No {marker} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}.")
 
 
 def read_settings(root: Path, name: str, model: type[_SettingsModel]) -> _SettingsModel:
-    """Read and check `config/<name>`.
-
-    Raises:
-        ProjectError: the file is missing, is not YAML, or has a wrong or unknown setting.
-    """
-    path = root / "config" / name
+    """Read `config/<name>`. Raises ProjectError where it is missing, is not YAML, or has a wrong or unknown setting."""
     shown = f"config/{name}"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return model.model_validate(yaml.safe_load((root / shown).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise ProjectError(f"{shown} is missing; restore it (git checkout {shown}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ProjectError(f"{shown} is not valid YAML: {reason}") from error
-    try:
-        return model.model_validate(content)
+        raise ProjectError(f"{shown} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise ProjectError(f"{shown} has wrong settings:\n{describe_errors(error)}") from error
 
 
 def describe_errors(error: ValidationError) -> str:
     """One line for each setting that pydantic refused: where, why, and what was found."""
-    lines = []
-    for item in error.errors(include_url=False):
-        place = ".".join(str(part) for part in item["loc"]) or "the file"
-        lines.append(f"  {place}: {item['msg']} (found {item['input']!r:.60})")
-    return "\n".join(lines)
+    return "\n".join(
+        f"  {'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']} (found {item['input']!r:.60})"
+        for item in error.errors(include_url=False)
+    )

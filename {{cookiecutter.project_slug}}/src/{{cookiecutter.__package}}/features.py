@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .config import DerivedFeature
 from .errors import ProjectError
-from .schema import Column, Schema
+from .schema import Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,13 +47,12 @@ class RowReader:
 
 def columns_from_frame(schema: Schema, frame: "pl.DataFrame") -> Columns:
     """The features of a frame that cleaning made; categories are of the schema's own Enum type."""
-    return {name: _column_from_series(column, frame[name]) for name, column in schema.features.items()}
-
-
-def _column_from_series(column: Column, series: "pl.Series") -> NDArray[Any]:
-    if column.type == "category":
-        return series.to_physical().cast(int).fill_null(MISSING_CODE).to_numpy()
-    return series.cast(float).fill_null(float("nan")).to_numpy()
+    return {
+        name: frame[name].to_physical().cast(int).fill_null(MISSING_CODE).to_numpy()
+        if column.type == "category"
+        else frame[name].cast(float).fill_null(float("nan")).to_numpy()
+        for name, column in schema.features.items()
+    }
 
 
 _Numbers = NDArray[np.float64]

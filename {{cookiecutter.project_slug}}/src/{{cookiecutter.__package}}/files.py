@@ -10,16 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_CHUNK_BYTES = 1 << 20
-
 
 def hash_file(path: Path) -> str:
     """The sha256 of a file's bytes, as hexadecimal digits."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_json(value: Any) -> str:
@@ -52,16 +47,18 @@ def staged_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `target` when the block ends without an error.
 
     A crash leaves `target` as it was, or, between the two renames, under `.<name>.previous`, from
-    which the next `recover_folder` brings it back.
+    which the next call brings it back.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    recover_folder(target)
+    previous = target.with_name(f".{target.name}.previous")
+    if previous.exists() and not target.exists():
+        previous.rename(target)
+    shutil.rmtree(previous, ignore_errors=True)
     staging = _temporary_name(target)
     staging.mkdir()
     try:
         yield staging
         sync_tree(staging)
-        previous = previous_name(target)
         if target.exists():
             target.rename(previous)
         staging.rename(target)
@@ -69,16 +66,6 @@ def staged_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def recover_folder(target: Path) -> None:
-    """Finish or undo what a killed `staged_folder` left of `target`."""
-    previous = previous_name(target)
-    if previous.exists():
-        if target.exists():
-            shutil.rmtree(previous)
-        else:
-            previous.rename(target)
 
 
 def sync_tree(folder: Path) -> None:
@@ -105,8 +92,3 @@ def sync_folder(folder: Path) -> None:
 
 def _temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-
-
-def previous_name(path: Path) -> Path:
-    """Where `staged_folder` keeps the former folder for the moment of the exchange."""
-    return path.with_name(f".{path.name}.previous")

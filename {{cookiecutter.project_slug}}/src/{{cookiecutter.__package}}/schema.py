@@ -31,7 +31,6 @@ class Column(BaseModel):
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the values are numbers or integers."""
         return self.type in ("number", "integer")
 
     @model_validator(mode="after")
@@ -93,10 +92,9 @@ class Schema(BaseModel):
             raise ValueError(f"target {self.target!r} is not one of the columns")
         if target.role != "feature":
             raise ValueError(f"target {self.target!r} cannot be {target.role}; remove its role")
-        if self.task == "classification" and (target.type != "category" or len(target.categories) < 2):
-            raise ValueError(
-                f"classification needs target {self.target!r} of type category, with two or more categories"
-            )
+        if self.task == "classification" and len(target.categories) < 2:
+            wanted = "type category, with two or more categories"
+            raise ValueError(f"classification needs target {self.target!r} of {wanted}")
         if self.task == "regression" and not target.is_numeric:
             raise ValueError(f"regression needs target {self.target!r} of type number or integer, not {target.type}")
         if not self.features:
@@ -110,10 +108,5 @@ def is_same_table(one: Schema, other: Schema) -> bool:
     What is said of a column (`description`), whether it is logged (`sensitive`) and where it stands
     changes no row; its role, its type and what its values may be do.
     """
-    return _essence(one) == _essence(other)
-
-
-def _essence(schema: Schema) -> Schema:
-    plain = {"description": "", "sensitive": False}
-    columns = {name: column.model_copy(update=plain) for name, column in schema.columns.items()}
-    return schema.model_copy(update={"columns": columns})
+    beside = {"columns": {"__all__": {"description", "sensitive"}}}
+    return one.model_dump(exclude=beside) == other.model_dump(exclude=beside)

@@ -1,8 +1,7 @@
 """What a person sees at the terminal: log lines, progress and tables."""
 
 import logging
-import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import polars as pl
 
-
-_ROOT = __name__.split(".", maxsplit=1)[0]
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_Item = TypeVar("_Item")
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -24,20 +21,19 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger(name)
 
 
-def configure_logging(log_file: Path | None = None, level: int = logging.INFO) -> None:
+def configure_logging(log_file: Path | None = None) -> None:
     """Send the package's log lines to stderr and, where given, to a file, which gets those for debugging, too.
 
     A log folder that cannot be written (a read-only container) leaves the console alone working.
     """
-    logger = logging.getLogger(_ROOT)
+    logger = logging.getLogger(__package__)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    console = logging.StreamHandler(sys.stderr)
-    console.setLevel(level)
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console = logging.StreamHandler()
+    console.setLevel(logging.INFO)
     logger.addHandler(console)
     if log_file is None:
         return
@@ -47,23 +43,16 @@ def configure_logging(log_file: Path | None = None, level: int = logging.INFO) -
     except OSError as error:
         logger.warning("Not logging to %s: %s", log_file, error)
         return
-    file.setFormatter(logging.Formatter(_FORMAT))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(file)
-
-
-_Item = TypeVar("_Item")
 
 
 def track(items: Iterable[_Item], description: str) -> Iterator[_Item]:
     """Yield `items` while a bar with their count and the time elapsed moves; silent without a terminal."""
     console = Console(stderr=True)
-    total = len(items) if isinstance(items, Sized) else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(description, total=total)
-        for item in items:
-            yield item
-            progress.advance(task)
+        yield from progress.track(items, description=description)
 
 
 def make_table(*names: str) -> Table:
@@ -82,11 +71,6 @@ def table_from_frame(frame: "pl.DataFrame") -> Table:
     """A frame as a table; numbers are shown with four significant digits."""
     table = make_table(*frame.columns)
     for row in frame.iter_rows():
-        table.add_row(*(_show(value) for value in row))
+        shown = (f"{value:.4g}" if isinstance(value, float) else value for value in row)
+        table.add_row(*("" if value is None else str(value) for value in shown))
     return table
-
-
-def _show(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,109 +1,141 @@
 """Runs on this disk: `reports/runs/<name>/events.jsonl`, and the run's pictures and tables in `files` beside it."""
 
 import json
-import shutil
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from ..config import Project
+from ..errors import ProjectError
+from ..terminal import make_table
 
 EVENTS_FILE = "events.jsonl"
 
-_NAME = "%Y%m%d-%H%M%S-%f"
-
-Event = dict[str, Any]
-"""What happened: `kind`, `at` (ISO 8601, UTC), and what events of that kind say."""
-
-
-@dataclass(frozen=True)
-class Journal:
-    """The record of one run, in a folder of its own; events are only ever added."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The run's name: when it started, in UTC."""
-        return self.folder.name
-
-    def append(self, kind: str, **values: Any) -> None:
-        """Add an event."""
-        event = {"at": datetime.now(UTC).isoformat(), "kind": kind, **values}
-        with (self.folder / EVENTS_FILE).open("ab+") as file:
-            if file.tell():
-                file.seek(-1, 2)
-                # A process that was killed may have left half a line.
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(json.dumps(event, default=str).encode() + b"\n")
-
-    def events(self) -> list[Event]:
-        """All events, oldest first."""
-        path = self.folder / EVENTS_FILE
-        events = []
-        for line in path.read_bytes().splitlines() if path.is_file() else []:
-            try:
-                events.append(json.loads(line))
-            except ValueError:  # half a line
-                continue
-        return events
-
-    def state(self) -> str:
-        """How far the run came; once promoted, it stays so."""
-        states = [event["state"] for event in self.events() if event["kind"] == "reached"]
-        return "promoted" if "promoted" in states else (states or [""])[-1]
-
-    def keep(self, path: Path, folder: str) -> str:
-        """Copy a file into the run; its path in `files`."""
-        kept = self.file(f"{folder}/{path.name}")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, kept)
-        return f"{folder}/{path.name}"
-
-    def file(self, name: str) -> Path:
-        """Where the run keeps a file."""
-        return self.folder / "files" / name
+_NO_HYPERPARAMETERS = {"commit", "data", "derived", "estimator", "seed", "selection", "training_rows", "trials"}
 
 
 @dataclass
-class Destination:
-    """Where runs go besides this disk: nowhere. A subclass sends them; nothing in it stops a stage."""
+class RunSummary:
+    """What a run logged; of each metric the last value at each step."""
 
-    project: Project
+    name: str
+    state: str = ""
+    reason: str = ""
+    version: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, dict[int, float]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
-    def send(self, journal: Journal) -> None:
-        """Send what has been added to a run since the last time."""
-
-    def point_champion(self, version: str) -> None:
-        """Say which version is `latest`."""
-
-
-def new_journal(project: Project) -> Journal:
-    """The journal of a new run."""
-    while True:
-        folder = runs_folder(project) / datetime.now(UTC).strftime(_NAME)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:  # another process, in the same microsecond
-            continue
-        return Journal(folder)
+    def flatten(self) -> dict[str, str]:
+        """All of it, by name, as it is shown."""
+        flat = {"state": self.state, "reason": self.reason, "version": self.version}
+        flat |= {name: str(value) for name, value in self.parameters.items()}
+        flat |= {name: " ".join(f"{value:.4f}" for value in steps.values()) for name, steps in self.metrics.items()}
+        return flat | {"files": "\n".join(self.files)}
 
 
-def list_journals(project: Project) -> list[Journal]:
-    """The journals of all runs, oldest first."""
-    return [Journal(path.parent) for path in sorted(runs_folder(project).glob(f"*/{EVENTS_FILE}"))]
+def new_run(project: Project) -> Path:
+    """The folder of a new run, named after its start, in UTC."""
+    folder = project.reports / "runs" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:  # another process, in the same microsecond
+        return new_run(project)
+    return folder
 
 
-def find_journal(project: Project, candidate: str) -> Journal | None:
-    """The journal of the newest run that made a candidate; None where no run on this disk did."""
-    for journal in reversed(list_journals(project)):
-        if any(event["kind"] == "candidate" and event["sha256"] == candidate for event in journal.events()):
-            return journal
-    return None
+def list_runs(project: Project) -> list[Path]:
+    """The folders of all runs, oldest first."""
+    return [path.parent for path in sorted((project.reports / "runs").glob(f"*/{EVENTS_FILE}"))]
 
 
-def runs_folder(project: Project) -> Path:
-    """Folder of the runs."""
-    return project.reports / "runs"
+def add_event(run: Path, kind: str, **values: Any) -> None:
+    """Add to a run what happened: its kind, `at` (ISO 8601, UTC), and what events of that kind say."""
+    event = {"at": datetime.now(UTC).isoformat(), "kind": kind, **values}
+    with (run / EVENTS_FILE).open("ab+") as file:
+        if file.tell():
+            file.seek(-1, 2)
+            # A process that was killed may have left half a line.
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(event, default=str).encode() + b"\n")
+
+
+def read_events(run: Path) -> list[dict[str, Any]]:
+    """All that happened, oldest first."""
+    path = run / EVENTS_FILE
+    events = []
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        with suppress(ValueError):  # half a line
+            events.append(json.loads(line))
+    return events
+
+
+def summarize_run(folder: Path) -> RunSummary:
+    """What the events say together; once promoted, a run stays so."""
+    run = RunSummary(folder.name)
+    for event in read_events(folder):
+        match event:
+            case {"kind": "parameters", "values": values}:
+                run.parameters |= values
+            case {"kind": "metrics", "values": values, "step": step}:
+                for name, value in values.items():
+                    run.metrics.setdefault(name, {})[step] = float(value)
+            case {"kind": "stored", "file": file} if file not in run.files:
+                run.files.append(file)
+            case {"kind": "version", "name": name}:
+                run.version = name
+            case {"kind": "reached", "state": state, "reason": reason} if run.state != "promoted":
+                run.state, run.reason = state, reason
+    return run
+
+
+def find_run(project: Project, start: str) -> RunSummary:
+    """The one run whose name starts so. Raises ProjectError where there is none, or several."""
+    found = [run for run in list_runs(project) if run.name.startswith(start)]
+    if len(found) != 1:
+        raise ProjectError(f"{len(found) or 'No'} runs have a name that starts with {start}; `runs` lists all.")
+    return summarize_run(found[0])
+
+
+def describe_runs(project: Project, runs: list[RunSummary]) -> Table:
+    """The runs as a table, with the metric of the validation rows: the test rows are not there to choose by."""
+    metric = f"validation_{project.model.gate.metric}"
+    table = make_table("run", "state", "version", "estimator", "hyperparameters", "data", "commit", metric)
+    for run in runs:
+        flat = {"estimator": "", "data": "", "commit": "", metric: ""} | run.flatten()
+        chosen = " ".join(f"{name}={flat[name]}" for name in run.parameters if name not in _NO_HYPERPARAMETERS)
+        short = chosen if len(chosen) <= 40 else f"{chosen[:39]}…"
+        shown = (flat["estimator"], short, flat["data"][:8], flat["commit"], flat[metric])
+        table.add_row(run.name, run.state, run.version, *shown)
+    return table
+
+
+def compare_runs(*runs: RunSummary) -> Table:
+    """All that was logged, a column for each run; where they differ, the last column says so."""
+    table = make_table("", *(run.name for run in runs), "")
+    sides = [run.flatten() for run in runs]
+    for name in dict.fromkeys(name for side in sides for name in side):
+        values = [side.get(name, "") for side in sides]
+        if any(values):
+            table.add_row(name, *values, "differs" if len(set(values)) > 1 else "")
+    return table
+
+
+def picture_runs(project: Project, runs: list[RunSummary]) -> Path | None:
+    """Draw the validation metric over the runs; the picture's path, None where no run was evaluated."""
+    metric = f"validation_{project.model.gate.metric}"
+    measured = [run for run in runs if metric in run.metrics]
+    if not measured:
+        return None
+    from ..plots import plot_runs, save_figure
+
+    path = project.reports / "figures" / "runs.png"
+    names, values = [run.name for run in measured], [run.metrics[metric][0] for run in measured]
+    promoted, data = [bool(run.version) for run in measured], [str(run.parameters.get("data")) for run in measured]
+    save_figure(plot_runs(names, values, promoted, data, metric), path)
+    return path

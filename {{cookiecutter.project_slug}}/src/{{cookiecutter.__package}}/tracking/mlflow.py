@@ -4,34 +4,27 @@ import json
 import logging
 import os
 import platform
-import tempfile
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
+from filelock import FileLock
 from pydantic import Field
 
-from ..config import Settings, read_settings
+from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
-from ..files import write_bytes
+from ..files import write_json
 from ..terminal import get_logger
-from .local import Destination, Event, Journal, list_journals
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+from .local import list_runs, read_events
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 _SETTINGS_FILE = "mlflow.yaml"
-_SENT_FILE = "sent.json"
 _SQLITE = "sqlite:///"
 _PACKAGE = __name__.partition(".")[0]
-_LONGEST_PARAMETER = 6000
 _ANY_STAGE = 3  # mlflow.entities.ViewType.ALL
 _ENVIRONMENT = {
     # A server that is gone should cost seconds, not minutes.
@@ -53,20 +46,17 @@ class MlflowSettings(Settings):
     name: Annotated[str, Field(min_length=1)]
 
 
-@dataclass
-class MlflowDestination(Destination):
+class Destination:
     """The server of a project; it is given up for the rest of the process once it does not answer."""
 
-    is_used: bool = field(init=False)
-    known_runs: dict[Journal, str] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._known: dict[Path, str | None] = {}
         # Without its settings, runs stay on this disk; a wrong one is said before anything is trained.
-        self.is_used = (self.project.root / "config" / _SETTINGS_FILE).is_file() and bool(self.settings)
+        self._is_used = (project.root / "config" / _SETTINGS_FILE).is_file() and bool(self.settings)
 
     @cached_property
     def settings(self) -> MlflowSettings:
-        """The settings of `config/mlflow.yaml`."""
         return read_settings(self.project.root, _SETTINGS_FILE, MlflowSettings)
 
     @property
@@ -80,17 +70,11 @@ class MlflowDestination(Destination):
     @property
     def shown_uri(self) -> str:
         """The URI without a password that may be in it."""
-        parts = urlsplit(self.uri)
-        return self.uri if parts.password is None else self.uri.replace(f"{parts.username}:{parts.password}@", "")
-
-    @property
-    def artifacts(self) -> str | None:
-        """Where files go, as a URI; None where the server decides."""
-        return (self.project.root / "mlartifacts").as_uri() if self.uri.startswith(_SQLITE) else None
+        return re.sub("//[^/:]*:[^/]*@", "//", self.uri)
 
     @cached_property
-    def client(self) -> "MlflowClient":
-        """A client of the server."""
+    def client(self) -> Any:
+        """An `MlflowClient`; MLflow takes a second to import."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
@@ -105,178 +89,151 @@ class MlflowDestination(Destination):
         found = self.client.get_experiment_by_name(self.settings.name)
         if found is not None:
             return str(found.experiment_id)
+        # A server decides itself where files go.
+        files = (self.project.root / "mlartifacts").as_uri() if self.uri.startswith(_SQLITE) else None
         tags = {"mlflow.experimentKind": "custom_model_development"}  # not one of language models
-        return str(self.client.create_experiment(self.settings.name, self.artifacts, tags))
+        return str(self.client.create_experiment(self.settings.name, files, tags))
 
-    def send(self, journal: Journal) -> None:
+    def send(self, run: Path) -> None:
         """Send what has been added to a run since the last time; what cannot be sent is kept."""
-        self._try(lambda: send_journal(self, journal))
+        self._try(lambda: self._send_missing(run))
 
     def point_champion(self, version: str) -> None:
-        """Move the alias `champion`, if the version is known there."""
-        self._try(lambda: move_champion(self, version))
+        """Point the alias `champion` at the model that was registered from a version."""
+        self._try(lambda: self._move_champion(version))
+
+    def synchronize(self, champion: str | None) -> int:
+        """Send all that the server lacks and point `champion` at `latest`; the number of runs that were sent.
+
+        Raises ProjectError where the server cannot be reached or refuses; what was sent before stays.
+        """
+        try:
+            sent = sum(self._send_missing(run) for run in list_runs(self.project))
+            if champion is not None:
+                self._move_champion(champion)
+        except ProjectError:
+            raise
+        except Exception as error:
+            raise ProjectError(
+                f"{self._explain(error)} Start the server or correct uri in config/mlflow.yaml "
+                f"(or {URI_VARIABLE}), then run `runs sync` again."
+            ) from error
+        return sent
+
+    def show(self, port: int) -> None:
+        """Show a database of this disk in the browser, until interrupted; a server does that itself."""
+        if not self.uri.startswith(_SQLITE):
+            print(f"The server shows them itself: {self.shown_uri}")
+            return
+        print(f"Soon at http://127.0.0.1:{port}/#/experiments/{self.experiment}?workflowType=machine_learning")
+        from mlflow.cli import cli
+
+        cli(["server", "--backend-store-uri", self.uri, "--workers", "1", "--host", "127.0.0.1", "--port", str(port)])
 
     def _try(self, action: Callable[[], object]) -> None:
-        if not self.is_used:
+        if not self._is_used:
             return
         try:
             action()
         except Exception as error:  # whatever the server does, training goes on
-            self.is_used = False
-            _logger.warning("Not sent to MLflow: %s Nothing is lost; `runs sync` sends it later.", explain(self, error))
+            self._is_used = False
+            _logger.warning("Not sent to MLflow: %s Nothing is lost; `runs sync` sends it later.", self._explain(error))
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, ProjectError):
+            return str(error)
+        # What follows is the HTTP library's account of its retries.
+        reason = str(error).strip().split("\n")[0].partition(" with exception")[0]
+        return f"{self.shown_uri} did not take it: {reason[:200].rstrip('.')}."
+
+    def _send_missing(self, folder: Path) -> bool:
+        """Send the events of a run that the server does not have yet; whether there were any."""
+        with FileLock(folder / ".sending"):
+            if folder not in self._known:
+                self._known[folder] = self._find_run(folder)
+            run = self._known[folder]
+            if run is None:
+                return False
+            # What each server, by its URI, has of the run: its id there, and the number of events.
+            path = folder / "sent.json"
+            receipts = json.loads(path.read_bytes()) if path.is_file() else {}
+            sent = receipts.get(self.shown_uri, {})
+            count = sent["events"] if sent.get("run") == run else 0
+            missing = read_events(folder)[count:]
+            for place, event in enumerate(missing, start=count + 1):
+                self._send_event(folder, run, event)
+                write_json(path, receipts | {self.shown_uri: {"run": run, "events": place}})
+        return bool(missing)
+
+    def _find_run(self, folder: Path) -> str | None:
+        """The run's id there, never two for one folder; None where somebody deleted it, who does not want it back."""
+        journal = f"tags.journal = '{folder.name}'"
+        found = self.client.search_runs([self.experiment], journal, run_view_type=_ANY_STAGE)
+        if found:
+            return None if found[0].info.lifecycle_stage == "deleted" else str(found[0].info.run_id)
+        started = next((_milliseconds(event) for event in read_events(folder)), None)
+        tags = {"journal": folder.name, "mlflow.source.name": _PACKAGE, "mlflow.source.type": "LOCAL"}
+        return str(self.client.create_run(self.experiment, started, tags, folder.name).info.run_id)
+
+    def _send_event(self, folder: Path, run: str, event: dict[str, Any]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+
+        client, at = self.client, _milliseconds(event)
+        tags: dict[str, str] = {}
+        match event:
+            case {"kind": "parameters", "values": values}:
+                client.log_batch(run, params=[Param(name, str(value)) for name, value in values.items()])
+                tags = {"mlflow.source.git.commit": values.get("commit", "")}
+                if "data" in values:
+                    place = json.dumps({"uri": self.project.pipeline.paths.raw.as_posix()})
+                    client.log_inputs(run, [DatasetInput(Dataset("raw", values["data"][:36], "local", place))])
+            case {"kind": "metrics", "values": values, "step": step}:
+                client.log_batch(run, [Metric(name, float(value), at, step) for name, value in values.items()])
+            case {"kind": "stored", "file": file}:
+                client.log_artifact(run, str(folder / "files" / file), Path(file).parent.as_posix())
+            case {"kind": "candidate", "sha256": sha256}:
+                tags = {"candidate": sha256}
+            case {"kind": "version", "name": version, "folder": files}:
+                self._register(run, version, self.project.root / files)
+            case {"kind": "reached", "state": state, "reason": reason}:
+                tags = {"state": state, "reason": reason}
+                tags["mlflow.note.content"] = f"{state}: {reason}" if reason else state
+                if state != "training":
+                    client.set_terminated(run, "FAILED" if state == "failed" else "FINISHED", at)
+        client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items() if value])
+
+    def _register(self, run: str, version: str, folder: Path) -> None:
+        """Send a version's files and register them; a version that was pruned meanwhile is passed over."""
+        from mlflow.models import Model
+
+        client, name = self.client, self.settings.name
+        if not folder.is_dir():
+            _logger.warning("%s was removed before it was sent to MLflow; it is not registered.", version)
+            return
+        if any(entry.run_id == run for entry in self._find_registered(version)):
+            return
+        model = Model(run_id=run)
+        loader = {"loader_module": f"{_PACKAGE}.tracking.pyfunc", "data": version}
+        model.add_flavor("python_function", **loader, python_version=platform.python_version(), env={})
+        client.log_text(run, model.to_yaml(), "model/MLmodel")
+        client.log_artifacts(run, str(folder), f"model/{version}")
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        client.create_model_version(name, f"runs:/{run}/model", run, {"version": version})
+
+    def _move_champion(self, version: str) -> None:
+        numbers = [int(entry.version) for entry in self._find_registered(version)]
+        if not numbers:
+            raise ProjectError(
+                f"{version} is not registered at {self.shown_uri}, and no run in reports/runs made it; "
+                "train and promote again."
+            )
+        self.client.set_registered_model_alias(self.settings.name, "champion", str(max(numbers)))
+
+    def _find_registered(self, version: str) -> list[Any]:
+        found = f"name = '{self.settings.name}' and tags.version = '{version}'"
+        return list(self.client.search_model_versions(found))
 
 
-def synchronize(destination: MlflowDestination, champion: str | None) -> int:
-    """Send all that the server lacks and point `champion` at `latest`; the number of runs that were sent.
-
-    Raises:
-        ProjectError: the server cannot be reached or refuses; what was sent before stays.
-    """
-    try:
-        sent = sum(send_journal(destination, journal) for journal in list_journals(destination.project))
-        if champion is not None:
-            move_champion(destination, champion)
-    except ProjectError:
-        raise
-    except Exception as error:
-        raise ProjectError(
-            f"{explain(destination, error)} Start the server or correct uri in config/mlflow.yaml "
-            f"(or {URI_VARIABLE}), then run `runs sync` again."
-        ) from error
-    return sent
-
-
-def send_journal(destination: MlflowDestination, journal: Journal) -> bool:
-    """Send the events of a run that the server does not have yet; whether there were any."""
-    from filelock import FileLock
-
-    with FileLock(journal.folder / ".sending"):
-        run = destination.known_runs.get(journal) or _find_run(destination, journal)
-        if run is None:
-            return False
-        destination.known_runs[journal] = run
-        receipts = _read_receipts(journal)
-        sent = receipts.get(destination.shown_uri)
-        if sent is None or sent["run"] != run:
-            sent = receipts[destination.shown_uri] = {"run": run, "events": 0}
-        missing = journal.events()[sent["events"] :]
-        for event in missing:
-            _send_event(destination, journal, run, event)
-            sent["events"] += 1
-            write_bytes(journal.folder / _SENT_FILE, json.dumps(receipts).encode())
-    return bool(missing)
-
-
-def move_champion(destination: MlflowDestination, version: str) -> None:
-    """Point the alias `champion` at the registered model that was made from a version.
-
-    Raises:
-        ProjectError: the version is not registered.
-    """
-    numbers = [int(entry.version) for entry in _find_registered(destination, version)]
-    if not numbers:
-        raise ProjectError(
-            f"{version} is not registered at {destination.shown_uri}, and no run in reports/runs made it; "
-            "train and promote again."
-        )
-    destination.client.set_registered_model_alias(destination.settings.name, "champion", str(max(numbers)))
-
-
-def explain(destination: MlflowDestination, error: Exception) -> str:
-    """One line on why the server could not be used."""
-    if isinstance(error, ProjectError):
-        return str(error)
-    # What follows is the HTTP library's account of its retries.
-    reason = str(error).strip().split("\n")[0].partition(" with exception")[0]
-    return f"{destination.shown_uri} did not take it: {reason[:200].rstrip('.')}."
-
-
-def _read_receipts(journal: Journal) -> dict[str, dict[str, Any]]:
-    """What each server, by its URI, has of a run: its id there, and the number of events."""
-    try:
-        receipts: dict[str, dict[str, Any]] = json.loads((journal.folder / _SENT_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return receipts
-
-
-def _find_run(destination: MlflowDestination, journal: Journal) -> str | None:
-    """The id of the run there, never two for one journal; None where somebody deleted it, who does not want it back."""
-    client, experiment = destination.client, destination.experiment
-    found = client.search_runs([experiment], f"tags.journal = '{journal.name}'", run_view_type=_ANY_STAGE)
-    if found:
-        return None if found[0].info.lifecycle_stage == "deleted" else str(found[0].info.run_id)
-    started = next((_milliseconds(event) for event in journal.events()), None)
-    tags = {"journal": journal.name, "mlflow.source.name": _PACKAGE, "mlflow.source.type": "LOCAL"}
-    return str(client.create_run(experiment, started, tags, journal.name).info.run_id)
-
-
-def _send_event(destination: MlflowDestination, journal: Journal, run: str, event: Event) -> None:
-    from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
-
-    client, at = destination.client, _milliseconds(event)
-    match event["kind"]:
-        case "parameters":
-            values = {name: str(value)[:_LONGEST_PARAMETER] for name, value in event["values"].items()}
-            tags = [RunTag("mlflow.source.git.commit", values["commit"])] if values.get("commit") else []
-            client.log_batch(run, params=[Param(name, value) for name, value in values.items()], tags=tags)
-            if "data" in values:
-                place = json.dumps({"uri": destination.project.pipeline.paths.raw.as_posix()})
-                client.log_inputs(run, [DatasetInput(Dataset("raw", values["data"][:36], "local", place))])
-        case "metrics":
-            measured = [Metric(name, float(value), at, event["step"]) for name, value in event["values"].items()]
-            client.log_batch(run, measured)
-        case "stored":
-            client.log_artifact(run, str(journal.file(event["file"])), Path(event["file"]).parent.as_posix())
-        case "candidate":
-            client.set_tag(run, "candidate", event["sha256"])
-        case "version":
-            _register(destination, run, event)
-        case "reached":
-            _send_state(client, run, event, at)
-
-
-def _send_state(client: "MlflowClient", run: str, event: Event, at: int) -> None:
-    state, reason = event["state"], event["reason"]
-    client.set_tag(run, "state", state)
-    client.set_tag(run, "mlflow.note.content", f"{state}: {reason}" if reason else state)
-    if reason:
-        client.set_tag(run, "reason", reason)
-    if state != "training":
-        client.set_terminated(run, "FAILED" if state == "failed" else "FINISHED", at)
-
-
-def _register(destination: MlflowDestination, run: str, event: Event) -> None:
-    """Send a version's files and register them; a version that was pruned meanwhile is passed over."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
-
-    client, name, version = destination.client, destination.settings.name, event["name"]
-    folder = destination.project.root / event["folder"]
-    if not folder.is_dir():
-        _logger.warning("%s was removed before it was sent to MLflow; it is not registered.", version)
-        return
-    if any(entry.run_id == run for entry in _find_registered(destination, version)):
-        return
-    model = Model(run_id=run)
-    loader = {"loader_module": f"{_PACKAGE}.tracking.pyfunc", "data": version}
-    model.add_flavor("python_function", **loader, python_version=platform.python_version(), env={})
-    with tempfile.TemporaryDirectory() as temporary:
-        model.save(str(Path(temporary) / "MLmodel"))
-        client.log_artifact(run, str(Path(temporary) / "MLmodel"), "model")
-    client.log_artifacts(run, str(folder), f"model/{version}")
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    client.create_model_version(name, f"runs:/{run}/model", run, {"version": version})
-
-
-def _find_registered(destination: MlflowDestination, version: str) -> list["ModelVersion"]:
-    entries = destination.client.search_model_versions(f"name = '{destination.settings.name}'")
-    return [entry for entry in entries if entry.tags.get("version") == version]
-
-
-def _milliseconds(event: Event) -> int:
+def _milliseconds(event: dict[str, Any]) -> int:
     return int(datetime.fromisoformat(event["at"]).timestamp() * 1000)

@@ -1,8 +1,9 @@
 """A run as the stages see it: they log, and it goes to the journal and to where the project sends runs."""
 
 import math
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,9 @@ from typing import Any
 from ..config import Project, Settings, read_settings
 from ..errors import PromotionRefusedError
 from ..git import describe_commit
+from .local import add_event, list_runs, new_run, read_events, summarize_run
 # {% if cookiecutter.tracking == "mlflow" %}
-from .local import Journal, find_journal, new_journal
-from .mlflow import MlflowDestination as Destination
-# {% else %}
-from .local import Destination, Journal, find_journal, new_journal
+from .mlflow import Destination
 # {% endif %}
 
 
@@ -24,15 +23,29 @@ class TrackingSettings(Settings):
     enabled: bool = True
 
 
+# {% if cookiecutter.tracking == "local" %}
+@dataclass(frozen=True)
+class Destination:
+    """Where runs go besides this disk: nowhere. Nothing that sends them elsewhere may stop a stage."""
+
+    project: Project
+
+    def send(self, run: Path) -> None:
+        """Send what has been added to a run since the last time."""
+
+    def point_champion(self, version: str) -> None:
+        """Say which version is `latest`."""
+
+
+# {% endif %}
 @dataclass(frozen=True)
 class Run:
-    """A run in progress; without a journal, where tracking is disabled, nothing is kept."""
+    """A run in progress; without a folder, where tracking is disabled, nothing is kept."""
 
-    journal: Journal | None
+    folder: Path | None
     destination: Destination
 
     def log_parameters(self, values: Mapping[str, Any]) -> None:
-        """Log settings by name."""
         self._add("parameters", values=dict(values))
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
@@ -43,8 +56,11 @@ class Run:
 
     def log_file(self, path: Path, folder: str) -> None:
         """Keep a copy of a picture or a table, in a folder of the run."""
-        if self.journal is not None:
-            self._add("stored", file=self.journal.keep(path, folder))
+        if self.folder is not None:
+            kept = self.folder / "files" / folder / path.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, kept)
+            self._add("stored", file=f"{folder}/{path.name}")
 
     def log_candidate(self, sha256: str) -> None:
         """Log which model the run made, so that later stages find the run."""
@@ -56,36 +72,35 @@ class Run:
 
     def reach(self, state: str, reason: str = "") -> None:
         """Log how far the run came (see docs/guides/tracking.md); nothing comes after `promoted`."""
-        if self.journal is not None and self.journal.state() != "promoted":
+        if self.folder is not None and summarize_run(self.folder).state != "promoted":
             self._add("reached", state=state, reason=reason)
 
     def _add(self, kind: str, **values: Any) -> None:
-        if self.journal is not None:
-            self.journal.append(kind, **values)
-            self.destination.send(self.journal)
+        if self.folder is not None:
+            add_event(self.folder, kind, **values)
+            self.destination.send(self.folder)
 
 
 @contextmanager
 def start_run(project: Project) -> Iterator[Run]:
     """A new run, which ends as failed where the block does."""
-    journal = new_journal(project) if _is_enabled(project) else None
-    with _log_failure(Run(journal, Destination(project))) as run:
+    with _follow(project, new_run(project) if _is_enabled(project) else None) as run:
         run.reach("training")
         run.log_parameters({"commit": describe_commit(project.root)})
         yield run
 
 
-@contextmanager
-def resume_run(project: Project, candidate: str) -> Iterator[Run]:
-    """The run that made a candidate (sha256 of its manifest), or a new one where it ran elsewhere."""
-    journal = None
-    if _is_enabled(project):
-        journal = find_journal(project, candidate)
-        if journal is None:
-            journal = new_journal(project)
-            journal.append("candidate", sha256=candidate)
-    with _log_failure(Run(journal, Destination(project))) as run:
-        yield run
+def resume_run(project: Project, candidate: str) -> AbstractContextManager[Run]:
+    """The newest run that made a candidate (sha256 of its manifest), or a new one where it was made elsewhere."""
+    if not _is_enabled(project):
+        return _follow(project, None)
+    made = {"kind": "candidate", "sha256": candidate}
+    for run in reversed(list_runs(project)):
+        if any(made.items() <= event.items() for event in read_events(run)):
+            return _follow(project, run)
+    run = new_run(project)
+    add_event(run, **made)
+    return _follow(project, run)
 
 
 def point_champion(project: Project, version: str) -> None:
@@ -95,14 +110,13 @@ def point_champion(project: Project, version: str) -> None:
 
 
 @contextmanager
-def _log_failure(run: Run) -> Iterator[Run]:
+def _follow(project: Project, folder: Path | None) -> Iterator[Run]:
+    run = Run(folder, Destination(project))
     try:
         yield run
-    except PromotionRefusedError as error:
-        run.reach("refused", str(error))
-        raise
     except BaseException as error:
-        run.reach("failed", str(error) or type(error).__name__)
+        state = "refused" if isinstance(error, PromotionRefusedError) else "failed"
+        run.reach(state, str(error) or type(error).__name__)
         raise
 
 

@@ -66,7 +66,7 @@ def adopt_table(
     copy = _find_place(project, path)
     source = source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())})
     known = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == wishes.time}
-    checked = check_rows(survey.sample.lazy(), known, [wishes.target], source.decimal_comma, source.thousands)
+    checked = check_rows(survey.sample.lazy(), known, source, [wishes.target])
     rows = checked.frame.select(*checked.typed(), checked.is_valid.alias(ROW_NUMBER)).collect()
     settings = PipelineSettings(
         source=source,
