@@ -15,8 +15,7 @@ from {{ cookiecutter.__package }}.features import engineer_features, plan_featur
 from {{ cookiecutter.__package }}.modeling.dataset import read_dataset
 from {{ cookiecutter.__package }}.modeling.export import compare_scores, write_onnx
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
-from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_onnx, score_with_pipeline
-from {{ cookiecutter.__package }}.modeling.persistence import load_skops
+from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_onnx, load_skops, score_with_pipeline
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Task
 

@@ -26,10 +26,10 @@ def test_a_version_is_never_written_again(trained_toy: Project) -> None:
     registry = Registry(trained_toy.models)
     before = read_files(registry.folder("v1"))
     with pytest.raises(ProjectError, match="a version is never written again"):  # noqa: PT012, SIM117 - the block's end raises
-        with registry.new_version() as version:
-            (version.folder / "model.onnx").write_bytes(b"mine")
+        with registry.new_version() as (name, folder):
+            (folder / "model.onnx").write_bytes(b"mine")
             # Another process, which knows of no lock, takes the number meanwhile.
-            shutil.copytree(registry.folder("v1"), registry.folder(version.name))
+            shutil.copytree(registry.folder("v1"), registry.folder(name))
     assert registry.versions() == ["v1", "v2"]
     assert read_files(registry.folder("v2")) == before
 
@@ -44,8 +44,8 @@ def test_a_version_that_fails_half_way_does_not_show(trained_toy: Project) -> No
     registry = Registry(trained_toy.models)
     before = read_files(trained_toy.models)
     with pytest.raises(ZeroDivisionError):  # noqa: PT012, SIM117 - the block's end raises
-        with registry.new_version() as version:
-            (version.folder / "model.onnx").write_bytes(b"half")
+        with registry.new_version() as (_, folder):
+            (folder / "model.onnx").write_bytes(b"half")
             raise ZeroDivisionError
     assert read_files(trained_toy.models) == before
 
@@ -134,9 +134,9 @@ def test_killed_at_any_moment_latest_names_a_whole_version(trained_toy: Project)
     sys.setprofile(keep_state)
     try:
         with registry.locked():
-            with registry.new_version() as version:
-                shutil.copytree(registry.folder("v1"), version.folder, dirs_exist_ok=True)
-            registry.move_latest(version.name, "a test")
+            with registry.new_version() as (name, folder):
+                shutil.copytree(registry.folder("v1"), folder, dirs_exist_ok=True)
+            registry.move_latest(name, "a test")
             registry.prune(keep=1)
     finally:
         sys.setprofile(None)

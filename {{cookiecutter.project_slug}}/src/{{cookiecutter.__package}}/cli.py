@@ -8,7 +8,15 @@ import typer
 
 from .config import Project, find_project
 from .errors import ProjectError
-from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, run_pipeline
+from .modeling.pipeline import (
+    DATA_LOG,
+    STAGES,
+    TRAINING_LOG,
+    Stage,
+    is_superseded,
+    promote_if_new,
+    run_pipeline,
+)
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
 from .serving.command import example, serve
@@ -106,8 +114,6 @@ def promote(
     if_new: Annotated[bool, typer.Option("--if-new", help="As pipeline does: leave latest once more alone.")] = False,
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
-    from .modeling.outcome import is_superseded, promote_if_new
-
     if if_new:
         if force or new_schema or reason:
             raise ProjectError("--if-new goes with no other option.")
@@ -185,7 +191,7 @@ def list_models(context: typer.Context) -> None:
     """List the versions, their metrics, and which is latest."""
     if context.invoked_subcommand is not None:
         return
-    from .modeling.listing import list_versions
+    from .modeling.registry import list_versions
     from .terminal import print_table
 
     print_table(list_versions(_open_project()))
@@ -194,7 +200,7 @@ def list_models(context: typer.Context) -> None:
 @models.command("diff")
 def compare_models(left: str, right: str) -> None:
     """Show metrics and settings of two versions side by side."""
-    from .modeling.listing import compare_versions
+    from .modeling.registry import compare_versions
     from .terminal import print_table
 
     print_table(compare_versions(_open_project(), left, right))

@@ -35,6 +35,12 @@ class EstimatorKind:
     register_converter: Callable[[], None] | None = None
 
 
+TRUSTED = (
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.feature_selection._univariate_selection.f_regression",
+)
+"""What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
+
 _TREE = ("numpy.dtype", "sklearn.tree._tree.Tree")
 _BOOSTING = (
     "numpy.dtype",
@@ -68,8 +74,7 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
 
 def find_estimator(task: Task, name: str) -> EstimatorKind:
     """The estimator of that name. Raises ProjectError where the task has none of that name."""
-    known = ESTIMATORS[task]
-    if name not in known:
+    if name not in (known := ESTIMATORS[task]):
         raise ProjectError(
             f"config/model.yaml: estimator {name!r} is none of {', '.join(known)}, the estimators for a {task}."
         )
@@ -81,7 +86,8 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
     other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
-    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist.
+    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist, or a classifier
+    gives no probabilities.
     """
     kind = find_estimator(task, settings.estimator)
     steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
@@ -98,7 +104,13 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
             f"it has {', '.join(sorted(allowed))}."
         )
     seed = {"random_state": settings.seed} if "random_state" in allowed else {}
-    return Pipeline([*steps, ("estimate", kind.create(**seed | hyperparameters))])
+    pipeline = Pipeline([*steps, ("estimate", kind.create(**seed | hyperparameters))])
+    if task == "classification" and not hasattr(pipeline, "predict_proba"):
+        raise ProjectError(
+            f"{settings.estimator} has no predict_proba, and a classification needs probabilities: choose another "
+            "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
+        )
+    return pipeline
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

@@ -4,10 +4,15 @@ A stage of one's own is a function here and a line in `STAGES`, and with DVC its
 imported within the functions, so that the command line starts without them.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config import Project
+from ..errors import ProjectError
+from ..schema import is_same_table
+from .manifest import GOLDEN_FILE, read_manifest
+from .registry import Registry
 
 DATA_LOG = "data_processing.log"
 TRAINING_LOG = "training.log"
@@ -48,13 +53,39 @@ STAGES = (Stage("data", run_data, DATA_LOG), Stage("train", run_train), Stage("e
 
 
 def run_pipeline(project: Project) -> str:
-    """Run the stages, then `promote` unless the candidate is `latest` once more; one line that says what became of it.
-
-    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
-    where a stage could not finish.
-    """
-    from .outcome import promote_if_new
-
+    """Run the stages, then `promote_if_new`; what that says. Raises ProjectError where a stage could not finish."""
     for stage in STAGES:
         stage.run(project)
     return promote_if_new(project)
+
+
+def promote_if_new(project: Project) -> str:
+    """Run `promote` unless the candidate is `latest` once more; one line that says what became of it.
+
+    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
+    where it is missing, was changed, or was not evaluated.
+    """
+    registry = Registry(project.models)
+    version, candidate = registry.latest(), read_manifest(project.candidate)
+    if version is not None:
+        latest = registry.manifest(version)
+        # A version that was made before there were golden rows is the same without them. The same weights under other
+        # limits are another model: the API takes other rows.
+        files = {name: file for name, file in candidate.files.items() if name != GOLDEN_FILE or name in latest.files}
+        if files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table):
+            return f"models/latest stays {version}: the same data and settings gave the same model"
+    from .promotion import promote_model
+
+    return f"models/latest is now {promote_model(project, new_schema=is_superseded(project))}"
+
+
+def is_superseded(project: Project) -> bool:
+    """Whether `latest` belongs to the table before the one that `adopt` brought, so that comparing makes no sense."""
+    try:
+        record = json.loads((project.root / "config" / "adopted.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError as error:
+        raise ProjectError("config/adopted.json is not valid JSON; restore it, or remove it.") from error
+    latest = Registry(project.models).latest()
+    return latest is not None and isinstance(record, dict) and record.get("supersedes") == latest
