@@ -1,5 +1,7 @@
 """The exported model against the one it was made from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import skops.io
@@ -13,9 +15,10 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import engineer_features, plan_features
 from {{ cookiecutter.__package }}.modeling.dataset import read_dataset
-from {{ cookiecutter.__package }}.modeling.export import compare_scores, write_onnx
+from {{ cookiecutter.__package }}.modeling.estimators import EstimatorKind
+from {{ cookiecutter.__package }}.modeling.export import compare_scores, export_pipeline
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
-from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_onnx, load_skops, score_with_pipeline
+from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_skops, score_with_pipeline
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Task
 
@@ -98,7 +101,7 @@ def test_scores_that_are_close_enough_are_accepted(onnx: Scores, sklearn: Scores
     assert record.label_changes == 0
 
 
-def test_a_forest_without_an_imputer_would_be_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_forest_without_an_imputer_would_be_refused(tmp_path: Path) -> None:
     # Missing numbers take the other branch in ONNX, without an error: the reason why each pipeline
     # imputes, and what the parity check is for.
     generator = np.random.default_rng(0)
@@ -106,9 +109,8 @@ def test_a_forest_without_an_imputer_would_be_refused(tmp_path_factory: pytest.T
     target = (matrix[:, 0] > 0).astype(int)
     matrix[generator.random(matrix.shape) < 0.2] = np.nan
     forest = Pipeline([("estimate", RandomForestClassifier(20, random_state=0))]).fit(matrix, target)
-    path = tmp_path_factory.mktemp("forest") / "model.onnx"
-    write_onnx(forest, 4, path)
-    record = compare_scores(load_onnx(path, True)(matrix), forest.predict_proba(matrix), target, SETTINGS)
+    kind = EstimatorKind(RandomForestClassifier)
+    record, _ = export_pipeline(forest, kind, (matrix, target), SETTINGS, tmp_path)
     assert not record.passed
     assert record.label_changes > 0
 

@@ -152,7 +152,7 @@ def test_killed_at_any_moment_latest_names_a_whole_version(trained_toy: Project)
 
 
 def test_what_a_kill_left_behind_is_cleared_by_the_next_promotion(trained_toy: Project) -> None:
-    leftover: Path = Registry(trained_toy.models).versioned / ".staging.dead"
+    leftover: Path = Registry(trained_toy.models).versioned / ".v2.dead"
     leftover.mkdir()
     (leftover / "model.onnx").write_bytes(b"half")
     promote_model(trained_toy, force_reason="because")

@@ -8,15 +8,7 @@ import typer
 
 from .config import Project, find_project
 from .errors import ProjectError
-from .modeling.pipeline import (
-    DATA_LOG,
-    STAGES,
-    TRAINING_LOG,
-    Stage,
-    is_superseded,
-    promote_if_new,
-    run_pipeline,
-)
+from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, promote_if_new, run_pipeline
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
 from .serving.command import example, serve
@@ -124,7 +116,7 @@ def promote(
     if force != bool(reason.strip()):
         raise ProjectError('--force and --reason "…" belong together: give both, or none.')
     project = _open_project(TRAINING_LOG)
-    version = promote_model(project, new_schema or is_superseded(project), reason.strip())
+    version = promote_model(project, new_schema, reason.strip())
     typer.echo(f"models/latest is now {version}")
 
 

@@ -42,18 +42,12 @@ TRUSTED = (
 """What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
 
 _TREE = ("numpy.dtype", "sklearn.tree._tree.Tree")
+_LOSSES = ("HalfBinomialLoss", "HalfMultinomialLoss", "HalfSquaredError")
 _BOOSTING = (
     "numpy.dtype",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn._loss._loss.CyHalfMultinomialLoss",
-    "sklearn._loss._loss.CyHalfSquaredError",
+    *(f"sklearn._loss.link.{name}" for name in ("IdentityLink", "Interval", "LogitLink", "MultinomialLogit")),
+    *(f"sklearn._loss.loss.{name}" for name in _LOSSES),
+    *(f"sklearn._loss._loss.Cy{name}" for name in _LOSSES),
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
@@ -90,12 +84,6 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
     gives no probabilities.
     """
     kind = find_estimator(task, settings.estimator)
-    steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
-    selector = make_selector(settings.features.selection, task, features)
-    if selector is not None:
-        steps.append(("select", selector))
-    if kind.scaled:
-        steps.append(("scale", StandardScaler()))
     allowed = kind.create().get_params()
     unknown = [name for name in hyperparameters if name not in allowed]
     if unknown:
@@ -104,7 +92,13 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
             f"it has {', '.join(sorted(allowed))}."
         )
     seed = {"random_state": settings.seed} if "random_state" in allowed else {}
-    pipeline = Pipeline([*steps, ("estimate", kind.create(**seed | hyperparameters))])
+    steps = {
+        "impute": SimpleImputer(strategy="median", keep_empty_features=True),
+        "select": make_selector(settings.features.selection, task, features),
+        "scale": StandardScaler() if kind.scaled else None,
+        "estimate": kind.create(**seed | hyperparameters),
+    }
+    pipeline = Pipeline([(name, step) for name, step in steps.items() if step is not None])
     if task == "classification" and not hasattr(pipeline, "predict_proba"):
         raise ProjectError(
             f"{settings.estimator} has no predict_proba, and a classification needs probabilities: choose another "
@@ -114,14 +108,10 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:
-    """A scikit-learn selector, or None to keep all `features`.
-
-    `variance` drops features that never change; `k_best` keeps the k with the highest F statistic.
-    """
+    """What keeps the features that never change out, or all but the k with the highest F statistic; None for neither."""
     # There is nothing to choose from one, and skl2onnx 1.20 writes a selector of one wrongly.
     if settings.method == "none" or features == 1:
         return None
     if settings.method == "variance":
         return VarianceThreshold()
-    score = f_classif if task == "classification" else f_regression
-    return SelectKBest(score, k=min(settings.k, features))
+    return SelectKBest(f_classif if task == "classification" else f_regression, k=min(settings.k, features))

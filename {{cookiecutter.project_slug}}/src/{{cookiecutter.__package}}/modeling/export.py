@@ -17,14 +17,18 @@ from sklearn.pipeline import Pipeline
 from ..config import ParitySettings
 from ..errors import ProjectError
 from ..schema import Schema
+from ..terminal import get_logger
 from .dataset import Rows
-from .manifest import ParityRecord
+from .estimators import EstimatorKind
+from .manifest import ONNX_FILE, SKOPS_FILE, ParityRecord
 from .model import ScoreFunction, Scores, choose_places, load_onnx, score_with_pipeline
 
 # The second domain, of trees, is named for the converters of onnxmltools, which know no later version.
 _OPSET = {"": 17, "ai.onnx.ml": 3}
 _SUM_TOLERANCE = 1e-3
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+_logger = get_logger(__name__)
 
 
 def write_skops(pipeline: Pipeline, path: Path) -> None:
@@ -48,35 +52,36 @@ def write_skops(pipeline: Pipeline, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(new, _ZIP_EPOCH), data, zipfile.ZIP_DEFLATED)
 
 
-def export_onnx(pipeline: Pipeline, held_out: Rows, settings: ParitySettings, path: Path) -> ParityRecord:
-    """Write the ONNX file and compare it with the pipeline on held-out rows; a file that differs is removed."""
-    matrix, target = held_out
-    is_classification = hasattr(pipeline, "predict_proba")
-    try:
-        write_onnx(pipeline, matrix.shape[1], path)
-        scores = load_onnx(path, is_classification)(matrix)
-        record = compare_scores(scores, score_with_pipeline(pipeline, is_classification)(matrix), target, settings)
-    except ProjectError as error:
-        record = ParityRecord(rows=len(target), reason=str(error))
-    if not record.passed:
-        path.unlink(missing_ok=True)
-    return record
+def export_pipeline(
+    pipeline: Pipeline, kind: EstimatorKind, held_out: Rows, settings: ParitySettings, folder: Path
+) -> tuple[ParityRecord, ScoreFunction]:
+    """Write a fitted pipeline as files; how far ONNX is from it on held-out rows, and the function that scores.
 
-
-def write_onnx(pipeline: Pipeline, features: int, path: Path) -> None:
-    """Write a pipeline from a float32 matrix, (rows, `features`), to scores.
-
-    Raises ProjectError where skl2onnx cannot convert it.
+    An ONNX file that is too far from it is removed, and scikit-learn scores.
     """
-    estimator = pipeline.steps[-1][1]
-    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else None
-    types = [("features", FloatTensorType([None, features]))]
+    (matrix, target), path = held_out, folder / ONNX_FILE
+    is_classification = hasattr(pipeline, "predict_proba")
+    expected = score_with_pipeline(pipeline, is_classification)
+    options = {id(pipeline.steps[-1][1]): {"zipmap": False}} if is_classification else None
+    types = [("features", FloatTensorType([None, matrix.shape[1]]))]
+    write_skops(pipeline, folder / SKOPS_FILE)
+    if kind.register_converter is not None:
+        kind.register_converter()
     try:
         model = to_onnx(pipeline, initial_types=types, options=options, target_opset=_OPSET)
+        path.write_bytes(model.SerializeToString(deterministic=True))
+        score = load_onnx(path, is_classification)
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
-        raise ProjectError(f"The model does not convert to ONNX: {reason}") from error
-    path.write_bytes(model.SerializeToString(deterministic=True))
+        parity = ParityRecord(rows=len(target), reason=f"The model does not convert to ONNX: {reason}")
+    else:
+        parity = compare_scores(score(matrix), expected(matrix), target, settings)
+    if parity.passed:
+        _logger.info("ONNX agrees with scikit-learn on %s held-out rows", parity.rows)
+        return parity, score
+    path.unlink(missing_ok=True)
+    _logger.warning("No ONNX: %s. This model is served by scikit-learn.", parity.reason.rstrip("."))
+    return parity, expected
 
 
 def compare_scores(found: Scores, expected: Scores, target: NDArray[Any], settings: ParitySettings) -> ParityRecord:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 
 from ..errors import CodeChangedError, ProjectError
 from ..features import MISSING_CODE, Columns, FeaturePlan, RowReader, engineer_features, plan_features
@@ -39,15 +39,6 @@ class Model:
     def predict(self, columns: Columns) -> Scores:
         """Probabilities, (rows, labels), each row summing to 1; or values, (rows,), in the target's unit."""
         return self.score(engineer_features(columns, self.plan))
-
-
-class Golden(BaseModel, frozen=True, extra="forbid"):
-    """`features` and `scores` have a row for each of `rows`; `tolerance` has the unit of the scores."""
-
-    rows: list[dict[str, float | str | None]]
-    features: list[list[float | None]]
-    scores: list[float | None] | list[list[float | None]]
-    tolerance: float
 
 
 def choose_places(probabilities: Scores) -> NDArray[np.int64]:
@@ -153,8 +144,8 @@ def write_golden(
     features = engineer_features(RowReader(table).read(rows), model.plan)
     spread = 1.0 if model.manifest.labels else float(np.std(target)) or 1.0
     scores, tolerance = model.score(features).tolist(), _TOLERANCE * spread
-    golden = Golden(rows=rows, features=features.tolist(), scores=scores, tolerance=tolerance)
-    write_bytes(folder / GOLDEN_FILE, (golden.model_dump_json() + "\n").encode())
+    golden = {"rows": rows, "features": features.tolist(), "scores": scores, "tolerance": tolerance}
+    write_bytes(folder / GOLDEN_FILE, to_json(golden, inf_nan_mode="null") + b"\n")
 
 
 def _show(column: Column, values: NDArray[Any]) -> list[float | str | None]:
@@ -173,13 +164,13 @@ def _invent(column: Column, count: int, generator: np.random.Generator) -> NDArr
 
 def _find_change(path: Path, model: Model) -> str:
     """What differs from what the golden rows say, in words; empty where all is as it was."""
-    golden = Golden.model_validate_json(path.read_bytes())
-    matrix = engineer_features(RowReader(model.manifest.table).read(golden.rows), model.plan)
+    golden = from_json(path.read_bytes())
+    matrix = engineer_features(RowReader(model.manifest.table).read(golden["rows"]), model.plan)
     features, outputs = [f"feature {name!r}" for name in model.plan.names], ["the value"]
     if model.manifest.labels:
         outputs = [f"the probability of {label!r}" for label in model.manifest.labels]
-    return _compare(matrix, golden.features, features, relative=_FEATURE_TOLERANCE) or _compare(
-        model.score(matrix), golden.scores, outputs, absolute=golden.tolerance
+    return _compare(matrix, golden["features"], features, relative=_FEATURE_TOLERANCE) or _compare(
+        model.score(matrix), golden["scores"], outputs, absolute=golden["tolerance"]
     )
 
 

@@ -4,12 +4,10 @@ A stage of one's own is a function here and a line in `STAGES`, and with DVC its
 imported within the functions, so that the command line starts without them.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config import Project
-from ..errors import ProjectError
 from ..schema import is_same_table
 from .manifest import GOLDEN_FILE, read_manifest
 from .registry import Registry
@@ -76,16 +74,4 @@ def promote_if_new(project: Project) -> str:
             return f"models/latest stays {version}: the same data and settings gave the same model"
     from .promotion import promote_model
 
-    return f"models/latest is now {promote_model(project, new_schema=is_superseded(project))}"
-
-
-def is_superseded(project: Project) -> bool:
-    """Whether `latest` belongs to the table before the one that `adopt` brought, so that comparing makes no sense."""
-    try:
-        record = json.loads((project.root / "config" / "adopted.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return False
-    except ValueError as error:
-        raise ProjectError("config/adopted.json is not valid JSON; restore it, or remove it.") from error
-    latest = Registry(project.models).latest()
-    return latest is not None and isinstance(record, dict) and record.get("supersedes") == latest
+    return f"models/latest is now {promote_model(project)}"

@@ -95,14 +95,12 @@ def _score_batch(model: Model, checked: CheckedRows, batch: pl.DataFrame, kept: 
     frame = batch.with_columns(checked.describe_broken().alias(_BROKEN)).with_row_index(_PLACE)
     good, labels = frame.filter(checked.is_valid), model.manifest.labels
     scores = model.predict(columns_from_frame(model.manifest.table, good.select(checked.typed())))
-    predictions = {_PLACE: good[_PLACE]}
     if labels:
-        names = pl.Series(labels, dtype=pl.String)
-        predictions["prediction"] = names.gather(choose_places(scores)) if good.height else names.clear()
-        for place, label in enumerate(labels):
-            predictions[f"probability {label}"] = pl.Series(scores[:, place], dtype=pl.Float64)
+        names = pl.Series("prediction", labels, pl.String).gather(choose_places(scores))
+        predictions = [names, *pl.DataFrame(scores, [f"probability {label}" for label in labels]).cast(pl.Float64)]
     else:
-        predictions["prediction"] = pl.Series(scores, dtype=pl.Float64)
-    inputs = frame.select(_PLACE, *kept).rename(rename_taken(kept, [*predictions, "error"]))
-    joined = inputs.join(pl.DataFrame(predictions), on=_PLACE, how="left", maintain_order="left").drop(_PLACE)
+        predictions = [pl.Series("prediction", scores, pl.Float64)]
+    scored = pl.DataFrame([good[_PLACE], *predictions])
+    inputs = frame.select(_PLACE, *kept).rename(rename_taken(kept, [*scored.columns, "error"]))
+    joined = inputs.join(scored, on=_PLACE, how="left", maintain_order="left").drop(_PLACE)
     return joined.with_columns(frame.select(pl.col(_BROKEN).replace("", None).alias("error")))

@@ -1,8 +1,9 @@
 """The `promote` stage and its way back: what moves `latest`, and what must hold before it does."""
 
+import json
 import math
 import shutil
-from pathlib import Path
+from contextlib import suppress
 from statistics import median
 from timeit import repeat
 
@@ -47,12 +48,8 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
             if not verdict.passed and not force_reason:
                 reasons = "\n".join(f"  {reason}" for reason in verdict.reasons)
                 raise PromotionRefusedError(f"Not promoted:\n{reasons}\nlatest stays {latest or 'unset'}.")
+            version = _add_version(project, candidate.manifest, evaluation, verdict, latest, force_reason)
             metric = project.model.gate.metric
-            gate = _describe_gate(metric, latest, verdict, force_reason)
-            measured = {"metrics": evaluation.metrics, "intervals": evaluation.intervals, "gate": gate}
-            with registry.new_version() as (version, folder):
-                made = {"version": version, "created_at": now(), "commit": describe_commit(project.root)}
-                _fill_version(project, folder, candidate.manifest.model_copy(update=made | measured), verdict)
             value = f"test {metric} {evaluation.metrics['test'][metric]:.4f}"
             registry.move_latest(version, force_reason or value, forced=not verdict.passed)
         _logger.info("Promoted %s: %s", version, value)
@@ -80,10 +77,9 @@ def roll_back(project: Project, version: str | None = None, new_schema: bool = F
         current = registry.moves()[-1].to_version
         if target == current:
             raise ProjectError(f"latest is {target} already; name another version.")
-        try:
+        table = project.schema
+        with suppress(ProjectError):  # which may be the reason to roll back
             table = registry.manifest(current).table
-        except ProjectError:  # which may be the reason to roll back
-            table = project.schema
         if not new_schema and not is_same_table(manifest.table, table):
             raise ProjectError(
                 f"{target} was trained on another table than {current}, so clients would have to send other rows; "
@@ -113,7 +109,7 @@ def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: s
     try:
         champion = _load_comparable(project, latest)
     except CodeChangedError as problem:
-        if new_schema:
+        if new_schema or _is_superseded(project, latest):
             _logger.warning("%s The two were not compared.", problem)
             return Verdict(reasons)
         remedy = "The two cannot be compared; run `promote --new-schema` to accept that"
@@ -137,26 +133,36 @@ def _load_comparable(project: Project, latest: str) -> Model:
     return load_model(Registry(project.models).folder(latest))
 
 
-def _describe_gate(metric: str, latest: str | None, verdict: Verdict, force_reason: str) -> GateRecord:
-    compared = verdict.comparison
-    return GateRecord(
-        metric=metric,
-        against=latest if compared else None,
-        gain=compared.gain if compared else None,
-        confidence=compared.confidence if compared else None,
-        reasons=verdict.reasons,
-        forced="" if verdict.passed else force_reason,
-    )
+def _is_superseded(project: Project, latest: str) -> bool:
+    """Whether `latest` belongs to the table before the one that `adopt` brought, so that comparing makes no sense."""
+    try:
+        record = json.loads((project.root / "config" / "adopted.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError as error:
+        raise ProjectError("config/adopted.json is not valid JSON; restore it, or remove it.") from error
+    return isinstance(record, dict) and record.get("supersedes") == latest
 
 
-def _fill_version(project: Project, folder: Path, manifest: Manifest, verdict: Verdict) -> None:
-    for name in manifest.files:
-        shutil.copyfile(project.candidate / name, folder / name)
-    (folder / "figures").mkdir()
-    for path in find_pictures(project):
-        shutil.copyfile(path, folder / "figures" / path.name)
-    write_card(project, manifest, verdict, folder / "model_card.md")
-    write_manifest(folder, manifest)
+def _add_version(
+    project: Project, manifest: Manifest, evaluation: Evaluation, verdict: Verdict, latest: str | None, reason: str
+) -> str:
+    found, forced = verdict.comparison, "" if verdict.passed else reason
+    compared = {"against": latest, "gain": found.gain, "confidence": found.confidence} if found else {}
+    gate = {"metric": project.model.gate.metric, "reasons": verdict.reasons, "forced": forced}
+    with Registry(project.models).new_version() as (version, folder):
+        made = {"version": version, "created_at": now(), "commit": describe_commit(project.root)}
+        measured = {"metrics": evaluation.metrics, "intervals": evaluation.intervals}
+        judged = {"gate": GateRecord.model_validate(gate | compared)}
+        for name in manifest.files:
+            shutil.copyfile(project.candidate / name, folder / name)
+        (folder / "figures").mkdir()
+        for path in find_pictures(project):
+            shutil.copyfile(path, folder / "figures" / path.name)
+        manifest = manifest.model_copy(update=made | measured | judged)
+        write_card(project, manifest, verdict, folder / "model_card.md")
+        write_manifest(folder, manifest)
+    return version
 
 
 def _measure_again(project: Project, model: Model) -> str:

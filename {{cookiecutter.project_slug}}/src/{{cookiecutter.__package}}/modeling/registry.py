@@ -4,25 +4,23 @@ import getpass
 import json
 import re
 import shutil
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from ..config import Project
 from ..errors import ProjectError
-from ..files import hash_file, sync_folder, sync_tree, write_bytes, write_json
+from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..terminal import get_logger, make_table
 from .manifest import MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
-_STAGING = ".staging."
 _LOCK_SECONDS = 600
 
 _logger = get_logger(__name__)
@@ -60,7 +58,6 @@ class Registry:
         self.history = models / "latest" / "history.jsonl"
 
     def folder(self, version: str) -> Path:
-        """Where a version lives."""
         return self.versioned / version
 
     def manifest(self, version: str) -> Manifest:
@@ -122,23 +119,16 @@ class Registry:
 
         Raises ProjectError where a version of that name appeared meanwhile, made outside `locked`.
         """
-        self.versioned.mkdir(parents=True, exist_ok=True)
-        for leftover in self.versioned.glob(f"{_STAGING}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        # Under a hidden name `staged_folder` fills a version, and `prune` removes one; both may have been killed.
+        for leftover in self.versioned.glob(".v*"):
+            shutil.rmtree(leftover)
         # A number is taken, too, where only the pointer to a version is here.
-        taken = [int(match[1]) for path in self.versioned.iterdir() if (match := _VERSION.match(path.name))]
-        name, staging = f"v{max(taken, default=0) + 1}", self._hidden_folder()
-        staging.mkdir()
-        try:
-            yield name, staging
-            sync_tree(staging)
-            try:
-                staging.rename(self.folder(name))
-            except OSError as error:
-                raise ProjectError(f"{self.folder(name)} exists; a version is never written again.") from error
-            sync_folder(self.versioned)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        taken = [int(match[1]) for path in self.versioned.glob("v*") if (match := _VERSION.match(path.name))]
+        name = f"v{max(taken, default=0) + 1}"
+        with staged_folder(self.folder(name)) as folder:
+            yield name, folder
+            if self.folder(name).exists():
+                raise ProjectError(f"{self.folder(name)} exists; a version is never written again.")
 
     def move_latest(self, version: str, why: str, forced: bool = False) -> None:
         """Point `latest` at a version, in one step, and record the move."""
@@ -156,11 +146,8 @@ class Registry:
         removed = [version for version in versions if version not in needed][: max(len(versions) - keep, 0)]
         for version in removed:
             # Renamed first, so that a version never shows with half of its files.
-            shutil.rmtree(self.folder(version).rename(self._hidden_folder()))
+            shutil.rmtree(self.folder(version).rename(self.versioned / f".{version}.pruned"))
         return removed
-
-    def _hidden_folder(self) -> Path:
-        return self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
 
     def _read_pointer(self) -> Pointer | None:
         try:
@@ -185,20 +172,21 @@ def _user() -> str:
 
 def list_versions(project: Project) -> Table:
     """Each version: when, what, its test metrics; `latest` is marked. What is wrong with one is logged."""
-    registry = Registry(project.models)
-    latest = _try(registry.latest)
-    manifests = {version: _try(partial(registry.manifest, version)) for version in registry.versions()}
-    tests = {version: manifest.metrics.get("test", {}) for version, manifest in manifests.items() if manifest}
-    names = list(dict.fromkeys(name for test in tests.values() for name in test))
-    table = make_table("version", "created", "estimator", "runtime", "rows", *names)
-    for version, manifest in manifests.items():
-        shown = f"{version} (latest)" if version == latest else version
-        if manifest is None:
-            table.add_row(shown, "cannot be read")
-            continue
-        values = (f"{tests[version][name]:.4f}" if name in tests[version] else "" for name in names)
-        rows = str(manifest.data.rows.get("train", ""))
-        table.add_row(shown, manifest.created_at, manifest.estimator, manifest.runtime, rows, *values)
+    registry, latest, rows = Registry(project.models), None, []
+    with _warned():
+        latest = registry.latest()
+    for version in registry.versions():
+        row = {"version": f"{version} (latest)" if version == latest else version, "created": "cannot be read"}
+        rows.append(row)
+        with _warned():
+            manifest = registry.manifest(version)
+            row |= {"created": str(manifest.created_at), "estimator": manifest.estimator, "runtime": manifest.runtime}
+            row |= {"rows": str(manifest.data.rows.get("train", ""))}
+            row |= {name: f"{value:.4f}" for name, value in manifest.metrics.get("test", {}).items()}
+    names = dict.fromkeys(["version", "created", "estimator", "runtime", "rows", *chain.from_iterable(rows)])
+    table = make_table(*names)
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in names))
     return table
 
 
@@ -215,15 +203,12 @@ def compare_versions(project: Project, left: str, right: str) -> Table:
     return table
 
 
-_Read = TypeVar("_Read")
-
-
-def _try(read: Callable[[], _Read]) -> _Read | None:
+@contextmanager
+def _warned() -> Iterator[None]:
     try:
-        return read()
+        yield
     except ProjectError as error:
         _logger.warning("%s", error)
-        return None
 
 
 def _describe(manifest: Manifest) -> dict[str, str]:

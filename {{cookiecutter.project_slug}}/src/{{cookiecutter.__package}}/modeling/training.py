@@ -22,10 +22,10 @@ from ..terminal import get_logger, track
 from ..tracking.run import Run, start_run
 from .dataset import Rows, align_scores, read_dataset, read_matrix
 from .estimators import find_estimator, make_pipeline
-from .export import export_onnx, take_onnx, write_skops
-from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, DataRecord, Manifest, ParityRecord, write_manifest
+from .export import export_pipeline, take_onnx
+from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import find_metric
-from .model import Model, ScoreFunction, load_onnx, score_with_pipeline, write_golden
+from .model import Model, score_with_pipeline, write_golden
 
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
 
@@ -74,7 +74,8 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         hyperparameters = _choose_hyperparameters(project, rows, held_out, labels, run)
         run.log_parameters(hyperparameters)
         _logger.info("Training %s on %s rows, %s features", settings.estimator, *rows[0].shape)
-        parity, score = _export(project, _fit(project, rows, hyperparameters), held_out, folder)
+        kind = find_estimator(schema.task, settings.estimator)
+        parity, score = export_pipeline(_fit(project, rows, hyperparameters), kind, held_out, settings.parity, folder)
     else:
         hyperparameters = {}
         labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, labels, held_out[0])
@@ -135,18 +136,3 @@ def _fit(project: Project, training: Rows, hyperparameters: dict[str, Any]) -> P
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
         raise ProjectError(f"{settings.estimator} cannot be trained with {hyperparameters}: {reason}") from error
-
-
-def _export(project: Project, pipeline: Pipeline, held_out: Rows, folder: Path) -> tuple[ParityRecord, ScoreFunction]:
-    """Write the files of a fitted pipeline; how well ONNX agrees with it, and the function that scores."""
-    write_skops(pipeline, folder / SKOPS_FILE)
-    register_converter = find_estimator(project.schema.task, project.model.estimator).register_converter
-    if register_converter is not None:
-        register_converter()
-    parity = export_onnx(pipeline, held_out, project.model.parity, folder / ONNX_FILE)
-    is_classification = bool(project.schema.labels)
-    if parity.passed:
-        _logger.info("ONNX agrees with scikit-learn on %s held-out rows", parity.rows)
-        return parity, load_onnx(folder / ONNX_FILE, is_classification)
-    _logger.warning("No ONNX: %s. This model is served by scikit-learn.", parity.reason.rstrip("."))
-    return parity, score_with_pipeline(pipeline, is_classification)
