@@ -108,7 +108,7 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:
-    """What keeps the features that never change out, or all but the k with the highest F statistic; None for neither."""
+    """What drops features that never change, or all but the k with the highest F statistic; None to keep all."""
     # There is nothing to choose from one, and skl2onnx 1.20 writes a selector of one wrongly.
     if settings.method == "none" or features == 1:
         return None

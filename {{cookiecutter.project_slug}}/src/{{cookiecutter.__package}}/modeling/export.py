@@ -25,7 +25,6 @@ from .model import ScoreFunction, Scores, choose_places, load_onnx, score_with_p
 
 # The second domain, of trees, is named for the converters of onnxmltools, which know no later version.
 _OPSET = {"": 17, "ai.onnx.ml": 3}
-_SUM_TOLERANCE = 1e-3
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _logger = get_logger(__name__)
@@ -107,14 +106,8 @@ def compare_scores(found: Scores, expected: Scores, target: NDArray[Any], settin
             f"{share:.2%} of the held-out rows are further apart than parity.tolerance {settings.tolerance:g} "
             f"(parity.maximum_share allows {settings.maximum_share:.2%}; largest difference {largest:.3g})"
         )
-    return ParityRecord(
-        rows=rows,
-        largest_difference=largest,
-        share_beyond_tolerance=share,
-        label_changes=changes,
-        passed=not reasons,
-        reason="; ".join(reasons),
-    )
+    record = ParityRecord(rows=rows, largest_difference=largest, share_beyond_tolerance=share, label_changes=changes)
+    return record.model_copy(update={"passed": not reasons, "reason": "; ".join(reasons)})
 
 
 def take_onnx(
@@ -125,6 +118,7 @@ def take_onnx(
     Its probabilities are those of the schema's labels, or of `present` alone, those that the training rows have.
     Raises ProjectError where it cannot be read, takes another matrix, or gives no probabilities or values.
     """
+    rows, features = matrix.shape
     try:
         model = onnx.load(source)  # weights that lie in files beside it become part of it
         target.write_bytes(model.SerializeToString(deterministic=True))
@@ -132,32 +126,19 @@ def take_onnx(
         raise ProjectError(f"{error.filename or source} does not exist.") from error
     except Exception as error:
         raise ProjectError(f"{source} cannot be read as an ONNX file: {' '.join(str(error).split())}") from error
-    _check_input(source, model.graph, matrix.shape[1])
     score = load_onnx(target, bool(schema.labels))
     try:
         scores, alone = np.asarray(score(matrix)), np.asarray(score(matrix[:1]))
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ProjectError(f"{source} cannot score {len(matrix)} rows, or one: {reason}") from error
+        raise ProjectError(
+            f"{source} cannot score {rows} rows, or one, from a single input, float32 of shape [rows, {features}], a "
+            f"column for each feature; did features in config/model.yaml change since? {' '.join(str(error).split())}"
+        ) from error
     labels = present if scores.ndim == 2 and scores.shape[1] == len(present) else schema.labels
-    problem = _find_problem(scores, alone, len(matrix), labels)
+    problem = _find_problem(scores, alone, rows, labels)
     if problem:
         raise ProjectError(f"{source}: {problem}.")
     return labels, score
-
-
-def _check_input(source: Path, graph: onnx.GraphProto, features: int) -> None:
-    weights = {weight.name for weight in graph.initializer}
-    inputs = [given for given in graph.input if given.name not in weights]
-    wanted = f"it needs a single input, float32 of shape [rows, {features}]: one column for each feature"
-    if len(inputs) != 1:
-        raise ProjectError(f"{source} has {len(inputs)} inputs; {wanted}.")
-    given = inputs[0].type.tensor_type
-    shape = [size.dim_value or "rows" for size in given.shape.dim]
-    if given.elem_type != onnx.TensorProto.FLOAT:
-        raise ProjectError(f"{source} takes {onnx.TensorProto.DataType.Name(given.elem_type)}; {wanted}.")
-    if len(shape) != 2 or shape[1] not in (features, "rows"):
-        raise ProjectError(f"{source} takes shape {shape}; {wanted}. Did features in config/model.yaml change since?")
 
 
 def _find_problem(scores: Scores, alone: Scores, rows: int, labels: tuple[str, ...]) -> str:
@@ -169,7 +150,7 @@ def _find_problem(scores: Scores, alone: Scores, rows: int, labels: tuple[str, .
     if bad:
         return f"it gives no finite number for {bad} of {rows} rows; a missing number reaches it as NaN"
     sums = scores.sum(axis=1) if labels else np.ones(1)
-    if labels and (scores.min() < 0 or np.abs(sums - 1).max() > _SUM_TOLERANCE):
+    if labels and (scores.min() < 0 or np.abs(sums - 1).max() > 1e-3):
         return f"its last output is no probabilities: rows sum to {sums.min():.4g} to {sums.max():.4g}; add a softmax"
     if not np.allclose(alone, scores[:1], rtol=1e-3, atol=1e-4):
         return "it scores a row otherwise when it is alone; export it in evaluation mode"

@@ -25,8 +25,6 @@ from .model import Model, load_model
 from .registry import Registry, now
 from .report import find_pictures, write_card
 
-_LATENCY_TRIES = 100
-
 _logger = get_logger(__name__)
 
 
@@ -99,7 +97,7 @@ def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: s
     measured = Measured(
         value=evaluation.metrics["test"][gate.metric],
         rows=len(test),
-        latency=1000 * median(repeat(lambda: candidate.predict(row), number=1, repeat=_LATENCY_TRIES)),
+        latency=1000 * median(repeat(lambda: candidate.predict(row), number=1, repeat=100)),
         size=manifest.files[ONNX_FILE if manifest.runtime == "onnx" else SKOPS_FILE].bytes,
         parity_problem="" if manifest.parity.passed or not project.model.parity.required else manifest.parity.reason,
     )
@@ -135,31 +133,30 @@ def _load_comparable(project: Project, latest: str) -> Model:
 
 def _is_superseded(project: Project, latest: str) -> bool:
     """Whether `latest` belongs to the table before the one that `adopt` brought, so that comparing makes no sense."""
+    path = project.root / "config" / "adopted.json"
     try:
-        record = json.loads((project.root / "config" / "adopted.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return False
-    except ValueError as error:
+        return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("supersedes") == latest
+    except (ValueError, AttributeError) as error:
         raise ProjectError("config/adopted.json is not valid JSON; restore it, or remove it.") from error
-    return isinstance(record, dict) and record.get("supersedes") == latest
 
 
 def _add_version(
-    project: Project, manifest: Manifest, evaluation: Evaluation, verdict: Verdict, latest: str | None, reason: str
+    project: Project, manifest: Manifest, evaluation: Evaluation, verdict: Verdict, latest: str | None, force_reason: str
 ) -> str:
-    found, forced = verdict.comparison, "" if verdict.passed else reason
-    compared = {"against": latest, "gain": found.gain, "confidence": found.confidence} if found else {}
-    gate = {"metric": project.model.gate.metric, "reasons": verdict.reasons, "forced": forced}
+    compared = verdict.comparison
+    forced = "" if verdict.passed else force_reason
+    gate = GateRecord(metric=project.model.gate.metric, reasons=verdict.reasons, forced=forced)
+    if compared:
+        gate = gate.model_copy(update={"against": latest, "gain": compared.gain, "confidence": compared.confidence})
     with Registry(project.models).new_version() as (version, folder):
-        made = {"version": version, "created_at": now(), "commit": describe_commit(project.root)}
+        made = {"version": version, "created_at": now(), "commit": describe_commit(project.root), "gate": gate}
         measured = {"metrics": evaluation.metrics, "intervals": evaluation.intervals}
-        judged = {"gate": GateRecord.model_validate(gate | compared)}
         for name in manifest.files:
             shutil.copyfile(project.candidate / name, folder / name)
         (folder / "figures").mkdir()
         for path in find_pictures(project):
             shutil.copyfile(path, folder / "figures" / path.name)
-        manifest = manifest.model_copy(update=made | measured | judged)
+        manifest = manifest.model_copy(update=made | measured)
         write_card(project, manifest, verdict, folder / "model_card.md")
         write_manifest(folder, manifest)
     return version
