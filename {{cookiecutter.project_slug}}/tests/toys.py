@@ -84,12 +84,18 @@ def change_config(project: Project, name: str, **changes: Any) -> Project:
     return Project(project.root)
 
 
+def make_candidate(project: Project, **changes: Any) -> Project:
+    """The project with settings of its model replaced, trained and measured."""
+    changed = change_config(project, "model", **changes)
+    train_model(changed)
+    evaluate_model(changed)
+    return changed
+
+
 def run_pipeline(project: Project) -> str:
     """From raw files to `latest`."""
     prepare_data(project)
-    train_model(project)
-    evaluate_model(project)
-    return promote_if_new(project)
+    return promote_if_new(make_candidate(project))
 
 
 def copy_version(project: Project) -> str:
