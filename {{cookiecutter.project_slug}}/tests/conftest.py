@@ -10,11 +10,8 @@ import polars as pl
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project, find_project
-from {{ cookiecutter.__package }}.data.loading import (
-    ROW_NUMBER,
-    find_raw_files,
-    scan_table,
-)
+from {{ cookiecutter.__package }}.data.loading import ROW_NUMBER, find_raw_files, scan_table
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.modeling import pipeline
 from {{ cookiecutter.__package }}.modeling.metrics import find_metric
@@ -80,6 +77,13 @@ def sample_rows(trained: Project) -> list[dict[str, Any]]:
 def toy(tmp_path: Path) -> Project:
     """A toy project with raw rows and nothing else."""
     return make_toy(tmp_path)
+
+
+@pytest.fixture
+def prepared(toy: Project) -> Project:
+    """A toy project with its splits."""
+    prepare_data(toy)
+    return toy
 
 
 @pytest.fixture(scope="session")

@@ -204,8 +204,8 @@ def test_each_stage_is_the_command_of_its_name() -> None:
 def test_a_version_that_was_not_fetched_keeps_its_number(second: Project) -> None:
     shutil.rmtree(second.models / "versioned" / "v2")
     registry = Registry(second.models)
-    with registry.locked(), registry.new_version() as version:
-        assert version.name == "v3"
+    with registry.locked(), registry.new_version() as (name, _):
+        assert name == "v3"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """`train --onnx`: a model that was trained elsewhere takes the same way as any other."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
+import onnx.parser
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 from sklearn.linear_model import LogisticRegression
 
 from {{ cookiecutter.__package }}.config import Project
@@ -20,57 +21,40 @@ from {{ cookiecutter.__package }}.modeling.training import train_model
 
 from .toys import TOY_SCHEMA, change_config
 
-FEATURES = 7
-
-
-@pytest.fixture
-def prepared(toy: Project) -> Project:
-    prepare_data(toy)
-    return toy
+LINEAR = """<ir_version: 8, opset_import: ["": 17]> linear (INPUT given) => (float[rows, outputs] scores) {
+    matrix = Cast <to = 1> (given)
+    gaps = IsNaN(matrix)
+    filled = Where(gaps, missing, matrix)
+    logits = Gemm(filled, weights, bias)
+    scores = LAST(logits)
+}"""
 
 
 def write_linear(
-    path: Path,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    *,
-    last: str = "Softmax",
-    input_type: int = TensorProto.FLOAT,
-    rows: int | str = "rows",
-    missing: float = 40.0,
+    path: Path, weights: Any, bias: Any = (0.0,), last: str = "Softmax", given: str = "float[rows, 7]"
 ) -> Path:
-    """An ONNX file that puts `missing` in place of NaN, multiplies, adds, and ends with one more operation."""
-    nodes = [
-        helper.make_node("Cast", ["given"], ["matrix"], to=TensorProto.FLOAT),
-        helper.make_node("IsNaN", ["matrix"], ["gaps"]),
-        helper.make_node("Where", ["gaps", "missing", "matrix"], ["filled"]),
-        helper.make_node("Gemm", ["filled", "weights", "bias"], ["logits"]),
-        helper.make_node(last, ["logits"], ["scores"]),
-    ]
-    constants = {"weights": weights, "bias": bias, "missing": np.array(missing)}
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        [helper.make_tensor_value_info("given", input_type, [rows, len(weights)])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(values.astype(np.float32), name) for name, values in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    """An ONNX file that puts 40 in place of NaN, multiplies, adds, and ends with one more operation."""
+    model = onnx.parser.parse_model(LINEAR.replace("INPUT", given).replace("LAST", last))
+    for name, values in {"weights": weights, "bias": bias, "missing": 40.0}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype=np.float32), name))
+    onnx.save(model, path)
     return path
 
 
 def test_it_is_measured_promoted_and_served_as_any_other(prepared: Project) -> None:
     matrix, target = read_matrix(prepared, "train")
-    filled = np.where(np.isnan(matrix), 40, matrix)
-    model = LogisticRegression(max_iter=1000).fit(filled, target)
+    model = LogisticRegression(max_iter=1000).fit(np.where(np.isnan(matrix), 40, matrix), target)
     weights = np.hstack([-model.coef_.T, model.coef_.T]) / 2
     path = write_linear(prepared.root / "mine.onnx", weights, np.array([-1, 1]) * model.intercept_ / 2)
     assert train_model(prepared, path).estimator == "onnx:mine"
     assert evaluate_model(prepared).metrics["test"]["accuracy"] > 0.8
     assert promote_model(prepared) == "v1"
-    files = Registry(prepared.models).manifest("v1").files
-    assert {"model.onnx", "golden.json", "model_card.md"} <= files.keys()
+    registry = Registry(prepared.models)
+    files = registry.manifest("v1").files
+    assert {"model.onnx", "golden.json"} <= files.keys()
     assert "model.skops" not in files
+    card = (registry.folder("v1") / "model_card.md").read_text(encoding="utf-8")
+    assert "\nIt came as an ONNX file; there is no scikit-learn model to compare it with.\n" in card
     assert predict_file(prepared, prepared.raw / "rows.csv", prepared.root / "scored.csv").scored == 400
 
 
@@ -78,28 +62,27 @@ def test_a_regression_gives_values(toy: Project) -> None:
     change_config(toy, "schema", **TOY_SCHEMA | {"task": "regression", "target": "size"})
     project = change_config(toy, "model", gate={"metric": "rmse", "minimum": 1000})
     prepare_data(project)
-    features = read_matrix(project, "train")[0].shape[1]
-    path = write_linear(project.root / "flat.onnx", np.zeros((features, 1)), np.array([45.0]), last="Identity")
-    train_model(project, path)
+    weights = np.zeros((read_matrix(project, "train")[0].shape[1], 1))
+    train_model(project, write_linear(project.root / "flat.onnx", weights, [45.0], "Identity", "float[rows, features]"))
     assert evaluate_model(project).metrics["test"]["r2"] < 0.1
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": np.zeros((5, 2))}, r"takes shape \['rows', 5\]; it needs a single input, float32 .*\[rows, 7\]"),
-        ({"input_type": TensorProto.DOUBLE}, "takes DOUBLE; it needs a single input, float32"),
-        ({"weights": np.zeros((FEATURES, 3))}, r"shape \(\d+, 3\) .*a probability for each of 'big', 'small'"),
-        ({"last": "Identity", "bias": np.array([2.0, 2.0])}, "no probabilities: rows sum to 4 to 4; add a softmax"),
-        ({"missing": np.nan, "weights": np.ones((FEATURES, 2))}, "no finite number for .*a missing number .*as NaN"),
-        ({"rows": 1}, "cannot score .* rows, or one"),
+        ({"given": "float[rows, 5]"}, r"a single input, float32 of shape \[rows, 7\].*Got: 7 Expected: 5"),
+        ({"given": "double[rows, 7]"}, r"a single input, float32 of .*expected: \(tensor\(double\)\)"),
+        ({"given": "float[rows, 7] other, float[rows, 7]"}, r"a single input, float32 of .*'given'"),
+        ({"given": "float[1, 7]"}, r"cannot score \d+ rows, or one"),
+        ({"weights": np.zeros((7, 3))}, r"shape \(\d+, 3\) .*a probability for each of 'big', 'small'"),
+        ({"last": "Identity", "bias": [2.0, 2.0]}, "no probabilities: rows sum to 4 to 4; add a softmax"),
+        ({"last": "Log"}, "no finite number for .*a missing number .*as NaN"),
     ],
 )
 def test_a_model_that_does_not_fit_is_named_and_nothing_is_written(
-    prepared: Project, changes: dict[str, object], message: str
+    prepared: Project, changes: dict[str, Any], message: str
 ) -> None:
-    settings = {"weights": np.zeros((FEATURES, 2)), "bias": np.zeros(1)} | changes
-    path = write_linear(prepared.root / "mine.onnx", **settings)  # type: ignore[arg-type]
+    path = write_linear(prepared.root / "mine.onnx", **{"weights": np.zeros((7, 2))} | changes)
     with pytest.raises(ProjectError, match=message):
         train_model(prepared, path)
     assert not prepared.candidate.exists()

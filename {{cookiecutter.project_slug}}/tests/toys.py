@@ -15,7 +15,7 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.files import write_json
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
-from {{ cookiecutter.__package }}.modeling.outcome import promote_if_new
+from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
@@ -84,22 +84,28 @@ def change_config(project: Project, name: str, **changes: Any) -> Project:
     return Project(project.root)
 
 
+def make_candidate(project: Project, **changes: Any) -> Project:
+    """The project with settings of its model replaced, trained and measured."""
+    changed = change_config(project, "model", **changes)
+    train_model(changed)
+    evaluate_model(changed)
+    return changed
+
+
 def run_pipeline(project: Project) -> str:
     """From raw files to `latest`."""
     prepare_data(project)
-    train_model(project)
-    evaluate_model(project)
-    return promote_if_new(project)
+    return promote_if_new(make_candidate(project))
 
 
 def copy_version(project: Project) -> str:
     """Make the first version once more, under the next number."""
     registry = Registry(project.models)
-    with registry.locked(), registry.new_version() as version:
-        shutil.copytree(registry.folder("v1"), version.folder, dirs_exist_ok=True)
-        manifest = registry.manifest("v1").model_copy(update={"version": version.name})
-        write_json(version.folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
-    return version.name
+    with registry.locked(), registry.new_version() as (name, folder):
+        shutil.copytree(registry.folder("v1"), folder, dirs_exist_ok=True)
+        manifest = registry.manifest("v1").model_copy(update={"version": name})
+        write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    return name
 
 
 def read_files(folder: Path) -> dict[str, bytes]:

@@ -8,10 +8,8 @@ import typer
 
 from .config import Project, find_project
 from .errors import ProjectError
-from .modeling.listing import compare_versions, list_versions
-from .modeling.outcome import is_superseded, promote_if_new
-from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, run_pipeline
-from .modeling.registry import Registry
+from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, promote_if_new, run_pipeline
+from .modeling.registry import Registry, compare_versions, list_versions
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
 from .serving.command import example, serve
@@ -120,7 +118,7 @@ def promote(
     if force != bool(reason.strip()):
         raise ProjectError('--force and --reason "…" belong together: give both, or none.')
     project = _open_project(TRAINING_LOG)
-    version = promote_model(project, new_schema or is_superseded(project), reason.strip())
+    version = promote_model(project, new_schema, reason.strip())
     typer.echo(f"models/latest is now {version}")
 
 

@@ -15,6 +15,8 @@ from ..features import Columns, columns_from_frame, engineer_features, plan_feat
 from ..schema import Schema
 from .model import Scores, choose_places
 
+Rows = tuple[NDArray[np.float32], NDArray[Any]]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -33,10 +35,13 @@ class Dataset:
 
 def read_dataset(splits: Path, split: Split, schema: Schema) -> Dataset:
     """A split's features and target. Raises ProjectError where it has no rows."""
-    return make_dataset(read_split(splits, split), schema)
+    frame = read_split(splits, split)
+    target = frame[schema.target]
+    values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
+    return Dataset(columns_from_frame(schema, frame), values.to_numpy())
 
 
-def read_matrix(project: Project, split: Split) -> tuple[NDArray[np.float32], NDArray[Any]]:
+def read_matrix(project: Project, split: Split) -> Rows:
     """What a model of your own trains on: a split's feature matrix, (rows, features), and its target.
 
     The matrix has NaN where a number is missing. The target holds places in the schema's labels, or a regression's
@@ -47,25 +52,18 @@ def read_matrix(project: Project, split: Split) -> tuple[NDArray[np.float32], ND
     return engineer_features(dataset.columns, plan), dataset.target
 
 
-def make_dataset(frame: pl.DataFrame, schema: Schema) -> Dataset:
-    """Features and target of typed rows."""
-    target = frame[schema.target]
-    values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
-    return Dataset(columns_from_frame(schema, frame), values.to_numpy())
-
-
 def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Schema) -> dict[str, NDArray[Any]]:
     """Each row's value of `columns` as text, by column; a missing one is called so.
 
     Raises ProjectError where a column is not one to tell groups of rows by.
     """
     known = [name for name, column in schema.columns.items() if not column.is_numeric]
-    for name in columns:
-        if name not in known:
-            raise ProjectError(
-                f"config/model.yaml: gate.slices.columns has {name!r}, which is no category or boolean of "
-                f"config/schema.yaml; there are {', '.join(map(repr, known)) or 'none'}."
-            )
+    unknown = [repr(name) for name in columns if name not in known]
+    if unknown:
+        raise ProjectError(
+            f"config/model.yaml: gate.slices.columns has {', '.join(unknown)}, which is no category or boolean of "
+            f"config/schema.yaml; there are {', '.join(map(repr, known)) or 'none'}."
+        )
     frame = read_split(splits, split)
     return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
 

@@ -35,19 +35,19 @@ class EstimatorKind:
     register_converter: Callable[[], None] | None = None
 
 
+TRUSTED = (
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.feature_selection._univariate_selection.f_regression",
+)
+"""What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
+
 _TREE = ("numpy.dtype", "sklearn.tree._tree.Tree")
+_LOSSES = ("HalfBinomialLoss", "HalfMultinomialLoss", "HalfSquaredError")
 _BOOSTING = (
     "numpy.dtype",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn._loss._loss.CyHalfMultinomialLoss",
-    "sklearn._loss._loss.CyHalfSquaredError",
+    *(f"sklearn._loss.link.{name}" for name in ("IdentityLink", "Interval", "LogitLink", "MultinomialLogit")),
+    *(f"sklearn._loss.loss.{name}" for name in _LOSSES),
+    *(f"sklearn._loss._loss.Cy{name}" for name in _LOSSES),
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
@@ -68,8 +68,7 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
 
 def find_estimator(task: Task, name: str) -> EstimatorKind:
     """The estimator of that name. Raises ProjectError where the task has none of that name."""
-    known = ESTIMATORS[task]
-    if name not in known:
+    if name not in (known := ESTIMATORS[task]):
         raise ProjectError(
             f"config/model.yaml: estimator {name!r} is none of {', '.join(known)}, the estimators for a {task}."
         )
@@ -81,15 +80,10 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
     other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
-    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist.
+    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist, or a classifier
+    gives no probabilities.
     """
     kind = find_estimator(task, settings.estimator)
-    steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
-    selector = make_selector(settings.features.selection, task, features)
-    if selector is not None:
-        steps.append(("select", selector))
-    if kind.scaled:
-        steps.append(("scale", StandardScaler()))
     allowed = kind.create().get_params()
     unknown = [name for name in hyperparameters if name not in allowed]
     if unknown:
@@ -98,18 +92,26 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
             f"it has {', '.join(sorted(allowed))}."
         )
     seed = {"random_state": settings.seed} if "random_state" in allowed else {}
-    return Pipeline([*steps, ("estimate", kind.create(**seed | hyperparameters))])
+    steps = {
+        "impute": SimpleImputer(strategy="median", keep_empty_features=True),
+        "select": make_selector(settings.features.selection, task, features),
+        "scale": StandardScaler() if kind.scaled else None,
+        "estimate": kind.create(**seed | hyperparameters),
+    }
+    pipeline = Pipeline([(name, step) for name, step in steps.items() if step is not None])
+    if task == "classification" and not hasattr(pipeline, "predict_proba"):
+        raise ProjectError(
+            f"{settings.estimator} has no predict_proba, and a classification needs probabilities: choose another "
+            "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
+        )
+    return pipeline
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:
-    """A scikit-learn selector, or None to keep all `features`.
-
-    `variance` drops features that never change; `k_best` keeps the k with the highest F statistic.
-    """
+    """What drops features that never change, or all but the k with the highest F statistic; None to keep all."""
     # There is nothing to choose from one, and skl2onnx 1.20 writes a selector of one wrongly.
     if settings.method == "none" or features == 1:
         return None
     if settings.method == "variance":
         return VarianceThreshold()
-    score = f_classif if task == "classification" else f_regression
-    return SelectKBest(score, k=min(settings.k, features))
+    return SelectKBest(f_classif if task == "classification" else f_regression, k=min(settings.k, features))

@@ -21,7 +21,7 @@ from .dataset import Dataset, align_scores, read_dataset, read_slices
 from .gate import find_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import METRICS, Metric, compute_metrics, count_confusion, find_metric
-from .model import Model, Scores, load_model
+from .model import Model, Scores, choose_places, load_model
 from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, write_page
 
 _METRICS_FILE = "metrics.json"
@@ -125,7 +125,7 @@ def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl
         probabilities = pl.DataFrame(scores.astype(np.float64), [f"probability {label}" for label in schema.labels])
         predicted = {
             "truth": labels.gather(test.target),
-            "prediction": labels.gather(scores.argmax(axis=1)),
+            "prediction": labels.gather(choose_places(scores)),
             "probability": probabilities.max_horizontal(),
             **probabilities.to_dict(),
         }

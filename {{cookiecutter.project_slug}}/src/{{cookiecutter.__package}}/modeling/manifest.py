@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..config import DerivedFeature, SplitSettings, describe_errors
 from ..errors import ProjectError
@@ -15,21 +15,15 @@ GOLDEN_FILE = "golden.json"
 ONNX_FILE = "model.onnx"
 SKOPS_FILE = "model.skops"
 
-Runtime = Literal["onnx", "sklearn"]
 
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ArtifactRecord(_Record):
+class ArtifactRecord(BaseModel, frozen=True, extra="forbid"):
     """A file of the version: its hash and its size in bytes."""
 
     sha256: str
     bytes: int
 
 
-class DataRecord(_Record):
+class DataRecord(BaseModel, frozen=True, extra="forbid"):
     """The data that the model was made from: hash of the raw files, rows by split, rows rejected, how it was split."""
 
     sha256: str
@@ -38,7 +32,7 @@ class DataRecord(_Record):
     split: SplitSettings | None = None
 
 
-class ParityRecord(_Record):
+class ParityRecord(BaseModel, frozen=True, extra="forbid"):
     """How far ONNX and scikit-learn were apart on held-out rows; `largest_difference` is in `ParitySettings`' unit."""
 
     rows: int
@@ -49,7 +43,7 @@ class ParityRecord(_Record):
     reason: str = ""
 
 
-class GateRecord(_Record):
+class GateRecord(BaseModel, frozen=True, extra="forbid"):
     """What the gate said of a version: `gain` in the metric's unit and `confidence`, a share of draws, over another.
 
     `reasons` is empty unless the version was `forced`, which says why.
@@ -63,7 +57,7 @@ class GateRecord(_Record):
     forced: str = ""
 
 
-class Manifest(_Record):
+class Manifest(BaseModel, frozen=True, extra="forbid"):
     """A candidate or a version.
 
     `labels` are the classes in the order of the probabilities, empty for a regression. A candidate lacks `version`,
@@ -81,7 +75,7 @@ class Manifest(_Record):
     estimator: str
     hyperparameters: dict[str, Any]
     seed: int
-    runtime: Runtime
+    runtime: Literal["onnx", "sklearn"]
     parity: ParityRecord
     data: DataRecord
     environment: dict[str, str]
@@ -102,10 +96,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise ProjectError(f"{path} is damaged:\n{describe_errors(error)}") from error
 
 
-def write_manifest(folder: Path, manifest: Manifest, files: list[str]) -> Manifest:
-    """Write the manifest with hash and size of these files of `folder`; what was written."""
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest with hash and size of each file that `folder` holds; what was written."""
     records = {
-        name: ArtifactRecord(sha256=hash_file(folder / name), bytes=(folder / name).stat().st_size) for name in files
+        path.relative_to(folder).as_posix(): ArtifactRecord(sha256=hash_file(path), bytes=path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
     complete = manifest.model_copy(update={"files": records})
     write_json(folder / MANIFEST_FILE, complete.model_dump(mode="json"))

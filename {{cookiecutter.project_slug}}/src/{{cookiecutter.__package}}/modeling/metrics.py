@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ProjectError
 from ..schema import Task
+from .model import choose_places
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Metric:
 def count_confusion(truth: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.int64]:
     """Rows by true label and likeliest label, (labels, labels)."""
     labels = probabilities.shape[1]
-    return np.bincount(truth * labels + probabilities.argmax(axis=1), minlength=labels**2).reshape(labels, labels)
+    return np.bincount(truth * labels + choose_places(probabilities), minlength=labels**2).reshape(labels, labels)
 
 
 def _balanced_accuracy(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -92,7 +93,7 @@ def _r2(truth: NDArray[Any], values: NDArray[Any]) -> float:
 
 METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
-        "accuracy": Metric(lambda truth, probabilities: np.mean(truth == probabilities.argmax(axis=1))),
+        "accuracy": Metric(lambda truth, probabilities: np.mean(truth == choose_places(probabilities))),
         "balanced_accuracy": Metric(_balanced_accuracy),
         "f1_macro": Metric(_f1_macro),
         "roc_auc": Metric(_roc_auc, prepare=_rank),

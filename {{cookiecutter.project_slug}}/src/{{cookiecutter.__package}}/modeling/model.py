@@ -1,19 +1,28 @@
-"""A loaded model: columns in, probabilities or values out. Shared by evaluation, batch and API."""
+"""A model: columns in, probabilities or values out, as evaluation, batch and API load it, and its golden rows.
 
-from collections.abc import Callable
+Golden rows are a few training rows with the features and scores that they gave. Hashes tell that no file changed;
+only these tell that the feature code did.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json, to_json
 
 from ..errors import CodeChangedError, ProjectError
-from ..features import Columns, FeaturePlan, engineer_features, plan_features
-from .golden import find_change
+from ..features import MISSING_CODE, Columns, FeaturePlan, RowReader, engineer_features, plan_features
+from ..files import write_bytes
+from ..schema import Column
 from .manifest import GOLDEN_FILE, ONNX_FILE, SKOPS_FILE, Manifest, check_artifacts, read_manifest
 
-INPUT_NAME = "features"
+_GOLDEN_ROWS = 8
+# Of a probability, and of a value in standard deviations of the target: what another processor may make of float32.
+_TOLERANCE = 1e-4
+_FEATURE_TOLERANCE = 1e-5
 
 Scores = NDArray[np.floating[Any]]
 ScoreFunction = Callable[[NDArray[np.float32]], Scores]
@@ -57,12 +66,19 @@ def load_model(folder: Path, threads: int = 1) -> Model:
     if manifest.runtime == "onnx":
         score = load_onnx(folder / ONNX_FILE, bool(manifest.labels), threads)
     else:
-        score = _load_skops(folder / SKOPS_FILE, manifest)
-    if GOLDEN_FILE in manifest.files:  # versions that were made before there were any have none
-        change = find_change(folder / GOLDEN_FILE, manifest.table, plan, manifest.labels, score)
-        if change:
-            raise CodeChangedError(f"{name} does not score as it did at its training ({change}): {remedy}.")
-    return Model(manifest, plan, score)
+        try:
+            score = score_with_pipeline(load_skops(folder / SKOPS_FILE), bool(manifest.labels))
+        except ImportError as error:
+            raise ProjectError(
+                f"{folder} is served by scikit-learn ({manifest.parity.reason}); "
+                "install the `training` extra, or promote a model that exports to ONNX."
+            ) from error
+    model = Model(manifest, plan, score)
+    # Versions that were made before there were golden rows have none.
+    change = _find_change(folder / GOLDEN_FILE, model) if GOLDEN_FILE in manifest.files else ""
+    if change:
+        raise CodeChangedError(f"{name} does not score as it did at its training ({change}): {remedy}.")
+    return model
 
 
 def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> ScoreFunction:
@@ -88,17 +104,78 @@ def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> ScoreFun
     return score
 
 
-def _load_skops(path: Path, manifest: Manifest) -> ScoreFunction:
-    try:
-        from .persistence import load_skops
-    except ImportError as error:
+def load_skops(path: Path) -> Any:
+    """The scikit-learn pipeline in a skops file. Raises ProjectError where it holds a type that is not trusted."""
+    import skops.io
+
+    from .estimators import ESTIMATORS, TRUSTED
+
+    trusted = {*TRUSTED, *(name for kinds in ESTIMATORS.values() for kind in kinds.values() for name in kind.trusted)}
+    unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - trusted)
+    if unknown:
         raise ProjectError(
-            f"{path.parent} is served by scikit-learn ({manifest.parity.reason}); "
-            "install the `training` extra, or promote a model that exports to ONNX."
-        ) from error
-    return score_with_pipeline(load_skops(path), bool(manifest.labels))
+            f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know them to be harmless, "
+            "add them to `trusted` of the estimator in modeling/estimators.py."
+        )
+    return skops.io.load(path, trusted=sorted(trusted))
 
 
 def score_with_pipeline(pipeline: Any, is_classification: bool) -> ScoreFunction:
     """A fitted scikit-learn pipeline as a function from the feature matrix to scores."""
     return pipeline.predict_proba if is_classification else pipeline.predict  # type: ignore[no-any-return]
+
+
+def write_golden(
+    folder: Path, model: Model, training: Columns, matrix: NDArray[np.float32], target: NDArray[Any]
+) -> None:
+    """Write the golden rows of a model, with made-up values from the permitted range for a sensitive column.
+
+    `matrix` has the features of `training`, `target` what is true of it.
+    """
+    # From the row that lacks nothing to the one that lacks most.
+    order = np.argsort(np.isnan(matrix).sum(axis=1), kind="stable")
+    places = order[np.unique(np.linspace(0, len(order) - 1, _GOLDEN_ROWS).round().astype(int))]
+    table, generator = model.manifest.table, np.random.default_rng(0)
+    values = {
+        name: _show(column, _invent(column, len(places), generator) if column.sensitive else training[name][places])
+        for name, column in table.features.items()
+    }
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    features = engineer_features(RowReader(table).read(rows), model.plan)
+    spread = 1.0 if model.manifest.labels else float(np.std(target)) or 1.0
+    scores, tolerance = model.score(features).tolist(), _TOLERANCE * spread
+    golden = {"rows": rows, "features": features.tolist(), "scores": scores, "tolerance": tolerance}
+    write_bytes(folder / GOLDEN_FILE, to_json(golden, inf_nan_mode="null") + b"\n")
+
+
+def _show(column: Column, values: NDArray[Any]) -> list[float | str | None]:
+    if column.type == "category":
+        return [None if code == MISSING_CODE else column.categories[code] for code in values.tolist()]
+    return [None if np.isnan(value) else value for value in values.tolist()]
+
+
+def _invent(column: Column, count: int, generator: np.random.Generator) -> NDArray[Any]:
+    if column.type in ("category", "boolean"):
+        return generator.integers(0, len(column.categories) or 2, count)
+    low = column.minimum if column.minimum is not None else (column.maximum or 1) - 1
+    values = generator.uniform(low, low + 1 if column.maximum is None else column.maximum, count)
+    return values.round() if column.type == "integer" else values
+
+
+def _find_change(path: Path, model: Model) -> str:
+    """What differs from what the golden rows say, in words; empty where all is as it was."""
+    golden = from_json(path.read_bytes())
+    matrix = engineer_features(RowReader(model.manifest.table).read(golden["rows"]), model.plan)
+    features, outputs = [f"feature {name!r}" for name in model.plan.names], ["the value"]
+    if model.manifest.labels:
+        outputs = [f"the probability of {label!r}" for label in model.manifest.labels]
+    return _compare(matrix, golden["features"], features, relative=_FEATURE_TOLERANCE) or _compare(
+        model.score(matrix), golden["scores"], outputs, absolute=golden["tolerance"]
+    )
+
+
+def _compare(found: Scores, was: Any, names: Sequence[str], relative: float = 0, absolute: float = 0) -> str:
+    found, was = found.reshape(-1, len(names)), np.array(was, dtype=np.float64).reshape(-1, len(names))
+    for row, place in np.argwhere(~np.isclose(found, was, rtol=relative, atol=absolute, equal_nan=True)):
+        return f"golden row {row + 1}: {names[place]} was {was[row, place]:.6g} and is {found[row, place]:.6g}"
+    return ""

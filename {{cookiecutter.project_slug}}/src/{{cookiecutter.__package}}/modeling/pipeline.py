@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config import Project
+from ..schema import is_same_table
+from .manifest import GOLDEN_FILE, read_manifest
+from .registry import Registry
 
 DATA_LOG = "data_processing.log"
 TRAINING_LOG = "training.log"
@@ -52,13 +55,27 @@ STAGES = (
 
 
 def run_pipeline(project: Project) -> str:
-    """Run the stages, then `promote` unless the candidate is `latest` once more; one line that says what became of it.
-
-    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
-    where a stage could not finish.
-    """
-    from .outcome import promote_if_new
-
+    """Run the stages, then `promote_if_new`; what that says. Raises ProjectError where a stage could not finish."""
     for stage in STAGES:
         stage.run(project)
     return promote_if_new(project)
+
+
+def promote_if_new(project: Project) -> str:
+    """Run `promote` unless the candidate is `latest` once more; one line that says what became of it.
+
+    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
+    where it is missing, was changed, or was not evaluated.
+    """
+    registry = Registry(project.models)
+    version, candidate = registry.latest(), read_manifest(project.candidate)
+    if version is not None:
+        latest = registry.manifest(version)
+        # A version that was made before there were golden rows is the same without them. The same weights under other
+        # limits are another model: the API takes other rows.
+        files = {name: file for name, file in candidate.files.items() if name != GOLDEN_FILE or name in latest.files}
+        if files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table):
+            return f"models/latest stays {version}: the same data and settings gave the same model"
+    from .promotion import promote_model
+
+    return f"models/latest is now {promote_model(project)}"

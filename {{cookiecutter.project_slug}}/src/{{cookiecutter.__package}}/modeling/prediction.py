@@ -1,8 +1,8 @@
 """The `predict` stage: a file in, the same rows with predictions out, in batches."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,16 +16,13 @@ from .model import Model, choose_places, load_model
 from .registry import Registry
 
 _BATCH_ROWS = 50_000
-_ERROR = "error"
-_PREDICTION = "prediction"
 _PLACE = "_place"
 _BROKEN = "_broken"
 
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class BatchSummary:
+class BatchSummary(NamedTuple):
     """What a batch came to: the version that scored, rows scored, rows that broke the schema."""
 
     version: str
@@ -52,34 +49,29 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     """
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise ProjectError(f"--output {output} must end in .csv or .parquet.")
-    model = load_latest(project)
-    table = model.manifest.table
-    form = project.pipeline.source
-    raw = scan_table(source, form)
-    with explain_polars_errors(source):
-        found = raw.collect_schema().names()
-    require_columns(source, found, list(table.features))
-    checked = check_rows(raw, table.features, form)
-    kept = [name for name in found if name != ROW_NUMBER]
+    model, form = load_latest(project), project.pipeline.source
     scored = refused = 0
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary,
-        explain_polars_errors(source),
-    ):
-        parts = Path(temporary)
-        batches = checked.frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
-        for number, batch in enumerate(track(batches, "Predicting")):
-            result = _score_batch(model, checked, batch, kept)
-            bad = result[_ERROR].count()
-            scored, refused = scored + result.height - bad, refused + bad
-            result.write_parquet(parts / f"{number:08}.parquet", compression="lz4")
-        _join_parts(parts, output)
-    summary = BatchSummary(str(model.manifest.version), scored, refused)
-    _logger.debug("%s scored %s rows of %s into %s", summary.version, scored, source, output)
+    with explain_polars_errors(source):
+        checked, kept = _check(model, scan_table(source, form), source, form)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
+            batches = checked.frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
+            for number, batch in enumerate(track(batches, "Predicting")):
+                result = _score_batch(model, checked, batch, kept)
+                bad = result["error"].count()
+                scored, refused = scored + result.height - bad, refused + bad
+                result.write_parquet(Path(temporary, f"{number:08}.parquet"), compression="lz4")
+            whole, frame = Path(temporary, "whole"), pl.scan_parquet(sorted(Path(temporary).iterdir()))
+            if output.suffix.lower() == ".csv":
+                frame.sink_csv(whole, check_extension=False)
+            else:
+                frame.sink_parquet(whole)
+            whole.replace(output)
+    version = str(model.manifest.version)
+    _logger.debug("%s scored %s rows of %s into %s", version, scored, source, output)
     if refused:
-        _logger.warning("%s rows break the schema; see the column %r in %s", refused, _ERROR, output)
-    return summary
+        _logger.warning("%s rows break the schema; see the column 'error' in %s", refused, output)
+    return BatchSummary(version, scored, refused)
 
 
 def score_frame(model: Model, raw: pl.LazyFrame) -> pl.DataFrame:
@@ -87,39 +79,28 @@ def score_frame(model: Model, raw: pl.LazyFrame) -> pl.DataFrame:
 
     Raises ProjectError where a column that the model needs is missing.
     """
-    features = model.manifest.table.features
-    found = raw.collect_schema().names()
-    require_columns(Path("The frame"), found, list(features))
-    checked = check_rows(raw, features, SourceSettings())
-    kept = [name for name in found if name != ROW_NUMBER]
+    checked, kept = _check(model, raw, Path("The frame"), SourceSettings())
     return _score_batch(model, checked, checked.frame.collect(), kept)
+
+
+def _check(model: Model, raw: pl.LazyFrame, source: Path, form: SourceSettings) -> tuple[CheckedRows, list[str]]:
+    """The rows as the schema sees them, and the names of the columns that go into the output."""
+    features, found = model.manifest.table.features, raw.collect_schema().names()
+    require_columns(source, found, list(features))
+    checked = check_rows(raw, features, form)
+    return checked, [name for name in found if name != ROW_NUMBER]
 
 
 def _score_batch(model: Model, checked: CheckedRows, batch: pl.DataFrame, kept: list[str]) -> pl.DataFrame:
     frame = batch.with_columns(checked.describe_broken().alias(_BROKEN)).with_row_index(_PLACE)
-    good = frame.filter(checked.is_valid)
-    labels = model.manifest.labels
+    good, labels = frame.filter(checked.is_valid), model.manifest.labels
     scores = model.predict(columns_from_frame(model.manifest.table, good.select(checked.typed())))
-    predictions = {_PLACE: good[_PLACE]}
     if labels:
-        names = pl.Series(labels, dtype=pl.String)
-        predictions[_PREDICTION] = names.gather(choose_places(scores)) if good.height else names.clear()
-        for place, label in enumerate(labels):
-            predictions[f"probability {label}"] = pl.Series(scores[:, place], dtype=pl.Float64)
+        names = pl.Series("prediction", labels, pl.String).gather(choose_places(scores))
+        predictions = [names, *pl.DataFrame(scores, [f"probability {label}" for label in labels]).cast(pl.Float64)]
     else:
-        predictions[_PREDICTION] = pl.Series(scores, dtype=pl.Float64)
-    error = pl.when(pl.col(_BROKEN) != "").then(pl.col(_BROKEN)).alias(_ERROR)
-    taken = rename_taken(kept, [*predictions, _ERROR])
-    inputs = frame.select(_PLACE, *kept).rename(taken)
-    joined = inputs.join(pl.DataFrame(predictions), on=_PLACE, how="left", maintain_order="left")
-    return joined.drop(_PLACE).with_columns(frame.select(error))
-
-
-def _join_parts(parts: Path, output: Path) -> None:
-    whole = parts / "whole"
-    frame = pl.scan_parquet(sorted(parts.glob("*.parquet")))
-    if output.suffix.lower() == ".csv":
-        frame.sink_csv(whole, check_extension=False)
-    else:
-        frame.sink_parquet(whole)
-    whole.replace(output)
+        predictions = [pl.Series("prediction", scores, pl.Float64)]
+    scored = pl.DataFrame([good[_PLACE], *predictions])
+    inputs = frame.select(_PLACE, *kept).rename(rename_taken(kept, [*scored.columns, "error"]))
+    joined = inputs.join(scored, on=_PLACE, how="left", maintain_order="left").drop(_PLACE)
+    return joined.with_columns(frame.select(pl.col(_BROKEN).replace("", None).alias("error")))

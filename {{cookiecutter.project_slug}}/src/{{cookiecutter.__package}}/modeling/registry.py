@@ -4,28 +4,30 @@ import getpass
 import json
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
+from rich.table import Table
 
+from ..config import Project
 from ..errors import ProjectError
-from ..files import hash_file, sync_folder, sync_tree, write_bytes, write_json
+from ..files import hash_file, staged_folder, write_bytes, write_json
+from ..terminal import get_logger, make_table
 from .manifest import MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
-_STAGING = ".staging."
 _LOCK_SECONDS = 600
 
+_logger = get_logger(__name__)
 
-class Move(BaseModel):
+
+class Move(BaseModel, frozen=True, extra="forbid"):
     """A move of `latest`: when, by whom, from and to which version, why, and whether the gate was overruled."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: str
     by: str
@@ -35,47 +37,27 @@ class Move(BaseModel):
     forced: bool = False
 
 
-class Pointer(BaseModel):
+class Pointer(BaseModel, frozen=True, extra="forbid"):
     """The content of `models/latest/pointer.json`: a version, the hash of its manifest, how it came there."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str
     manifest_sha256: str
     move: Move
 
 
-@dataclass(frozen=True)
-class NewVersion:
-    """A version in the making: its name, and the folder to fill."""
-
-    name: str
-    folder: Path
-
-
-@dataclass(frozen=True)
 class Registry:
-    """The versions under a models folder. What changes them happens within `locked`."""
+    """The versions under a models folder. What changes them happens within `locked`.
 
-    models: Path
+    `pointer` is the file that names the version in production, `history` has a line of JSON for each move of it.
+    """
 
-    @property
-    def versioned(self) -> Path:
-        """Folder of the versions."""
-        return self.models / "versioned"
-
-    @property
-    def pointer(self) -> Path:
-        """File that names the version in production."""
-        return self.models / "latest" / "pointer.json"
-
-    @property
-    def history(self) -> Path:
-        """File with one JSON line for each move of the pointer."""
-        return self.models / "latest" / "history.jsonl"
+    def __init__(self, models: Path) -> None:
+        self.models = models
+        self.versioned = models / "versioned"
+        self.pointer = models / "latest" / "pointer.json"
+        self.history = models / "latest" / "history.jsonl"
 
     def folder(self, version: str) -> Path:
-        """Where a version lives."""
         return self.versioned / version
 
     def manifest(self, version: str) -> Manifest:
@@ -86,9 +68,7 @@ class Registry:
 
     def versions(self) -> list[str]:
         """The versions that exist, oldest first."""
-        if not self.versioned.is_dir():
-            return []
-        numbers = [match[1] for path in self.versioned.iterdir() if (match := _VERSION.fullmatch(path.name))]
+        numbers = [match[1] for path in self.versioned.glob("v*") if (match := _VERSION.fullmatch(path.name))]
         return [f"v{number}" for number in sorted(map(int, numbers))]
 
     def latest(self) -> str | None:
@@ -127,37 +107,28 @@ class Registry:
         from filelock import FileLock, Timeout
 
         self.models.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.models / ".lock", timeout=_LOCK_SECONDS)
         try:
-            with lock:
+            with FileLock(self.models / ".lock", timeout=_LOCK_SECONDS):
                 yield
         except Timeout as error:
-            raise ProjectError(f"Another process holds {lock.lock_file}; wait for it, or end it.") from error
+            raise ProjectError(f"Another process holds {error.lock_file}; wait for it, or end it.") from error
 
     @contextmanager
-    def new_version(self) -> Iterator[NewVersion]:
-        """The next version: a folder to fill, which shows under its name once the block ends well.
+    def new_version(self) -> Iterator[tuple[str, Path]]:
+        """The next version: its name, and a folder to fill, which shows under it once the block ends well.
 
         Raises ProjectError where a version of that name appeared meanwhile, made outside `locked`.
         """
-        self.versioned.mkdir(parents=True, exist_ok=True)
-        for leftover in self.versioned.glob(f"{_STAGING}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        # Under a hidden name `staged_folder` fills a version, and `prune` removes one; both may have been killed.
+        for leftover in self.versioned.glob(".v*"):
+            shutil.rmtree(leftover)
         # A number is taken, too, where only the pointer to a version is here.
-        taken = [int(match[1]) for path in self.versioned.iterdir() if (match := _VERSION.match(path.name))]
+        taken = [int(match[1]) for path in self.versioned.glob("v*") if (match := _VERSION.match(path.name))]
         name = f"v{max(taken, default=0) + 1}"
-        staging = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
-        staging.mkdir()
-        try:
-            yield NewVersion(name, staging)
-            sync_tree(staging)
-            try:
-                staging.rename(self.folder(name))
-            except OSError as error:
-                raise ProjectError(f"{self.folder(name)} exists; a version is never written again.") from error
-            sync_folder(self.versioned)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        with staged_folder(self.folder(name)) as folder:
+            yield name, folder
+            if self.folder(name).exists():
+                raise ProjectError(f"{self.folder(name)} exists; a version is never written again.")
 
     def move_latest(self, version: str, why: str, forced: bool = False) -> None:
         """Point `latest` at a version, in one step, and record the move."""
@@ -165,21 +136,17 @@ class Registry:
         former = moves[-1].to_version if moves else None
         move = Move(at=now(), by=_user(), from_version=former, to_version=version, why=why, forced=forced)
         digest = hash_file(self.folder(version) / MANIFEST_FILE)
-        pointer = Pointer(version=version, manifest_sha256=digest, move=move)
-        write_json(self.pointer, pointer.model_dump())
+        write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
         lines = [json.dumps(each.model_dump(), ensure_ascii=False) + "\n" for each in (*moves, move)]
         write_bytes(self.history, "".join(lines).encode())
 
     def prune(self, keep: int) -> list[str]:
         """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""
-        versions = self.versions()
-        needed = {self.latest(), self.predecessor()}
+        versions, needed = self.versions(), {self.latest(), self.predecessor()}
         removed = [version for version in versions if version not in needed][: max(len(versions) - keep, 0)]
         for version in removed:
             # Renamed first, so that a version never shows with half of its files.
-            doomed = self.versioned / f"{_STAGING}{uuid.uuid4().hex}"
-            self.folder(version).rename(doomed)
-            shutil.rmtree(doomed)
+            shutil.rmtree(self.folder(version).rename(self.versioned / f".{version}.pruned"))
         return removed
 
     def _read_pointer(self) -> Pointer | None:
@@ -201,3 +168,55 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a number without a name
         return "unknown"
+
+
+def list_versions(project: Project) -> Table:
+    """Each version: when, what, its test metrics; `latest` is marked. What is wrong with one is logged."""
+    registry, latest, rows = Registry(project.models), None, []
+    with _warned():
+        latest = registry.latest()
+    for version in registry.versions():
+        row = {"version": f"{version} (latest)" if version == latest else version, "created": "cannot be read"}
+        rows.append(row)
+        with _warned():
+            manifest = registry.manifest(version)
+            row |= {"created": str(manifest.created_at), "estimator": manifest.estimator, "runtime": manifest.runtime}
+            row |= {"rows": str(manifest.data.rows.get("train", ""))}
+            row |= {name: f"{value:.4f}" for name, value in manifest.metrics.get("test", {}).items()}
+    names = dict.fromkeys(["version", "created", "estimator", "runtime", "rows", *chain.from_iterable(rows)])
+    table = make_table(*names)
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in names))
+    return table
+
+
+def compare_versions(project: Project, left: str, right: str) -> Table:
+    """Metrics, settings and data of two versions side by side; what differs is marked.
+
+    Raises ProjectError where there is no such version.
+    """
+    sides = [_describe(Registry(project.models).manifest(version)) for version in (left, right)]
+    table = make_table("", left, right, "")
+    for name in sides[0] | sides[1]:
+        values = [side.get(name, "") for side in sides]
+        table.add_row(name, *values, "" if values[0] == values[1] else "differs")
+    return table
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    try:
+        yield
+    except ProjectError as error:
+        _logger.warning("%s", error)
+
+
+def _describe(manifest: Manifest) -> dict[str, str]:
+    described: dict[str, Any] = {"created": manifest.created_at, "estimator": manifest.estimator}
+    described |= {f"test {name}": f"{value:.4f}" for name, value in manifest.metrics.get("test", {}).items()}
+    described |= {f"hyperparameter {name}": value for name, value in manifest.hyperparameters.items()}
+    described |= {f"{split} rows": rows for split, rows in manifest.data.rows.items()}
+    described |= {"features": len(manifest.features), "seed": manifest.seed, "runtime": manifest.runtime}
+    described |= {"data": manifest.data.sha256[:12], "commit": manifest.commit}
+    described |= {f"package {name}": number for name, number in manifest.environment.items()}
+    return {name: str(value) for name, value in described.items()}
