@@ -78,9 +78,7 @@ def write_table(
     return path
 
 
-def adopt(
-    project: Project, rows: Rows | Path, target: str = "kind", **said: Any
-) -> Adoption:
+def adopt(project: Project, rows: Rows | Path, target: str = "kind", **said: Any) -> Adoption:
     """Adopt rows, or a file."""
     path = rows if isinstance(rows, Path) else write_table(project.root, rows)
     of_columns = {name: said.pop(name) for name in list(said) if name in Wishes.__dataclass_fields__}

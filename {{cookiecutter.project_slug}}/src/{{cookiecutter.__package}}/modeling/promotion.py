@@ -141,7 +141,12 @@ def _is_superseded(project: Project, latest: str) -> bool:
 
 
 def _add_version(
-    project: Project, manifest: Manifest, evaluation: Evaluation, verdict: Verdict, latest: str | None, force_reason: str
+    project: Project,
+    manifest: Manifest,
+    evaluation: Evaluation,
+    verdict: Verdict,
+    latest: str | None,
+    force_reason: str,
 ) -> str:
     compared = verdict.comparison
     forced = "" if verdict.passed else force_reason

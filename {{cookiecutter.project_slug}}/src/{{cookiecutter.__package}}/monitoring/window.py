@@ -23,7 +23,7 @@ from ..errors import ProjectError
 from ..features import Columns, RowReader, columns_from_frame
 from ..modeling.manifest import Manifest
 from ..modeling.model import Model, Scores
-from ..schema import Schema
+from ..schema import Column, Schema
 
 _Row = tuple[float, str, dict[str, Any], Any]  # when it was answered, its name, features and prediction
 

@@ -15,8 +15,8 @@ from ...config import PipelineSettings, Project, SourceSettings, SplitSettings, 
 from ...files import hash_file, write_bytes
 from ...schema import Column, Schema
 from ...terminal import make_table, print_table
+from ..exploration import measure_association
 from ..loading import ROW_NUMBER, explain_polars_errors, scan_table
-from ..profile import measure_association
 from ..validation import check_rows
 from .configuration import write_model, write_pipeline, write_schema
 from .dialect import SEPARATORS, read_dialect

@@ -84,7 +84,9 @@ def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) ->
     columns = {name: ColumnFacts(rows, rows) for name in names}
     for start in track(range(0, len(names), width), "Looking at columns"):
         group = raw.select(names[start : start + width]).collect(engine="streaming")
-        columns |= {name: ColumnFacts(rows, rows - facts["present"], **facts) for name, facts in _count_values(group, source)}
+        columns |= {
+            name: ColumnFacts(rows, rows - facts["present"], **facts) for name, facts in _count_values(group, source)
+        }
     is_taken = fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < _SAMPLE_ROWS / max(1, total)
     sample = raw.filter(~is_blank, is_taken).select(names).collect(engine="streaming")
     return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank)
