@@ -4,7 +4,6 @@ import random
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -151,14 +150,10 @@ def test_whatever_a_cell_holds_it_is_read_or_rejected_but_not_changed(value: str
 
 
 MONTHS = ("2024-01", "2024-02", "2024-03")
-MONTHLY: dict[str, Any] = {
-    "task": "regression",
-    "target": "demand",
-    "columns": {
-        "demand": {"type": "number"},
-        "price": {"type": "number"},
-        "day": {"type": "timestamp", "format": "%Y-%m-%d", "role": "ignored"},
-    },
+MONTHLY = {
+    "demand": {"type": "number"},
+    "price": {"type": "number"},
+    "day": {"type": "timestamp", "format": "%Y-%m-%d", "role": "ignored"},
 }
 
 
@@ -176,7 +171,7 @@ def write_month(root: Path, month: str) -> None:
 @pytest.fixture
 def monthly(tmp_path: Path) -> Project:
     """A project that is split by time, with the first month's file."""
-    write_config(tmp_path, "schema", MONTHLY)
+    write_config(tmp_path, "schema", {"task": "regression", "target": "demand", "columns": MONTHLY})
     write_config(tmp_path, "pipeline", {"split": {"validation": 0.2, "test": 0.2, "time_column": "day"}})
     write_config(tmp_path, "model", {"estimator": "ridge", "gate": {"metric": "rmse", "minimum": 99, "resamples": 200}})
     write_config(tmp_path, "tracking", {"enabled": False})

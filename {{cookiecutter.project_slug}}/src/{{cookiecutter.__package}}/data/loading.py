@@ -93,10 +93,8 @@ def require_columns(path: Path, found: list[str], wanted: Collection[str]) -> No
     present = set(found)
     if missing := [repr(name) for name in wanted if name not in present]:
         shown = ", ".join(repr(name) for name in found if name != ROW_NUMBER)
-        message = f"{path} lacks the column(s) {', '.join(missing)}; it has {shown}"
-        raise ProjectError(
-            f"{message}. Mend the file, config/schema.yaml, or source.separator in config/pipeline.yaml."
-        )
+        message = f"{path} lacks the column(s) {', '.join(missing)}; it has {shown}. Mend the file, config/schema.yaml"
+        raise ProjectError(f"{message}, or source.separator in config/pipeline.yaml.")
 
 
 @contextmanager
