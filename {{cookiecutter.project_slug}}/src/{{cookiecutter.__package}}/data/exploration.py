@@ -89,15 +89,13 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
         rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(names).hash())
-        frame, missing, counts, identities = pl.collect_all(
-            [
-                checked.frame.select(*checked.typed(), *texts).select(names),
-                checked.frame.select(names).null_count(),
-                checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
-                identity.filter(fraction(pl.col("identity")) < share),
-            ],
-            engine="streaming",
-        )
+        parts = [
+            checked.frame.select(*checked.typed(), *texts).select(names),
+            checked.frame.select(names).null_count(),
+            checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
+            identity.filter(fraction(pl.col("identity")) < share),
+        ]
+        frame, missing, counts, identities = pl.collect_all(parts, engine="streaming")
     broken = {rule: count for rule, count in zip(rules, counts.row(0), strict=True) if count}
     repeated = (identities.height - identities.n_unique()) / max(1, identities.height)
     return Sample(frame, rows, missing.row(0, named=True), broken, repeated)
@@ -238,17 +236,12 @@ def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, finding
     # One file that asks the network for nothing, in which all that comes from the data is escaped.
     environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
     page = environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8"))
+    groups = [(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()]
+    left_out = statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts()
+    found = {"schema": schema, "sample": sample, "findings": findings, "report": report, "labels": labels}
     # The style of our own pictures is not that of the report's.
     with matplotlib.style.context("default"):
-        return report, page.render(
-            schema=schema,
-            sample=sample,
-            findings=findings,
-            left_out=statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts(),
-            report=report,
-            labels=labels,
-            groups=[(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()],
-        )
+        return report, page.render(found, groups=groups, left_out=left_out)
 
 
 def _to_pandas(values: pl.Series, column: Column) -> Any:

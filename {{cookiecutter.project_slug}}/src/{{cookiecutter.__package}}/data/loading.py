@@ -30,10 +30,8 @@ def find_raw_files(project: Project) -> list[Path]:
     pattern = project.pipeline.source.files
     files = sorted(path for path in project.raw.glob(pattern) if path.suffix.lower() in _SUFFIXES)
     if not files:
-        raise ProjectError(
-            f"No {_KINDS} file matches {pattern!r} in {project.raw}; "
-            "put one there, or change source.files in config/pipeline.yaml."
-        )
+        message = f"No {_KINDS} file matches {pattern!r} in {project.raw}"
+        raise ProjectError(f"{message}; put one there, or change source.files in config/pipeline.yaml.")
     return files
 
 
@@ -95,10 +93,8 @@ def require_columns(path: Path, found: list[str], wanted: Collection[str]) -> No
     present = set(found)
     if missing := [repr(name) for name in wanted if name not in present]:
         shown = ", ".join(repr(name) for name in found if name != ROW_NUMBER)
-        raise ProjectError(
-            f"{path} lacks the column(s) {', '.join(missing)}; it has {shown}. "
-            "Mend the file, config/schema.yaml, or source.separator in config/pipeline.yaml."
-        )
+        message = f"{path} lacks the column(s) {', '.join(missing)}; it has {shown}. Mend the file, config/schema.yaml"
+        raise ProjectError(f"{message}, or source.separator in config/pipeline.yaml.")
 
 
 @contextmanager

@@ -37,10 +37,8 @@ def prepare_data(project: Project) -> DataSummary:
     settings = pipeline.model_copy(update={"split": split})
     with staged_folder(project.splits) as splits:
         with staged_folder(project.rejected) as rejected:
-            found = [
-                split_file(path, name, schema, settings, splits, rejected)
-                for name, path in track(files.items(), "Checking raw files")
-            ]
+            tracked = track(files.items(), "Checking raw files")
+            found = [split_file(path, name, schema, settings, splits, rejected) for name, path in tracked]
             if settings.validation.duplicates == "reject":
                 found.append(reject_duplicates(schema, splits, rejected))
         content = {

@@ -1,8 +1,7 @@
 """Checked rows become three splits, one file for each raw file, without duplicates.
 
-A row's split follows from its time, or from a number that depends on the row's values alone, so that it never
-changes when rows are added, on any machine and with any version of the engine; an engine's own `hash()` promises
-none of that.
+A row's split follows from its time, or from a number that depends on the row's values alone, so that it never changes
+when rows are added, on any machine and with any version of the engine; an engine's own `hash()` promises none of that.
 """
 
 import hashlib
@@ -40,14 +39,13 @@ def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings)
     split = settings.split
     if split.time_column is None:
         return split
+    where = f"config/pipeline.yaml: split.time_column {split.time_column!r}"
     column, wanted = schema.columns.get(split.time_column), ["timestamp", "number", "integer"]
     if split.test_from is not None:
         wanted = wanted[:1] if isinstance(split.test_from, datetime) else wanted[1:]
     if column is None or column.type not in wanted or split.time_column == schema.target:
-        raise ProjectError(
-            f"config/pipeline.yaml: split.time_column {split.time_column!r} must be a column of type "
-            f"{' or '.join(wanted)} in config/schema.yaml, and not the target; correct one of the two files."
-        )
+        message = f"{where} must be a column of type {' or '.join(wanted)} in config/schema.yaml, and not the target"
+        raise ProjectError(f"{message}; correct one of the two files.")
     if split.test_from is not None:
         return split
     parts = []
@@ -61,10 +59,8 @@ def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings)
     counts = pl.concat(parts).to_series().sort().rle().struct.unnest()
     points: list[datetime | float] = counts["value"].to_list()
     if len(points) < 3:
-        raise ProjectError(
-            f"config/pipeline.yaml: split.time_column {split.time_column!r} has {len(points)} different times, which "
-            "cannot be cut into three splits; bring rows of other times, or leave it out."
-        )
+        message = f"{where} has {len(points)} different times, which cannot be cut into three splits"
+        raise ProjectError(f"{message}; bring rows of other times, or leave it out.")
     before = counts["len"].cum_sum().shift(1, fill_value=0) / counts["len"].sum()
     test = 2 + ((before[2:] - (1 - split.test)).abs().arg_min() or 0)
     validation = 1 + ((before[1:test] - (1 - split.test - split.validation)).abs().arg_min() or 0)
