@@ -79,7 +79,7 @@ def describe_reference(
 
 def write_reference(reference: Reference, folder: Path) -> str:
     """Write the file and return its name; the same counts give the same bytes."""
-    write_bytes(folder / REFERENCE_FILE, (reference.model_dump_json() + "\n").encode())
+    write_bytes(folder / REFERENCE_FILE, (reference.model_dump_json(exclude_unset=True) + "\n").encode())
     return REFERENCE_FILE
 
 
