@@ -1,6 +1,7 @@
 """A real MLflow server on loopback gets all that the journal has, whatever happens to it meanwhile."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,8 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import mlflow
 import pandas as pd
@@ -31,71 +31,47 @@ from .toys import change_config, write_config
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own are many
 
 
-@dataclass
-class Server:
-    """An MLflow server with a database of its own."""
-
-    folder: Path
+class Server(NamedTuple):
     uri: str
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it where it does not run."""
-        if self.process is not None:
-            return
-        where = ["--port", self.uri.rpartition(":")[2], "--workers", "1"]
-        kept = ["--backend-store-uri", f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}"]
-        files = ["--artifacts-destination", (self.folder / "files").as_uri()]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *where, *kept, *files],
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline:
-            with suppress(OSError):
-                urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
-                return
-            time.sleep(0.1)
-        raise TimeoutError(self.uri)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, 9)
-            self.process.wait()
-            self.process = None
+    process: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="module")
-def only_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("mlflow"), _free_address())
-    yield server
-    server.kill()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An MLflow server with a database of its own."""
+    folder, uri = tmp_path_factory.mktemp("mlflow"), _free_address()
+    where = ["--port", uri.rpartition(":")[2], "--workers", "1"]
+    kept = ["--backend-store-uri", f"sqlite:///{(folder / 'mlflow.db').as_posix()}"]
+    kept += ["--artifacts-destination", (folder / "files").as_uri()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *where, *kept],
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    for _ in range(2_400):
+        with suppress(OSError):
+            urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+            break
+        time.sleep(0.1)
+    yield Server(uri, process)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @pytest.fixture
-def client(only_server: Server, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     monkeypatch.delenv(URI_VARIABLE, raising=False)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    only_server.start()
-    return MlflowClient(only_server.uri, only_server.uri)
+    return MlflowClient(server.uri, server.uri)
 
 
 @pytest.fixture
 def project(toy: Project, client: MlflowClient, request: pytest.FixtureRequest) -> Project:
     """A toy whose runs go to an experiment of its own."""
     return _track(toy, client.tracking_uri, request.node.name)
-
-
-@pytest.fixture
-def promoted(trained_toy: Project, client: MlflowClient, request: pytest.FixtureRequest) -> Project:
-    """A toy whose candidate was evaluated and promoted, as v2, before the eyes of MLflow."""
-    project = _track(trained_toy, client.tracking_uri, request.node.name)
-    evaluate_model(project)
-    promote_model(project, force_reason="to have two")
-    return project
 
 
 def _free_address() -> str:
@@ -126,8 +102,11 @@ def _champion(project: Project, client: MlflowClient) -> str:
 
 
 def test_a_promoted_run_is_registered_once_predicts_and_the_champion_follows_latest(
-    promoted: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+    trained_toy: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    promoted = _track(trained_toy, client.tracking_uri, "promoted")
+    evaluate_model(promoted)
+    promote_model(promoted, force_reason="to have two")
     (run,) = _runs(promoted, client)
     assert run.info.status == "FINISHED"
     manifest = Registry(promoted.models).manifest("v2")
@@ -135,8 +114,7 @@ def test_a_promoted_run_is_registered_once_predicts_and_the_champion_follows_lat
     assert client.list_artifacts(run.info.run_id, "figures/evaluation") != []
 
     monkeypatch.setenv(URI_VARIABLE, client.tracking_uri)
-    name = Destination(promoted).settings.name
-    model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+    model = mlflow.pyfunc.load_model("models:/promoted@champion")
     rows = pd.DataFrame({"size": [5.0, 85.0, -1.0], "age": [3, None, 4], "colour": ["red"] * 3, "striped": [True] * 3})
     scored = model.predict(rows)
     assert scored["prediction"].tolist()[:2] == ["small", "big"]
@@ -146,7 +124,7 @@ def test_a_promoted_run_is_registered_once_predicts_and_the_champion_follows_lat
     (folder / "sent.json").unlink()
     Destination(promoted).synchronize("v2")
     assert len(_runs(promoted, client)) == 1
-    assert len(client.search_model_versions(f"name = '{name}'")) == 1
+    assert len(client.search_model_versions("name = 'promoted'")) == 1
 
     promote_model(promoted, force_reason="to have three")
     assert _champion(promoted, client) == "v3"
@@ -230,10 +208,11 @@ def test_a_password_in_the_address_is_neither_shown_nor_kept(
     assert "secret" not in (folder / "sent.json").read_text(encoding="utf-8")
 
 
-def test_a_run_outlives_a_server_that_is_killed(project: Project, only_server: Server) -> None:
+def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server) -> None:
     with start_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)
-        only_server.kill()  # the last test, so that it need not be started again
+        os.killpg(server.process.pid, signal.SIGKILL)  # in the last test, so that it need not be started again
+        server.process.wait()
         for step in range(1, 4):
             run.log_metrics({"search_r2": step / 4}, step)
         run.reach("trained")

@@ -14,7 +14,7 @@ from .errors import ProjectError
 from .schema import Schema
 
 ROOT_VARIABLE = "PROJECT_ROOT"
-_MARKER = Path("config") / "schema.yaml"
+_MARKER = "config/schema.yaml"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -140,11 +140,10 @@ class SearchSettings(Settings):
 
 
 class ParitySettings(Settings):
-    """How far the ONNX model may be from the scikit-learn model it was made from.
+    """How far the ONNX model may be from the scikit-learn model it was made from, which serves where that fails.
 
-    `tolerance` is absolute for probabilities and relative to the target's standard deviation for
-    values; at most `maximum_share` of the held-out rows may be further apart. Where that fails,
-    scikit-learn serves the model, which the gate refuses if `required`.
+    `tolerance` is absolute for probabilities and relative to the target's standard deviation for values; at most
+    `maximum_share` of the held-out rows may be further apart. Where it is `required`, the gate refuses such a model.
     """
 
     required: bool = True
@@ -285,10 +284,9 @@ def find_project(start: Path | None = None) -> Project:
     for folder in (here,) if named else (here, *here.parents):
         if (folder / _MARKER).is_file():
             return Project(folder)
-    marker = _MARKER.as_posix()
     if named:
-        raise ProjectError(f"{ROOT_VARIABLE} is {here}, which has no {marker}; set it to the project.")
-    raise ProjectError(f"No {marker} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}.")
+        raise ProjectError(f"{ROOT_VARIABLE} is {here}, which has no {_MARKER}; set it to the project.")
+    raise ProjectError(f"No {_MARKER} in {here} or above; run the command inside the project, or set {ROOT_VARIABLE}.")
 
 
 def read_settings(root: Path, name: str, model: type[_SettingsModel]) -> _SettingsModel:

@@ -2,10 +2,7 @@
 
 
 class ProjectError(Exception):
-    """A problem whose message names what to edit, answer or run instead.
-
-    The command line prints the message alone, without a traceback, and exits with `exit_code`.
-    """
+    """Says what to edit, answer or run instead; the command line prints that alone and exits with `exit_code`."""
 
     exit_code = 1
 

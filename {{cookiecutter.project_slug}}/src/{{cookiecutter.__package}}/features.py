@@ -101,7 +101,7 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
             missing.append((len(names), name))
             names.append(f"{name} is missing")
     placed = tuple(enumerate(derived, start=len(names)))
-    for feature in derived:
+    for _, feature in placed:
         problem = _find_problem(feature, schema, names)
         if problem:
             raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} {problem}.")

@@ -73,8 +73,7 @@ class Destination:
         return re.sub("//[^/:]*:[^/]*@", "//", self.uri)
 
     @cached_property
-    def client(self) -> Any:
-        """An `MlflowClient`; MLflow takes a second to import."""
+    def client(self) -> Any:  # an MlflowClient
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
@@ -108,16 +107,15 @@ class Destination:
         Raises ProjectError where the server cannot be reached or refuses; what was sent before stays.
         """
         try:
-            sent = sum(self._send_missing(run) for run in list_runs(self.project))
+            sent = sum(map(self._send_missing, list_runs(self.project)))
             if champion is not None:
                 self._move_champion(champion)
         except ProjectError:
             raise
         except Exception as error:
-            raise ProjectError(
-                f"{self._explain(error)} Start the server or correct uri in config/mlflow.yaml "
-                f"(or {URI_VARIABLE}), then run `runs sync` again."
-            ) from error
+            place = f"uri in config/mlflow.yaml (or {URI_VARIABLE})"
+            advice = f"Start the server or correct {place}, then run `runs sync` again."
+            raise ProjectError(f"{self._explain(error)} {advice}") from error
         return sent
 
     def show(self, port: int) -> None:
@@ -167,10 +165,9 @@ class Destination:
 
     def _find_run(self, folder: Path) -> str | None:
         """The run's id there, never two for one folder; None where somebody deleted it, who does not want it back."""
-        journal = f"tags.journal = '{folder.name}'"
-        found = self.client.search_runs([self.experiment], journal, run_view_type=_ANY_STAGE)
-        if found:
-            return None if found[0].info.lifecycle_stage == "deleted" else str(found[0].info.run_id)
+        mine = f"tags.journal = '{folder.name}'"
+        for run in self.client.search_runs([self.experiment], mine, run_view_type=_ANY_STAGE):
+            return None if run.info.lifecycle_stage == "deleted" else str(run.info.run_id)
         started = next((_milliseconds(event) for event in read_events(folder)), None)
         tags = {"journal": folder.name, "mlflow.source.name": _PACKAGE, "mlflow.source.type": "LOCAL"}
         return str(self.client.create_run(self.experiment, started, tags, folder.name).info.run_id)
@@ -212,9 +209,8 @@ class Destination:
             return
         if any(entry.run_id == run for entry in self._find_registered(version)):
             return
-        model = Model(run_id=run)
-        loader = {"loader_module": f"{_PACKAGE}.tracking.pyfunc", "data": version}
-        model.add_flavor("python_function", **loader, python_version=platform.python_version(), env={})
+        flavor = {"loader_module": f"{_PACKAGE}.tracking.pyfunc", "data": version, "env": {}}
+        model = Model(run_id=run, flavors={"python_function": flavor | {"python_version": platform.python_version()}})
         client.log_text(run, model.to_yaml(), "model/MLmodel")
         client.log_artifacts(run, str(folder), f"model/{version}")
         if not client.search_registered_models(f"name = '{name}'"):
@@ -224,10 +220,8 @@ class Destination:
     def _move_champion(self, version: str) -> None:
         numbers = [int(entry.version) for entry in self._find_registered(version)]
         if not numbers:
-            raise ProjectError(
-                f"{version} is not registered at {self.shown_uri}, and no run in reports/runs made it; "
-                "train and promote again."
-            )
+            problem = f"{version} is not registered at {self.shown_uri}, and no run in reports/runs made it"
+            raise ProjectError(f"{problem}; train and promote again.")
         self.client.set_registered_model_alias(self.settings.name, "champion", str(max(numbers)))
 
     def _find_registered(self, version: str) -> list[Any]:
