@@ -21,7 +21,7 @@ from ..validation import check_rows
 from .configuration import write_model, write_pipeline, write_schema
 from .dialect import SEPARATORS, read_dialect
 from .inference import Decision, Wishes, check_wishes, decide_columns
-from .survey import Survey, find_missing_words, survey_table
+from .survey import Survey, survey_table
 
 _REJECTED_SHARE = 0.05
 _FEW_DUPLICATES = 0.02
@@ -54,15 +54,11 @@ def adopt_table(
     with explain_polars_errors(path):
         found = [name for name in scan_table(path, source).collect_schema().names() if name != ROW_NUMBER]
         check_wishes(wishes, found, header)
-        names = [name for name in found if name not in wishes.dropped]
-        survey = survey_table(scan_table(path, source), names, source)
-        words = find_missing_words(survey)
-        if words:
-            source = source.model_copy(update={"null_values": (*source.null_values, *words)})
-            survey = survey_table(scan_table(path, source), names, source)
+        survey, source = survey_table(path, [name for name in found if name not in wishes.dropped], source)
     schema, decisions = decide_columns(survey, wishes, found)
     notes += _describe_names(found, header)
-    notes += [f"These words count as missing: {', '.join(map(repr, words))}."] if words else []
+    words = ", ".join(map(repr, source.null_values[len(given.null_values) :]))
+    notes += [f"These words count as missing: {words}."] if words else []
     copy = _find_place(project, path)
     source = source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())})
     known = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == wishes.time}
@@ -71,7 +67,7 @@ def adopt_table(
     settings = PipelineSettings(
         source=source,
         validation=_suggest_validation(survey, rows[ROW_NUMBER], notes),
-        split=_suggest_split(project.pipeline.split, survey.sample, schema, wishes, notes),
+        split=_suggest_split(project.pipeline.split, survey.sample, schema, wishes.time, notes),
         paths=project.pipeline.paths,
     )
     record = {"table": copy.name, "sha256": hash_file(path), "supersedes": latest}
@@ -129,15 +125,15 @@ def _describe_names(found: list[str], header: list[str]) -> list[str]:
 
 
 def _suggest_split(
-    former: SplitSettings, sample: pl.DataFrame, schema: Schema, wishes: Wishes, notes: list[str]
+    former: SplitSettings, sample: pl.DataFrame, schema: Schema, time: str | None, notes: list[str]
 ) -> SplitSettings:
-    split = SplitSettings(**former.model_dump(include={"validation", "test", "seed"}))
-    if wishes.time is not None:
+    split = SplitSettings(validation=former.validation, test=former.test, seed=former.seed)
+    if time is not None:
         notes.append(
-            f"Split by {wishes.time}: the latest {split.test:.0%} of the rows test, the {split.validation:.0%} before "
+            f"Split by {time}: the latest {former.test:.0%} of the rows test, the {former.validation:.0%} before "
             "validate; newer rows move the cut-offs."
         )
-        return split.model_copy(update={"time_column": wishes.time})
+        return split.model_copy(update={"time_column": time})
     different = sample.select(list(schema.features)).n_unique()
     if not schema.identifiers and different < min(_FEW_FEATURE_ROWS, sample.height / 2):
         notes.append(f"Only {different} rows differ in their features, so those alike may be split (split.group_by).")
@@ -165,11 +161,11 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
 
 
 def _find_problems(rows: pl.DataFrame, schema: Schema, height: int) -> list[str]:
-    target = rows[schema.target]
-    if schema.task == "regression":
-        # Quarters, for a leak may follow the order of the numbers and not their size.
-        target = (target.rank() * 4 // (target.count() + 1)).cast(pl.String)
-    told = {name: measure_association(rows[name], target) or 0 for name in schema.features}
+    # By rank, for a leak may follow the order of the numbers and not their size.
+    numbers = {name: 4 if name == schema.target else 32 for name, dtype in rows.schema.items() if dtype.is_numeric()}
+    cuts = [(pl.col(name).rank() * most // (pl.count(name) + 1)).cast(pl.String) for name, most in numbers.items()]
+    groups = rows.with_columns(cuts)
+    told = {name: measure_association(groups[name], groups[schema.target]) or 0 for name in schema.features}
     warnings = [
         f"{name!r} alone tells {schema.target} almost perfectly ({strength:.3f} of 1). If it is known only "
         f"afterwards, adopt again with --drop {json.dumps(name, ensure_ascii=False)}."

@@ -1,14 +1,14 @@
 """What is in each column of a table, and how points in time are written."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import polars as pl
 
 from ...config import SourceSettings
 from ...terminal import track
-from ..loading import ROW_NUMBER
+from ..loading import ROW_NUMBER, scan_table
 from ..splitting import fraction, scramble
 from ..validation import parse_number, parse_timestamp
 
@@ -24,7 +24,7 @@ TIME_FORMATS = (
 )
 
 _SAMPLE_ROWS = 30_000
-_COUNTED_CELLS = 5_000_000
+_COUNTED_CELLS = 2_000_000
 _MOST_KEPT = 300
 _NUMERIC_SHARE = 0.98
 _READABLE_SHARE = 0.99
@@ -75,8 +75,17 @@ class Survey:
     blank: int
 
 
-def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) -> Survey:
-    """Look at every row; at so many columns at a time that they take little memory."""
+def survey_table(path: Path, names: list[str], source: SourceSettings) -> tuple[Survey, SourceSettings]:
+    """Look at every row, and once more where words are found that stand for a missing value: they join the settings."""
+    survey = _survey_rows(scan_table(path, source), names, source)
+    words = _find_missing_words(survey.columns.values())
+    if words:
+        source = source.model_copy(update={"null_values": (*source.null_values, *words)})
+        survey = _survey_rows(scan_table(path, source), names, source)
+    return survey, source
+
+
+def _survey_rows(raw: pl.LazyFrame, names: list[str], source: SourceSettings) -> Survey:
     is_blank = pl.coalesce(names).is_null()
     counts = raw.select(pl.len(), blank=is_blank.sum(), different=pl.struct(names).hash().n_unique())
     total, blank, different = counts.collect(engine="streaming").row(0)
@@ -84,27 +93,28 @@ def survey_table(raw: pl.LazyFrame, names: list[str], source: SourceSettings) ->
     columns = {name: ColumnFacts(rows, rows) for name in names}
     for start in track(range(0, len(names), width), "Looking at columns"):
         group = raw.select(names[start : start + width]).collect(engine="streaming")
-        columns |= {
-            name: ColumnFacts(rows, rows - facts["present"], **facts) for name, facts in _count_values(group, source)
-        }
-    is_taken = fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < _SAMPLE_ROWS / max(1, total)
-    sample = raw.filter(~is_blank, is_taken).select(names).collect(engine="streaming")
+        columns |= _count_values(group, rows, source)
+    share = _SAMPLE_ROWS / max(1, total)
+    taken = raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share).collect(engine="streaming")
+    # A filter over thousands of columns is for a frame: that of a scan takes minutes.
+    sample = taken.select(names).filter(~is_blank)
     return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank)
 
 
-def _count_values(rows: pl.DataFrame, source: SourceSettings) -> Iterator[tuple[str, dict[str, Any]]]:
+def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dict[str, ColumnFacts]:
     # All columns at once: a call for each would dominate where there are thousands.
     value, number, count = pl.col("value"), pl.col("number"), pl.col("len")
     numbers = count.filter(number.is_not_null()).sum()
     has_numbers = numbers >= _NUMERIC_SHARE * count.sum()
     facts = (
-        rows.unpivot(variable_name="column")
+        group.unpivot(variable_name="column")
         .drop_nulls()
         .group_by("column", "value", maintain_order=True)
         .len()
         .with_columns(number=parse_number(value, source.decimal_comma, source.thousands))
         .group_by("column")
         .agg(
+            missing=rows - count.sum(),
             present=count.sum(),
             numbers=numbers,
             has_numbers=has_numbers,
@@ -118,15 +128,16 @@ def _count_values(rows: pl.DataFrame, source: SourceSettings) -> Iterator[tuple[
             words=value.filter(number.is_null()).head(_MOST_KEPT + 1),
         )
     )
+    found = {}
     for row in facts.iter_rows(named=True):
-        row["values"] = dict(zip(row["values"], row.pop("counts"), strict=True))
-        yield row.pop("column"), row
+        name, values = row.pop("column"), dict(zip(row.pop("values"), row.pop("counts"), strict=True))
+        found[name] = ColumnFacts(rows, values=values, **row)
+    return found
 
 
-def find_missing_words(survey: Survey) -> list[str]:
-    """Words of the table that stand for a missing value."""
+def _find_missing_words(columns: Iterable[ColumnFacts]) -> list[str]:
     among_numbers, others = set[str](), set[str]()
-    for facts in survey.columns.values():
+    for facts in columns:
         is_numeric = facts.numbers and facts.present - facts.numbers <= facts.present / 2
         (among_numbers if is_numeric else others).update(facts.words if len(facts.words) <= _MOST_KEPT else ())
     return sorted((among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others)
