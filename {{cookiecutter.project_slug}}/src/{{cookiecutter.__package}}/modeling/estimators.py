@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -75,17 +77,19 @@ def find_estimator(task: Task, name: str) -> EstimatorKind:
     return known[name]
 
 
-def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparameters: dict[str, Any]) -> Pipeline:
-    """An unfitted pipeline: impute, select, scale where needed, estimate.
+def fit_pipeline(
+    task: Task, settings: ModelSettings, matrix: NDArray[np.float32], target: NDArray[Any], chosen: dict[str, Any]
+) -> Pipeline:
+    """Impute, select, scale where needed, estimate with these hyperparameters.
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
     other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
-    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist, or a classifier
-    gives no probabilities.
+    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or
+    a classifier gives no probabilities.
     """
     kind = find_estimator(task, settings.estimator)
     allowed = kind.create().get_params()
-    unknown = [name for name in hyperparameters if name not in allowed]
+    unknown = [name for name in chosen if name not in allowed]
     if unknown:
         raise ProjectError(
             f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {settings.estimator}; "
@@ -94,9 +98,9 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
     seed = {"random_state": settings.seed} if "random_state" in allowed else {}
     steps = {
         "impute": SimpleImputer(strategy="median", keep_empty_features=True),
-        "select": make_selector(settings.features.selection, task, features),
+        "select": make_selector(settings.features.selection, task, matrix.shape[1]),
         "scale": StandardScaler() if kind.scaled else None,
-        "estimate": kind.create(**seed | hyperparameters),
+        "estimate": kind.create(**seed | chosen),
     }
     pipeline = Pipeline([(name, step) for name, step in steps.items() if step is not None])
     if task == "classification" and not hasattr(pipeline, "predict_proba"):
@@ -104,7 +108,11 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
             f"{settings.estimator} has no predict_proba, and a classification needs probabilities: choose another "
             "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
         )
-    return pipeline
+    try:
+        return pipeline.fit(matrix, target)
+    except ValueError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ProjectError(f"{settings.estimator} cannot be trained with {chosen}: {reason}") from error
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:
