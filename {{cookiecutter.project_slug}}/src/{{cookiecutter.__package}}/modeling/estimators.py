@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -21,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from ..config import ModelSettings, SelectionSettings
 from ..errors import ProjectError
 from ..schema import Task
+from .dataset import Rows
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,8 @@ def find_estimator(task: Task, name: str) -> EstimatorKind:
     return known[name]
 
 
-def fit_pipeline(
-    task: Task, settings: ModelSettings, matrix: NDArray[np.float32], target: NDArray[Any], chosen: dict[str, Any]
-) -> Pipeline:
-    """Impute, select, scale where needed, estimate with these hyperparameters.
+def fit_pipeline(task: Task, settings: ModelSettings, training: Rows, hyperparameters: dict[str, Any]) -> Pipeline:
+    """Impute, select, scale where needed, estimate.
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
     other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
@@ -89,7 +86,7 @@ def fit_pipeline(
     """
     kind = find_estimator(task, settings.estimator)
     allowed = kind.create().get_params()
-    unknown = [name for name in chosen if name not in allowed]
+    unknown = [name for name in hyperparameters if name not in allowed]
     if unknown:
         raise ProjectError(
             f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {settings.estimator}; "
@@ -98,9 +95,9 @@ def fit_pipeline(
     seed = {"random_state": settings.seed} if "random_state" in allowed else {}
     steps = {
         "impute": SimpleImputer(strategy="median", keep_empty_features=True),
-        "select": make_selector(settings.features.selection, task, matrix.shape[1]),
+        "select": make_selector(settings.features.selection, task, training[0].shape[1]),
         "scale": StandardScaler() if kind.scaled else None,
-        "estimate": kind.create(**seed | chosen),
+        "estimate": kind.create(**seed | hyperparameters),
     }
     pipeline = Pipeline([(name, step) for name, step in steps.items() if step is not None])
     if task == "classification" and not hasattr(pipeline, "predict_proba"):
@@ -109,10 +106,10 @@ def fit_pipeline(
             "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
         )
     try:
-        return pipeline.fit(matrix, target)
+        return pipeline.fit(*training)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
-        raise ProjectError(f"{settings.estimator} cannot be trained with {chosen}: {reason}") from error
+        raise ProjectError(f"{settings.estimator} cannot be trained with {hyperparameters}: {reason}") from error
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

@@ -73,7 +73,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         hyperparameters = _choose_hyperparameters(project, rows, held_out, labels, run)
         run.log_parameters(hyperparameters)
         _logger.info("Training %s on %s rows, %s features", settings.estimator, *rows[0].shape)
-        pipeline = fit_pipeline(schema.task, settings, *rows, hyperparameters)
+        pipeline = fit_pipeline(schema.task, settings, rows, hyperparameters)
         kind = find_estimator(schema.task, settings.estimator)
         parity, score = export_pipeline(pipeline, kind, held_out, settings.parity, folder)
     else:
@@ -119,7 +119,7 @@ def _choose_hyperparameters(
     trials = list(ParameterSampler(space, min(settings.search.trials, size), random_state=settings.seed))
     gains = []
     for step, trial in enumerate(track(trials, "Searching")):
-        pipeline = fit_pipeline(schema.task, settings, *training, fixed | trial)
+        pipeline = fit_pipeline(schema.task, settings, training, fixed | trial)
         scores = score_with_pipeline(pipeline, bool(labels))(held_out[0])
         value = metric.compute(held_out[1], align_scores(scores, labels, schema))
         run.log_metrics({f"search_{settings.gate.metric}": value}, step)
