@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from threadpoolctl import threadpool_limits
 
 from {{ cookiecutter.__package }}.config import Project, find_project
 from {{ cookiecutter.__package }}.data.loading import ROW_NUMBER, find_raw_files, scan_table
@@ -26,6 +27,13 @@ MOST_ROWS = 4_000
 def quiet_logging() -> Iterator[None]:
     yield
     configure_logging()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Workers that share two cores wait for each other's threads otherwise."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
+from {{ cookiecutter.__package }}.modeling.manifest import ONNX_FILE
+from {{ cookiecutter.__package }}.modeling.model import load_model
 from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
@@ -90,6 +92,9 @@ def test_what_the_gate_asks_for_is_named(trained_toy: Project, gate: dict[str, o
 
 def test_a_model_that_only_scikit_learn_serves_is_refused_unless_that_is_wanted(trained_toy: Project) -> None:
     make_candidate(trained_toy, parity={"tolerance": 1e-12, "maximum_share": 0})
+    candidate = load_model(trained_toy.candidate).manifest
+    assert (candidate.runtime, ONNX_FILE in candidate.files) == ("sklearn", False)
+    assert "further apart" in candidate.parity.reason
     with pytest.raises(PromotionRefusedError, match=r"cannot be served by ONNX: .*parity.required"):
         promote_model(Project(trained_toy.root))
 

@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from ..config import ModelSettings, SelectionSettings
 from ..errors import ProjectError
 from ..schema import Task
+from .dataset import Rows
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ def find_estimator(task: Task, name: str) -> EstimatorKind:
     return known[name]
 
 
-def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparameters: dict[str, Any]) -> Pipeline:
-    """An unfitted pipeline: impute, select, scale where needed, estimate.
+def fit_pipeline(task: Task, settings: ModelSettings, training: Rows, hyperparameters: dict[str, Any]) -> Pipeline:
+    """Impute, select, scale where needed, estimate.
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
     other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
-    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist, or a classifier
-    gives no probabilities.
+    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or
+    a classifier gives no probabilities.
     """
     kind = find_estimator(task, settings.estimator)
     allowed = kind.create().get_params()
@@ -94,7 +95,7 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
     seed = {"random_state": settings.seed} if "random_state" in allowed else {}
     steps = {
         "impute": SimpleImputer(strategy="median", keep_empty_features=True),
-        "select": make_selector(settings.features.selection, task, features),
+        "select": make_selector(settings.features.selection, task, training[0].shape[1]),
         "scale": StandardScaler() if kind.scaled else None,
         "estimate": kind.create(**seed | hyperparameters),
     }
@@ -104,7 +105,11 @@ def make_pipeline(task: Task, settings: ModelSettings, features: int, hyperparam
             f"{settings.estimator} has no predict_proba, and a classification needs probabilities: choose another "
             "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
         )
-    return pipeline
+    try:
+        return pipeline.fit(*training)
+    except ValueError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ProjectError(f"{settings.estimator} cannot be trained with {hyperparameters}: {reason}") from error
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

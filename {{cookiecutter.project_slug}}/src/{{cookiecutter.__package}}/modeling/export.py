@@ -126,8 +126,8 @@ def take_onnx(
         raise ProjectError(f"{error.filename or source} does not exist.") from error
     except Exception as error:
         raise ProjectError(f"{source} cannot be read as an ONNX file: {' '.join(str(error).split())}") from error
-    score = load_onnx(target, bool(schema.labels))
     try:
+        score = load_onnx(target, bool(schema.labels))
         scores, alone = np.asarray(score(matrix)), np.asarray(score(matrix[:1]))
     except Exception as error:
         raise ProjectError(

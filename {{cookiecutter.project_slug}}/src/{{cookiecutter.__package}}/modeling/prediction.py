@@ -42,10 +42,9 @@ def load_latest(project: Project) -> Model:
 def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     """Score the rows of a CSV, TSV or Parquet file and write them, in order, to a CSV or Parquet file.
 
-    The output has the input's columns, then `prediction` and, for a classification, one
-    `probability <label>` a label. A row that breaks the schema gets no prediction; `error` says why.
-    An input column of one of these names is written as `<name> (input)`. Raises ProjectError where there is no model,
-    or a file cannot be used.
+    The output has the input's columns, then `prediction` and, for a classification, one `probability <label>` a label.
+    A row that breaks the schema gets no prediction; `error` says why. An input column of one of these names is written
+    as `<name> (input)`. Raises ProjectError where there is no model, or a file cannot be used.
     """
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise ProjectError(f"--output {output} must end in .csv or .parquet.")
@@ -75,10 +74,7 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
 
 
 def score_frame(model: Model, raw: pl.LazyFrame) -> pl.DataFrame:
-    """Score strings in memory, as `scan_table` gives them; what comes back is what `predict_file` writes.
-
-    Raises ProjectError where a column that the model needs is missing.
-    """
+    """What `predict_file` writes, of strings in memory as `scan_table` gives them. Raises ProjectError as that does."""
     checked, kept = _check(model, raw, Path("The frame"), SourceSettings())
     return _score_batch(model, checked, checked.frame.collect(), kept)
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from contextlib import suppress
+from datetime import UTC, datetime
 from statistics import median
 from timeit import repeat
 
@@ -22,7 +23,7 @@ from .gate import Measured, Verdict, check_against, check_alone
 from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, GateRecord, Manifest, read_manifest, write_manifest
 from .metrics import find_metric
 from .model import Model, load_model
-from .registry import Registry, now
+from .registry import Registry
 from .report import find_pictures, write_card
 
 _logger = get_logger(__name__)
@@ -141,20 +142,16 @@ def _is_superseded(project: Project, latest: str) -> bool:
 
 
 def _add_version(
-    project: Project,
-    manifest: Manifest,
-    evaluation: Evaluation,
-    verdict: Verdict,
-    latest: str | None,
-    force_reason: str,
+    project: Project, manifest: Manifest, evaluation: Evaluation, verdict: Verdict, latest: str | None, reason: str
 ) -> str:
     compared = verdict.comparison
-    forced = "" if verdict.passed else force_reason
+    forced = "" if verdict.passed else reason
     gate = GateRecord(metric=project.model.gate.metric, reasons=verdict.reasons, forced=forced)
     if compared:
         gate = gate.model_copy(update={"against": latest, "gain": compared.gain, "confidence": compared.confidence})
     with Registry(project.models).new_version() as (version, folder):
-        made = {"version": version, "created_at": now(), "commit": describe_commit(project.root), "gate": gate}
+        created_at, commit = datetime.now(UTC).isoformat(timespec="seconds"), describe_commit(project.root)
+        made = {"version": version, "created_at": created_at, "commit": commit, "gate": gate}
         measured = {"metrics": evaluation.metrics, "intervals": evaluation.intervals}
         for name in manifest.files:
             shutil.copyfile(project.candidate / name, folder / name)

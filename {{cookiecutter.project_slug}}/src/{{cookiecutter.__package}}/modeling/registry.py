@@ -134,7 +134,8 @@ class Registry:
         """Point `latest` at a version, in one step, and record the move."""
         moves = self.moves()
         former = moves[-1].to_version if moves else None
-        move = Move(at=now(), by=_user(), from_version=former, to_version=version, why=why, forced=forced)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        move = Move(at=at, by=_user(), from_version=former, to_version=version, why=why, forced=forced)
         digest = hash_file(self.folder(version) / MANIFEST_FILE)
         write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
         lines = [json.dumps(each.model_dump(), ensure_ascii=False) + "\n" for each in (*moves, move)]
@@ -156,11 +157,6 @@ class Registry:
             return None
         except (OSError, ValidationError) as error:
             raise ProjectError(f"{self.pointer} is damaged; restore it, or remove it and promote again.") from error
-
-
-def now() -> str:
-    """The present moment in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _user() -> str:
@@ -191,10 +187,7 @@ def list_versions(project: Project) -> Table:
 
 
 def compare_versions(project: Project, left: str, right: str) -> Table:
-    """Metrics, settings and data of two versions side by side; what differs is marked.
-
-    Raises ProjectError where there is no such version.
-    """
+    """Metrics, settings and data of two versions side by side, where each exists; what differs is marked."""
     sides = [_describe(Registry(project.models).manifest(version)) for version in (left, right)]
     table = make_table("", left, right, "")
     for name in sides[0] | sides[1]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import ParameterSampler
-from sklearn.pipeline import Pipeline
 
 from ..config import Project
 from ..data.preparation import DataSummary, read_summary
@@ -21,7 +20,7 @@ from ..monitoring.reference import describe_reference, write_reference
 from ..terminal import get_logger, track
 from ..tracking.run import Run, start_run
 from .dataset import Rows, align_scores, read_dataset, read_matrix
-from .estimators import find_estimator, make_pipeline
+from .estimators import find_estimator, fit_pipeline
 from .export import export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import find_metric
@@ -74,8 +73,9 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         hyperparameters = _choose_hyperparameters(project, rows, held_out, labels, run)
         run.log_parameters(hyperparameters)
         _logger.info("Training %s on %s rows, %s features", settings.estimator, *rows[0].shape)
+        pipeline = fit_pipeline(schema.task, settings, rows, hyperparameters)
         kind = find_estimator(schema.task, settings.estimator)
-        parity, score = export_pipeline(_fit(project, rows, hyperparameters), kind, held_out, settings.parity, folder)
+        parity, score = export_pipeline(pipeline, kind, held_out, settings.parity, folder)
     else:
         hyperparameters = {}
         labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, labels, held_out[0])
@@ -119,20 +119,11 @@ def _choose_hyperparameters(
     trials = list(ParameterSampler(space, min(settings.search.trials, size), random_state=settings.seed))
     gains = []
     for step, trial in enumerate(track(trials, "Searching")):
-        scores = score_with_pipeline(_fit(project, training, fixed | trial), bool(labels))(held_out[0])
+        pipeline = fit_pipeline(schema.task, settings, training, fixed | trial)
+        scores = score_with_pipeline(pipeline, bool(labels))(held_out[0])
         value = metric.compute(held_out[1], align_scores(scores, labels, schema))
         run.log_metrics({f"search_{settings.gate.metric}": value}, step)
         _logger.info("%s with %s: validation %s %.4f", settings.estimator, trial, settings.gate.metric, value)
         gains.append(metric.gain(value, 0))
     best: dict[str, Any] = trials[int(np.argmax(np.nan_to_num(gains, nan=-math.inf)))]
     return fixed | best
-
-
-def _fit(project: Project, training: Rows, hyperparameters: dict[str, Any]) -> Pipeline:
-    settings, (matrix, target) = project.model, training
-    pipeline = make_pipeline(project.schema.task, settings, matrix.shape[1], hyperparameters)
-    try:
-        return pipeline.fit(matrix, target)
-    except ValueError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ProjectError(f"{settings.estimator} cannot be trained with {hyperparameters}: {reason}") from error
