@@ -31,28 +31,16 @@ _VALUE_STEPS = 20
 disable_created_metrics()  # type: ignore[no-untyped-call]
 registry = CollectorRegistry()
 _requests = Counter("http_requests", "Requests answered, by route and status", ["route", "status"], registry=registry)
-_seconds = Histogram(
-    "http_request_duration_seconds",
-    "Time from the whole request to the answer",
-    ["route"],
-    buckets=_SECONDS,
-    registry=registry,
-)
+_took = "Time from the whole request to the answer"
+_seconds = Histogram("http_request_duration_seconds", _took, ["route"], buckets=_SECONDS, registry=registry)
 _labels = Counter("predictions", "Rows predicted, by label", ["label"], registry=registry)
-_loads = Counter(
-    "model_loads", "Versions loaded, and refused because they were damaged", ["outcome"], registry=registry
-)
-_info = Gauge(
-    "model_info",
-    "1 for the version that is served",
-    ["version", "estimator"],
-    multiprocess_mode="mostrecent",
-    registry=registry,
-)
+_loads = Counter("model_loads", "Versions loaded, and refused as damaged", ["outcome"], registry=registry)
+_shown = "1 for the version that is served"
+_info = Gauge("model_info", _shown, ["version", "estimator"], multiprocess_mode="mostrecent", registry=registry)
 # Looking up a child by its labels costs more than counting.
 _request_counter, _timer, _label_counter = cache(_requests.labels), cache(_seconds.labels), cache(_labels.labels)
 _values: list[Histogram] = []
-_shown: list[tuple[str, str]] = []
+_served: list[tuple[str, str]] = []
 
 
 def count_request(route: str, status: int, seconds: float) -> None:
@@ -77,10 +65,10 @@ def show_model(manifest: Manifest, version: str) -> None:
     if not manifest.labels and not _values:
         unit, buckets = "Values predicted, in the target's unit", _value_buckets(manifest)
         _values.append(Histogram("prediction_value", unit, buckets=buckets, registry=registry))
-    while _shown:
-        _info.labels(*_shown.pop()).set(0)
-    _shown.append((version, manifest.estimator))
-    _info.labels(*_shown[0]).set(1)
+    while _served:
+        _info.labels(*_served.pop()).set(0)
+    _served.append((version, manifest.estimator))
+    _info.labels(*_served[0]).set(1)
     _loads.labels("loaded").inc()
 
 
