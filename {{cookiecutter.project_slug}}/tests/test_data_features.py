@@ -7,7 +7,13 @@ import pytest
 from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings
 from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.features import OPERATIONS, RowReader, columns_from_frame, engineer_features, plan_features
+from {{ cookiecutter.__package }}.features import (
+    OPERATIONS,
+    RowReader,
+    columns_from_frame,
+    engineer_features,
+    plan_features,
+)
 from {{ cookiecutter.__package }}.modeling.estimators import make_selector
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
 from {{ cookiecutter.__package }}.schema import Schema

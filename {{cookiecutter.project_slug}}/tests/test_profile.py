@@ -8,7 +8,12 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data import exploration
-from {{ cookiecutter.__package }}.data.exploration import Exploration, explore_data, measure_association, read_sample
+from {{ cookiecutter.__package }}.data.exploration import (
+    Exploration,
+    explore_data,
+    measure_association,
+    read_sample,
+)
 from {{ cookiecutter.__package }}.errors import ProjectError
 
 from .toys import TOY_HEADER, change_config, make_toy, toy_rows, write_raw

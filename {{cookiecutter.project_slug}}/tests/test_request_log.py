@@ -3,12 +3,10 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ from {{ cookiecutter.__package }}.config import Project, find_project, read_sett
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.monitoring.drift import monitor_model
 from {{ cookiecutter.__package }}.serving import metrics
-from {{ cookiecutter.__package }}.serving.request_log import RequestLog
-from {{ cookiecutter.__package }}.serving.service import Service, open_service
+from {{ cookiecutter.__package }}.serving.service import Service
 from {{ cookiecutter.__package }}.serving.settings import SETTINGS_FILE, ServingSettings
 
-from .toys import TOY_SCHEMA, change_config, toy_rows, write_config
+from .toys import TOY_SCHEMA, change_config, toy_rows, wait_until, write_config
 
 MARK = 12.345678
 ROW: dict[str, Any] = {"size": MARK, "age": 30, "colour": "red", "striped": True}
@@ -67,11 +64,11 @@ def ask(service: Service, rows: Rows) -> tuple[str, Rows]:
 @contextmanager
 def serving(project: Project) -> Iterator[Service]:
     """The service, whose log is written when the block ends."""
-    service = open_service(project)
+    service = Service(project)
     try:
         yield service
     finally:
-        service.log.close()
+        service.close()
 
 
 def logged_lines(folder: Path) -> Rows:
@@ -88,13 +85,6 @@ def counted_rows(outcome: str) -> int:
     lines = metrics.render().decode().splitlines()
     found = [line for line in lines if line.startswith("request_log_rows_total") and outcome in line]
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in found)
-
-
-def wait_until(condition: Any, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_request_is_a_line_with_its_rows_and_predictions(served: Project) -> None:
@@ -140,9 +130,7 @@ def test_a_column_marked_as_sensitive_never_reaches_the_disk(served: Project) ->
 def test_a_mark_that_the_version_was_trained_with_holds_on(served: Project) -> None:
     with serving(served) as service:
         model = service.served
-        marked = hide(served, "size").schema
-        manifest = model.manifest.model_copy(update={"table": marked})
-        object.__setattr__(model.model, "manifest", manifest)
+        model.manifest = model.manifest.model_copy(update={"table": hide(served, "size").schema})
         ask(service, [ROW])
     assert "size" not in logged_lines(served.requests)[0]["rows"][0]
 
@@ -207,56 +195,41 @@ def test_a_flood_is_cut_and_the_lost_rows_are_counted(served: Project) -> None:
     assert counted_rows("lost") > lost
 
 
-ON_A_FULL_DISK = """
-import json, resource, sys, time
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.serving import metrics
-from {{ cookiecutter.__package }}.serving.service import open_service
-from pathlib import Path
-
-service = open_service(Project(Path(sys.argv[1])))
-resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, resource.RLIM_INFINITY))
-for _ in range(3):
-    for _ in range(50):
-        service.predict(json.dumps({"rows": [json.loads(sys.argv[2])]}).encode())
-    time.sleep(0.7)
-service.log.close()
-print(metrics.render().decode())
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_full_disk_loses_rows_and_no_request(served: Project) -> None:
-    command = [sys.executable, "-c", ON_A_FULL_DISK, str(served.root), json.dumps(ROW)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    written = count_rows(served.requests)
-    assert 0 < written < 150
-    counts = [line for line in done.stdout.splitlines() if line.startswith("request_log_rows_total")]
-    assert sorted(line.split()[1] for line in counts) == sorted([f"{written}.0", f"{150 - written}.0"])
-    assert "Requests are answered but not logged" in done.stderr
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    written, lost = counted_rows("written"), counted_rows("lost")
+    with serving(served) as service:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, limits[1]))
+        try:
+            for rows in (50, 100, 150):
+                for _ in range(50):
+                    ask(service, [ROW])
+                expected = written + lost + rows
+                wait_until(lambda expected=expected: counted_rows("written") + counted_rows("lost") == expected)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    kept = count_rows(served.requests)
+    assert 0 < kept < 150
+    assert counted_rows("written") - written == kept
+    assert "Requests are answered but not logged" in (served.logs / "inference.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes on the disk")
-def test_a_disk_that_does_not_answer_holds_up_neither_requests_nor_the_end(
-    served: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_does_not_answer_holds_up_neither_requests_nor_the_end(served: Project) -> None:
     pipe = served.root / "pipe"
     os.mkfifo(pipe)
-
-    def open_pipe(log: RequestLog) -> FileIO:
-        # Blocks in the system, as on a dead network disk, until somebody reads.
-        log._file = log._file or FileIO(pipe, "w")
-        return log._file
-
-    monkeypatch.setattr(RequestLog, "_open", open_pipe)
-    service = open_service(served)
+    service = Service(served)
+    # To open it blocks in the system, as on a dead network disk, until somebody reads.
+    service.log._path = pipe
     try:
         ask(service, [ROW])
         wait_until(lambda: not service.log._buffer)
         for _ in range(100):
             ask(service, [ROW])
-        service.log.close()
+        service.close()
         assert service.log._thread.is_alive()
     finally:
         # Lets the thread go.
@@ -278,7 +251,7 @@ def test_a_folder_that_cannot_be_made_loses_rows_and_no_request(served: Project)
 def test_wrong_settings_are_named(served: Project) -> None:
     set_log(served, share=2)
     with pytest.raises(ProjectError, match=r"config/serving.yaml has wrong settings:\n  request_log.share"):
-        open_service(served)
+        Service(served)
 
 
 def test_the_projects_own_settings_are_good() -> None:

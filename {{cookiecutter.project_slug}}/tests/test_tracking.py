@@ -15,7 +15,14 @@ from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.plots import plot_runs
-from {{ cookiecutter.__package }}.tracking.local import EVENTS_FILE, RunSummary, add_event, find_run, list_runs, summarize_run
+from {{ cookiecutter.__package }}.tracking.local import (
+    EVENTS_FILE,
+    RunSummary,
+    add_event,
+    find_run,
+    list_runs,
+    summarize_run,
+)
 from {{ cookiecutter.__package }}.tracking.run import resume_run, start_run
 
 from .toys import change_config

@@ -5,6 +5,8 @@ It has settings of its own, and its pipeline has no stage of yours, so that noth
 
 import random
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +115,11 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Ask again and again until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited for {seconds} s"
+        time.sleep(0.02)

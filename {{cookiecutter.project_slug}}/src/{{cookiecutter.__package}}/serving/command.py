@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import tempfile
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -14,10 +14,9 @@ from pydantic_core import to_json
 from ..config import find_project, read_settings
 from ..errors import ProjectError
 from ..modeling.registry import Registry
-from .settings import KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
+from .settings import COUNTS_VARIABLE, KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
 
 _FRAMEWORK = "{{ cookiecutter.serving }}"
-_MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def serve(
@@ -30,14 +29,13 @@ def serve(
     if settings.framework != _FRAMEWORK:
         raise ProjectError(f"config/serving.yaml: this project has no app for {settings.framework}; say {_FRAMEWORK}.")
     host, port, workers = host or settings.host, port or settings.port, workers or settings.workers
-    _provide_keys(host)
-    _check_port(host, port)
+    _check_address(host, port)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"Try it: {url}/\nDocumentation: {url}/docs")
-    with ExitStack() as stack:
-        if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
-            folder = tempfile.TemporaryDirectory(prefix="metrics-")
-            os.environ[_MULTIPROCESS_VARIABLE] = stack.enter_context(folder)
+    counts_apart = workers > 1 and COUNTS_VARIABLE not in os.environ
+    with tempfile.TemporaryDirectory(prefix="metrics-") if counts_apart else nullcontext() as folder:
+        if folder:
+            os.environ[COUNTS_VARIABLE] = folder
         # Here, since other commands need no web framework, and metrics read the variable when they are imported.
         # {% if cookiecutter.serving == "fastapi" %}
         from .fastapi_app import run
@@ -60,27 +58,20 @@ def example() -> None:
     typer.echo(to_json({"rows": [example_row(table)]}))
 
 
-def _check_port(host: str, port: int) -> None:
-    """Refuse an address that cannot be listened on, before a server says so in its own way."""
+def _check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, or that others reach without a key; make one for this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        with socket.create_server((host, port), family=family) as server:
+            is_local = ipaddress.ip_address(server.getsockname()[0]).is_loopback
     except OSError as error:
         reason = error.strerror or str(error)
         raise ProjectError(
             f"Cannot listen on {host}, port {port} ({reason}): choose others by --host and --port."
         ) from error
-
-
-def _provide_keys(host: str) -> None:
-    """Make a key where only this machine can ask and none was given.
-
-    Raises:
-        ProjectError: none was given, and other machines can ask.
-    """
-    if read_keys(os.environ):
+    if read_keys():
         return
-    if not _is_loopback(host):
+    if not is_local:
         raise ProjectError(
             f"{KEYS_VARIABLE} is empty, and other machines reach {host}: set {KEYS_VARIABLE} to one or more keys, "
             "separated by commas, or serve on 127.0.0.1."
@@ -88,10 +79,3 @@ def _provide_keys(host: str) -> None:
     # Workers are other processes, which read the keys from the environment.
     os.environ[KEYS_VARIABLE] = key = secrets.token_urlsafe(32)
     typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -6,6 +6,7 @@ counted, their bodies limited, and those of `keyed` ask for a key.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, cast
@@ -25,42 +26,28 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..modeling.manifest import Manifest
-from ..terminal import get_logger
-from . import metrics, service
-from .model import ServedModel
+from . import metrics
 from .rows import Answer, Error, RefusedError, explain
-
-# How long requests under way may take once the server is told to stop.
-_SHUTDOWN_SECONDS = 30
-
-_logger = get_logger(__name__)
+from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
 
-async def get_service(request: Request) -> service.Service:
+async def get_service(request: Request) -> Service:
     """What the API knows, for path operations that depend on it."""
-    return cast(Api, request.app).service
+    return cast(Service, request.app.state.service)
 
 
-TheService = Annotated[service.Service, Depends(get_service)]
+TheService = Annotated[Service, Depends(get_service)]
+_KEY = Security(APIKeyHeader(name=KEY_HEADER, scheme_name="key", auto_error=False))
 
 
-async def get_model(service: TheService) -> ServedModel:
-    """The model that answers now, for path operations that depend on it; 503 before the first."""
-    return service.served
-
-
-TheModel = Annotated[ServedModel, Depends(get_model)]
-_KEY_HEADER = APIKeyHeader(name=service.KEY_HEADER, scheme_name="key", auto_error=False)
-
-
-async def check_key(request: Request, the_service: TheService, _: Annotated[str, Security(_KEY_HEADER)]) -> None:
+async def check_key(request: Request, service: TheService, _key: Annotated[str, _KEY]) -> None:
     """Refuse a request without one good key."""
-    the_service.check_key([key.encode("latin-1") for key in request.headers.getlist(service.KEY_HEADER)])
+    service.check_key([key.encode("latin-1") for key in request.headers.getlist(KEY_HEADER)])
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a path operation, for its documentation."""
-    return {status: {"model": Error, "description": service.REFUSALS[status]} for status in statuses}
+    return {status: {"model": Error, "description": REFUSALS[status]} for status in statuses}
 
 
 keyed = APIRouter(dependencies=[Security(check_key)], responses=refusals(401))
@@ -68,16 +55,16 @@ public = APIRouter()
 
 
 @keyed.post("/predict", response_model=Answer, summary="Predict one or more rows", responses=refusals(413, 422, 503))
-async def predict(request: Request, response: Response, the_service: TheService) -> Any:
+async def predict(request: Request, response: Response, service: TheService) -> Any:
     """Answer a request, whose rows are checked, and documented, by the model that is served now."""
-    response.headers[service.REQUEST_ID_HEADER], answer = the_service.predict(await request.body())
+    response.headers[REQUEST_ID_HEADER], answer = service.predict(await request.body())
     return answer
 
 
 @keyed.get("/model", summary="Describe the version that is served", responses=refusals(503))
-async def model(model: TheModel) -> Manifest:
+async def model(service: TheService) -> Manifest:
     """Its manifest: table, features, metrics, and the hashes of data and files."""
-    return model.manifest
+    return service.served.manifest
 
 
 @public.get("/health/live", summary="Tell whether the server runs")
@@ -87,9 +74,9 @@ async def live() -> dict[str, str]:
 
 
 @public.get("/health/ready", summary="Tell whether a model is loaded and checked", responses=refusals(503))
-async def ready(model: TheModel) -> dict[str, str]:
+async def ready(service: TheService) -> dict[str, str]:
     """It can predict."""
-    return {"status": "ready", "model_version": model.version}
+    return {"status": "ready", "model_version": service.served.version}
 
 
 @public.get("/metrics", name="metrics", summary="Show counts and times", response_class=PlainTextResponse)
@@ -101,20 +88,16 @@ async def show_metrics() -> Response:
 @public.get("/", include_in_schema=False)
 async def page() -> Response:
     """The page with a form."""
-    return FileResponse(service.PAGE, headers=service.PAGE_HEADERS)
+    return FileResponse(PAGE, headers=PAGE_HEADERS)
 
 
 @public.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Swagger UI, from this server alone."""
-    page = get_swagger_ui_html(
-        openapi_url="openapi.json",
-        title=request.app.title,
-        swagger_js_url="swagger/swagger-ui-bundle.js",
-        swagger_css_url="swagger/swagger-ui.css",
-        swagger_favicon_url="swagger/favicon.png",
-    )
-    page.headers.update(service.PAGE_HEADERS)
+    names = {"js": "swagger-ui-bundle.js", "css": "swagger-ui.css", "favicon": "favicon.png"}
+    files: dict[str, Any] = {f"swagger_{kind}_url": f"swagger/{name}" for kind, name in names.items()}
+    page = get_swagger_ui_html(openapi_url="openapi.json", title=request.app.title, **files)
+    page.headers.update(PAGE_HEADERS)
     return page
 
 
@@ -123,9 +106,8 @@ class FastPredict:
 
     path = "/predict"
 
-    def __init__(self, app: ASGIApp, the_service: service.Service) -> None:
-        self._app = app
-        self._service = the_service
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -133,50 +115,28 @@ class FastPredict:
             await self._app(scope, receive, send)
             return
         scope["route"] = self
-        try:
-            self._service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
-            request_id, answer = self._service.predict(await _read_body(receive))
-        except (RefusedError, HTTPException) as error:
-            response = await _refuse(Request(scope), error)
-            await response(scope, receive, send)
-            return
-        content = to_json(answer)
-        headers = [
-            (b"x-request-id", request_id.encode()),
-            (b"content-length", b"%d" % len(content)),
-            (b"content-type", b"application/json"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
-
-
-async def _read_body(receive: Receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
+        self._service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
+        request_id, answer = self._service.predict(await Request(scope, receive).body())
+        response = Response(to_json(answer), headers={REQUEST_ID_HEADER: request_id}, media_type="application/json")
+        await response(scope, receive, send)
 
 
 class Front:
-    """ASGI middleware: counts every answer, limits bodies, answers HEAD, and does not mind a slash at a path's end."""
+    """ASGI middleware: counts and times every answer, limits bodies, and gives errors from further in their form."""
 
     def __init__(self, app: ASGIApp, maximum_body_bytes: int) -> None:
-        self._app = app
-        self._limit = maximum_body_bytes
+        self._app, self._limit = app, maximum_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "HEAD" or (scope["path"].endswith("/") and not _is_mounted(scope)):
-            # The server leaves the body of an answer to HEAD out.
-            method = "GET" if scope["method"] == "HEAD" else scope["method"]
-            scope = {**scope, "method": method, "path": scope["path"].removesuffix("/") or "/"}
+        if scope["method"] == "HEAD":
+            # The server leaves the body out.
+            scope = {**scope, "method": "GET"}
+        if scope["path"].endswith("/") and not _is_mounted(scope):
+            scope = {**scope, "path": scope["path"].removesuffix("/") or "/"}
         started, status, size = perf_counter(), 0, 0
 
         async def receive_some() -> Message:
@@ -185,7 +145,7 @@ class Front:
             size += len(message.get("body", b""))
             if size > self._limit:
                 # The rest of the body is not read, so the connection cannot carry another request.
-                raise HTTPException(413, service.TOO_LONG.format(self._limit), {"Connection": "close"})
+                raise HTTPException(413, TOO_LONG.format(self._limit), {"Connection": "close"})
             started = perf_counter()
             return message
 
@@ -198,18 +158,12 @@ class Front:
             await self._app(scope, receive_some, send_some)
         except ClientDisconnect:
             return
-        except Exception:
-            _logger.exception("Unexpected error in %s %s", scope["method"], scope["path"])
+        except Exception as error:
             if status:
                 raise
-            await _respond(500, service.FAILURE)(scope, receive, send_some)
-        metrics.count_request(_name_route(scope), status, perf_counter() - started)
-
-
-def _name_route(scope: Scope) -> str:
-    routes, endpoint = scope["app"].routes, scope.get("endpoint")
-    found = scope.get("route") or next((each for each in routes if getattr(each, "endpoint", each) is endpoint), None)
-    return getattr(found, "path", service.UNKNOWN_ROUTE)
+            response = await refuse(Request(scope), error)
+            await response(scope, receive, send_some)
+        metrics.count_request(getattr(scope.get("route"), "path", None), status, perf_counter() - started)
 
 
 def _is_mounted(scope: Scope) -> bool:
@@ -217,79 +171,63 @@ def _is_mounted(scope: Scope) -> bool:
     return any(scope["path"].startswith(f"{mount.path}/") for mount in mounts)
 
 
-class Api(FastAPI):
-    """FastAPI, with a document that follows the model that is served."""
-
-    def __init__(self, the_service: service.Service) -> None:
-        super().__init__(
-            title=the_service.settings.title,
-            docs_url=None,
-            redoc_url=None,
-            # Asking whether OpenTelemetry is set up costs each request a tenth of its time; leave out to use it.
-            telemetry={"tracing": False, "metrics": False, "logs": False},
-            generate_unique_id_function=lambda route: route.name,
-            lifespan=_live,
-        )
-        self.service = the_service
-        self._described: object = self
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, made anew for each version."""
-        if self._described is not self.service.latest.served:
-            self._described, self.openapi_schema = self.service.latest.served, None
-            self.service.describe(super().openapi())
-        return super().openapi()
+async def refuse(request: Request, error: Exception) -> Response:
+    """The answer to a request that was refused, or that the server failed at."""
+    match error:
+        case RefusedError():
+            refused = error
+        case RequestValidationError():
+            refused = explain(error.errors())
+        case HTTPException():
+            refused = RefusedError(error.status_code, error.detail)
+        case _:
+            refused = refuse_failure(error, f"{request.method} {request.url.path}")
+    return Response(to_json(refused.error), refused.status, getattr(error, "headers", None), "application/json")
 
 
-def create_app(the_service: service.Service | None = None) -> FastAPI:
+@asynccontextmanager
+async def _live(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.service.close()
+
+
+def create_app(service: Service | None = None) -> FastAPI:
     """The application, of the project that the process runs in if no service is given.
 
-    Raises:
-        ProjectError: there is no project, or `config/serving.yaml` is wrong.
+    Raises ProjectError where there is no project, or `config/serving.yaml` is wrong.
     """
-    the_service = the_service or service.open_service()
-    app = Api(the_service)
+    service = service or Service()
+    app = FastAPI(
+        title=service.settings.title,
+        docs_url=None,
+        redoc_url=None,
+        # Asking whether OpenTelemetry is set up costs each request a tenth of its time; leave out to use it.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        generate_unique_id_function=lambda route: route.name,
+        exception_handlers=dict.fromkeys((RefusedError, RequestValidationError, HTTPException), refuse),
+        lifespan=_live,
+    )
+    app.state.service = service
+    make_document = app.openapi
+
+    @lru_cache(1)
+    def describe(_served: object) -> dict[str, Any]:
+        app.openapi_schema = None
+        return service.describe(make_document())
+
+    app.openapi = lambda: describe(service.latest)  # type: ignore[method-assign]
     app.include_router(keyed)
     app.include_router(public)
     app.mount("/swagger", StaticFiles(directory=Path(fastapi_offline.__file__).with_name("static")))
     # Twice as fast as the path operation, which answers if this line is deleted.
-    app.add_middleware(FastPredict, the_service=the_service)
-    app.add_middleware(Front, maximum_body_bytes=the_service.settings.maximum_body_bytes)
-    for kind in (RefusedError, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, _refuse)
+    app.add_middleware(FastPredict, service=service)
+    app.add_middleware(Front, maximum_body_bytes=service.settings.maximum_body_bytes)
     return app
 
 
-async def _refuse(_request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        return _respond(error.status_code, Error(detail=error.detail), error.headers)
-    refused = explain(error.errors()) if isinstance(error, RequestValidationError) else cast(RefusedError, error)
-    return _respond(refused.status, refused.error)
-
-
-def _respond(status: int, error: Error, headers: Any = None) -> Response:
-    return Response(to_json(error), status, headers, "application/json")
-
-
-@asynccontextmanager
-async def _live(_app: FastAPI) -> AsyncIterator[None]:
-    yield
-    # {% if cookiecutter.monitoring == "drift" %}
-    cast(Api, _app).service.log.close()
-    # {% endif %}
-
-
 def run(host: str, port: int, workers: int) -> None:
-    """Serve until interrupted."""
-    uvicorn.run(
-        f"{__name__}:create_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
+    """Serve until interrupted; requests under way then have half a minute to end."""
+    app = f"{__name__}:create_app"
+    quiet: dict[str, Any] = {"access_log": False, "log_level": "warning", "server_header": False}
+    ends: dict[str, Any] = {"timeout_graceful_shutdown": 30, "proxy_headers": False}
+    uvicorn.run(app, factory=True, host=host, port=port, workers=workers, **quiet, **ends)

@@ -6,9 +6,7 @@ their bodies limited, and those of `keyed` ask for a key.
 
 from copy import deepcopy
 from http import HTTPStatus
-# {% if cookiecutter.monitoring == "drift" %}
 from multiprocessing.util import Finalize
-# {% endif %}
 from time import perf_counter
 from typing import Any, cast
 
@@ -23,25 +21,20 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..modeling.manifest import Manifest
-from ..terminal import get_logger
-from . import metrics, service
+from . import metrics
 from .rows import Answer, Error, RefusedError, explain
-
-# How long requests under way may take once the server is told to stop.
-_SHUTDOWN_SECONDS = 30
-
-_logger = get_logger(__name__)
+from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
 
-def get_service() -> service.Service:
+def get_service() -> Service:
     """What the API knows, for views."""
-    return cast(service.Service, current_app.extensions["service"])
+    return cast(Service, current_app.extensions["service"])
 
 
 def refusals(*statuses: int) -> Any:
     """The errors of a view, for its documentation."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {status: {"description": service.REFUSALS[status], "content": content} for status in statuses}
+    return {status: {"description": REFUSALS[status], "content": content} for status in statuses}
 
 
 keyed = APIBlueprint("keyed", __name__, abp_security=[{"key": []}], abp_responses=refusals(401))
@@ -52,7 +45,7 @@ public = APIBlueprint("public", __name__)
 def admit() -> None:
     """Refuse a request without one good key, or with too long a body."""
     # WSGI joins the values of a header that is sent twice.
-    key = request.headers.get(service.KEY_HEADER)
+    key = request.headers.get(KEY_HEADER)
     get_service().check_key([] if key is None else [key.encode("latin-1")])
     # Where the client did not say how long the body is, Flask cuts it at its limit.
     if len(request.get_data()) > get_service().settings.maximum_body_bytes:
@@ -63,7 +56,7 @@ def admit() -> None:
 def predict() -> Response:
     """Predict one or more rows."""
     request_id, answer = get_service().predict(request.get_data())
-    return _respond(answer, headers={service.REQUEST_ID_HEADER: request_id})
+    return _respond(answer, headers={REQUEST_ID_HEADER: request_id})
 
 
 @keyed.get("/model", responses={200: Manifest, **refusals(503)})
@@ -84,10 +77,7 @@ def ready() -> dict[str, str]:
     return {"status": "ready", "model_version": get_service().served.version}
 
 
-_TEXT = {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-
-
-@public.get("/metrics", operation_id="metrics", responses={200: _TEXT})
+@public.get("/metrics", operation_id="metrics", responses={200: {"description": "The metrics, as text."}})
 def show_metrics() -> Response:
     """Show counts and times."""
     return Response(metrics.render(), content_type=metrics.METRICS_TYPE)
@@ -97,65 +87,56 @@ def show_metrics() -> Response:
 def openapi() -> Response:
     """The document, which follows the model that is served."""
     document = deepcopy(cast(OpenAPI, current_app).api_doc)
-    for path in document["paths"].values():
-        for operation in path.values():
-            # flask-openapi3 lists a 422 for views that read nothing.
-            if operation["responses"]["422"]["description"] != service.REFUSALS[422]:
-                del operation["responses"]["422"]
-    get_service().describe(document)
-    return Response(to_json(document), content_type="application/json")
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        # flask-openapi3 lists a 422 for views that read nothing.
+        if operation["responses"]["422"]["description"] != REFUSALS[422]:
+            del operation["responses"]["422"]
+    return _respond(get_service().describe(document))
 
 
 @public.get("/", doc_ui=False)
 def page() -> Response:
     """The page with a form."""
-    return Response(service.PAGE.read_bytes(), headers=service.PAGE_HEADERS)
+    return Response(PAGE.read_bytes(), headers=PAGE_HEADERS)
 
 
 @public.get("/docs", doc_ui=False)
 def docs() -> Response:
     """Swagger UI, from this server alone."""
-    response = make_response(current_app.view_functions["swagger.swagger"]())
-    response.headers.update(service.PAGE_HEADERS)
-    return response
+    return make_response(current_app.view_functions["swagger.swagger"](), PAGE_HEADERS)
 
 
-def create_app(the_service: service.Service | None = None) -> OpenAPI:
+def create_app(service: Service | None = None) -> OpenAPI:
     """The application, of the project that the process runs in if no service is given.
 
-    Raises:
-        ProjectError: there is no project, or `config/serving.yaml` is wrong.
+    Raises ProjectError where there is no project, or `config/serving.yaml` is wrong.
     """
-    the_service = the_service or service.open_service()
+    service = service or Service()
     app = OpenAPI(
         __name__,
-        info=Info(title=the_service.settings.title, version="none"),
-        security_schemes={"key": {"type": "apiKey", "in": "header", "name": service.KEY_HEADER}},
+        info=Info(title=service.settings.title, version="none"),
+        security_schemes={"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}},
         operation_id_callback=lambda name, **_: name,
         validation_error_model=Error,
-        validation_error_callback=_refuse_values,
+        validation_error_callback=_refuse,
         doc_ui=False,
         static_folder=None,
     )
-    app.extensions["service"] = the_service
-    # {% if cookiecutter.monitoring == "drift" %}
-    # granian ends its workers without `atexit`.
-    Finalize(None, the_service.log.close, exitpriority=0)
-    # {% endif %}
+    app.extensions["service"] = service
     app.config |= {
-        "MAX_CONTENT_LENGTH": the_service.settings.maximum_body_bytes + 1,
+        "MAX_CONTENT_LENGTH": service.settings.maximum_body_bytes + 1,
         "PROVIDE_AUTOMATIC_OPTIONS": False,
         "SWAGGER_CONFIG": {"validatorUrl": None},
     }
     app.url_map.strict_slashes = False
     app.before_request(_start)
     app.after_request(_count)
-    app.register_error_handler(RefusedError, _refuse)
-    app.register_error_handler(HTTPException, _refuse_request)
-    app.register_error_handler(Exception, _fail)
+    app.register_error_handler(Exception, _refuse)
     app.register_api(keyed)
     app.register_api(public)
     app.register_blueprint(Swagger.register(doc_url="openapi.json"))
+    # granian ends its workers without `atexit`.
+    Finalize(None, service.close, exitpriority=0)
     return app
 
 
@@ -166,51 +147,38 @@ def _start() -> None:
 
 
 def _count(response: Response) -> Response:
-    route = service.UNKNOWN_ROUTE if request.url_rule is None else request.url_rule.rule
+    route = request.url_rule and request.url_rule.rule
     metrics.count_request(route, response.status_code, perf_counter() - g.started)
     return response
 
 
-def _respond(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _respond(content: Any, status: int = 200, headers: Any = None) -> Response:
     return Response(to_json(content), status, headers, content_type="application/json")
 
 
-def _refuse(error: RefusedError) -> Response:
-    return _respond(error.error, error.status)
-
-
-def _refuse_values(error: ValidationError) -> Response:
-    return _refuse(explain(error.errors(include_url=False)))
-
-
-def _refuse_request(error: HTTPException) -> Response:
-    response = cast(Response, error.get_response())
-    is_default = error.description == type(error).description
-    detail = HTTPStatus(response.status_code).phrase if is_default else error.description
-    if isinstance(error, RequestEntityTooLarge):
-        # The rest of the body is not read, so the connection cannot carry another request.
-        response.headers["Connection"] = "close"
-        detail = service.TOO_LONG.format(get_service().settings.maximum_body_bytes)
-    response.data, response.content_type = to_json(Error(detail=detail or "")), "application/json"
-    return response
-
-
-def _fail(_error: Exception) -> Response:
-    _logger.exception("Unexpected error in %s %s", request.method, request.path)
-    return _respond(service.FAILURE, 500)
+def _refuse(error: Exception) -> Response:
+    headers: Any = None
+    match error:
+        case RefusedError():
+            refused = error
+        case ValidationError():
+            refused = explain(error.errors(include_url=False))
+        case RequestEntityTooLarge():
+            # The rest of the body is not read, so the connection cannot carry another request.
+            headers = {"Connection": "close"}
+            refused = RefusedError(413, TOO_LONG.format(get_service().settings.maximum_body_bytes))
+        case HTTPException(code=int(status)):
+            headers = error.get_headers()
+            is_own = error.description != type(error).description
+            refused = RefusedError(status, str(error.description) if is_own else HTTPStatus(status).phrase)
+        case _:
+            refused = refuse_failure(error, f"{request.method} {request.path}")
+    return _respond(refused.error, refused.status, headers)
 
 
 def run(host: str, port: int, workers: int) -> None:
-    """Serve until interrupted."""
-    Granian(
-        f"{__name__}:create_app",
-        factory=True,
-        interface=Interfaces.WSGI,
-        address=host,
-        port=port,
-        workers=workers,
-        # A worker that is told to stop while it still loads does not hear it, and would be waited for forever.
-        workers_kill_timeout=_SHUTDOWN_SECONDS,
-        # It warns of its many threads, which are wanted: a client that sends its body slowly holds one.
-        log_level=LogLevels.error,
-    ).serve()
+    """Serve until interrupted; requests under way then have half a minute to end."""
+    # A worker that is told to stop while it still loads does not hear it, and would be waited for forever; granian
+    # warns of its many threads, which are wanted: a client that sends its body slowly holds one.
+    options: dict[str, Any] = {"workers": workers, "workers_kill_timeout": 30, "log_level": LogLevels.error}
+    Granian(f"{__name__}:create_app", host, port, Interfaces.WSGI, factory=True, **options).serve()

@@ -1,11 +1,12 @@
 """The bodies of requests and answers: pydantic models, that of a request made from the schema of the model.
 
-A field of your own in the answer is a line in `LabelPrediction` or `ValuePrediction`, and its value in `model.py`.
-What is made for each row is a dictionary, since an object costs more than the prediction.
+A field of your own in the answer is a line in `LabelPrediction` or `ValuePrediction`, and its value in
+`make_predictions`, whose dictionaries are for speed: an object for each row would cost more than its prediction.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NotRequired, cast, final
+from math import isfinite
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -19,29 +20,24 @@ _LONGEST_NAME = 100
 Row = dict[str, Any]
 
 
-@final
-class LabelPrediction(TypedDict):
+class LabelPrediction(BaseModel):
     """The likeliest class, and the probability of each, between 0 and 1."""
 
     label: str
     probabilities: dict[str, float]
 
 
-@final
-class ValuePrediction(TypedDict):
+class ValuePrediction(BaseModel):
     """A number in the target's unit."""
 
     value: float
-
-
-Predictions = Sequence[LabelPrediction | ValuePrediction]
 
 
 class Answer(BaseModel):
     """The version that answered, and a prediction for each row, in the order of the rows."""
 
     model_version: str
-    predictions: list[LabelPrediction] | list[ValuePrediction]
+    predictions: list[LabelPrediction | ValuePrediction]
 
 
 class RowError(BaseModel):
@@ -62,31 +58,44 @@ class Error(BaseModel):
 class RefusedError(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, status: int, detail: str, errors: list[RowError] | None = None) -> None:
+    def __init__(self, status: int, detail: str, errors: Sequence[RowError] = ()) -> None:
         super().__init__(detail)
         self.status = status
-        self.error = Error(detail=detail, errors=errors or [])
+        self.error = Error(detail=detail, errors=list(errors))
+
+
+def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The prediction of each row from its probabilities, or value. Raises RefusedError where they are not finite."""
+    # For the few numbers of a request, plain Python is faster than NumPy.
+    totals = [sum(shares) for shares in scores] if labels else scores
+    if not all(map(isfinite, totals)):
+        message = "The model has no finite answer: the values are too far from those that it was trained on"
+        errors = [RowError(row=row, message=message) for row, total in enumerate(totals) if not isfinite(total)]
+        raise RefusedError(422, "Some rows have no finite answer; see errors", errors)
+    if not labels:
+        return [{"value": value} for value in scores]
+    return [
+        {"label": labels[shares.index(max(shares))], "probabilities": dict(zip(labels, shares, strict=True))}
+        for shares in scores
+    ]
 
 
 def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
     """The model of a request's body, whose `rows` are dictionaries with the features of the schema."""
-    columns = {name: _value_type(column) for name, column in schema.features.items()}
     # A dictionary, since a column may have any name, and the attribute of a class may not.
-    row: Any = cast(Any, TypedDict)("Row", columns)
+    row: Any = cast(Any, TypedDict)("Row", {name: _value_type(column) for name, column in schema.features.items()})
     row.__pydantic_config__ = ConfigDict(extra="forbid")
     rows = Annotated[list[row], Field(min_length=1, max_length=maximum_rows)]
     return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...))
 
 
 def _value_type(column: Column) -> Any:
-    value: Any
+    value: Any = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=column.minimum, le=column.maximum)]
     if column.type == "category":
         value = Literal.__getitem__(column.categories)
     elif column.type == "boolean":
         value = Annotated[bool, Field(strict=True)]
-    else:
-        value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=column.minimum, le=column.maximum)]
-    if column.type == "integer":
+    elif column.type == "integer":
         value = Annotated[value, AfterValidator(_to_integer), Field(json_schema_extra={"type": "integer"})]
     described = Field(description=column.description or None)
     return NotRequired[Annotated[value | None, described]] if column.nullable else Annotated[value, described]
@@ -104,23 +113,25 @@ def example_row(schema: Schema) -> Row:
     return {name: _example(column) for name, column in schema.features.items()}
 
 
-def _example(column: Column) -> float | int | bool | str:
+def _example(column: Column) -> float | str:
     if column.type == "category":
         return column.categories[0]
     if column.type == "boolean":
         return True
     limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-    middle = sum(limits) / len(limits) if limits else 0.0
+    middle = sum(limits) / max(len(limits), 1)
     return int(middle) if column.type == "integer" else middle
 
 
 _BODY = '{"rows": [{column: value, …}, …]}'
 _MESSAGES = {
+    (0, "json_invalid"): "The body is not JSON: %(error)s",
     (0, "model_type"): f"The body must be an object: {_BODY}",
     (1, "missing"): f"The body has no rows: send {_BODY}",
     (1, "extra_forbidden"): f"The body has a key that is not known: send {_BODY}",
     (1, "list_type"): f"Rows must be a list: send {_BODY}",
     (1, "too_short"): "Send at least one row",
+    (1, "too_long"): "Send at most %(max_length)s rows in a request",
     (2, "dict_type"): "A row must be an object: {column: value, …}",
     (3, "missing"): "This column is required",
     (3, "extra_forbidden"): "The model has no such column",
@@ -132,8 +143,8 @@ def explain(details: Sequence[ErrorDetails]) -> RefusedError:
     """What pydantic found wrong in a request's body, the first hundred things at most."""
     first = f"{len(details)} things are" if len(details) > 1 else "One thing is"
     shown = f", the first {MAXIMUM_ERRORS} of them" if len(details) > MAXIMUM_ERRORS else ""
-    sentence = f"{first} wrong in the request; see errors{shown}"
-    return RefusedError(422, sentence, [_explain(detail) for detail in details[:MAXIMUM_ERRORS]])
+    errors = [_explain(detail) for detail in details[:MAXIMUM_ERRORS]]
+    return RefusedError(422, f"{first} wrong in the request; see errors{shown}", errors)
 
 
 def _explain(detail: ErrorDetails) -> RowError:
@@ -142,9 +153,5 @@ def _explain(detail: ErrorDetails) -> RowError:
     column = place[2] if len(place) > 2 and isinstance(place[2], str) else None
     if column and len(column) > _LONGEST_NAME:
         column = f"{column[:_LONGEST_NAME]}…"
-    message = _MESSAGES.get((len(place), detail["type"]), detail["msg"])
-    if detail["type"] == "json_invalid":
-        message = message.replace("Invalid JSON", "The body is not JSON", 1)
-    elif detail["type"] == "too_long":
-        message = f"Send at most {detail['ctx']['max_length']} rows in a request"
-    return RowError(row=row, column=column, message=message)
+    known = _MESSAGES.get((len(place), detail["type"]))
+    return RowError(row=row, column=column, message=known % detail.get("ctx", {}) if known else detail["msg"])

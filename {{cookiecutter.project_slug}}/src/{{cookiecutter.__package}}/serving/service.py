@@ -1,25 +1,25 @@
-"""What the apps of all web frameworks share: keys, the function that answers `/predict`, and its documentation."""
+"""What the apps of all web frameworks share: the model that is served, keys, and the function behind `/predict`."""
 
-import hashlib
 import hmac
-import os
 import secrets
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic import ValidationError
 
 from ..config import Project, find_project, read_settings
+from ..features import RowReader
+from ..modeling.model import load_model
 from ..modeling.registry import Registry
 from ..terminal import configure_logging, get_logger
 from . import metrics
-from .model import LatestModel, ServedModel
 # {% if cookiecutter.monitoring == "drift" %}
 from .request_log import RequestLog
 # {% endif %}
-from .rows import Error, RefusedError, example_row, make_request_type
+from .rows import RefusedError, Row, example_row, explain, make_predictions, make_request_type
 from .settings import SETTINGS_FILE, ServingSettings, read_keys
 
 KEY_HEADER = "X-API-Key"
@@ -31,9 +31,6 @@ REFUSALS = {
     503: "No model is served yet.",
 }
 TOO_LONG = "The body is over the limit of {} bytes; send fewer rows at a time"
-FAILURE = Error(detail="The server failed; its log says why")
-UNKNOWN_ROUTE = "other"
-"""What metrics call a path that the API does not have."""
 
 PAGE = Path(__file__).with_name("page.html")
 # What the pages need and no more: scripts and styles of this server, and requests to it.
@@ -42,47 +39,92 @@ PAGE_HEADERS = {
     "'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 }
+_SCHEMAS = "#/components/schemas/"
+_ID = "Names the request; a dash and a row's place, from 0, make the row's name."
+
+_logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
+def refuse_failure(error: Exception, request: str) -> RefusedError:
+    """What to answer where the server failed at a request, named by its method and path; its log says why."""
+    _logger.error("Unexpected error in %s", request, exc_info=error)
+    return RefusedError(500, "The server failed; its log says why")
+
+
+class ServedModel:
+    """The version in a folder; made once, then only read, by many requests at a time.
+
+    Raises ProjectError where the version is damaged or cannot be loaded.
+    """
+
+    def __init__(self, folder: Path, maximum_rows: int) -> None:
+        self.version = folder.name
+        self._model = load_model(folder)
+        self.manifest = self._model.manifest
+        self._request_type = make_request_type(self.manifest.table, maximum_rows)
+        self._row_reader = RowReader(self.manifest.table)
+
+    def read(self, body: bytes) -> list[Row]:
+        """The rows of a request. Raises RefusedError where it is not JSON, of another shape, or breaks the schema."""
+        try:
+            rows: list[Row] = self._request_type.model_validate_json(body).rows  # type: ignore[attr-defined]
+        except ValidationError as error:
+            raise explain(error.errors(include_url=False, include_input=False)) from None
+        return rows
+
+    def predict(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """One prediction for each row, in their order. Raises RefusedError where one is not finite."""
+        scores = self._model.predict(self._row_reader.read(rows))
+        return make_predictions(scores.tolist(), self.manifest.labels)
+
+
 class Service:
-    """What the API knows while it runs; without keys, every key is refused."""
+    """What the API of a project knows while it runs; without keys, every key is refused.
 
-    project: Project
-    settings: ServingSettings
-    latest: LatestModel
-    key_digests: Sequence[bytes]
-    # {% if cookiecutter.monitoring == "drift" %}
-    log: RequestLog
-    # {% endif %}
+    `latest` is the version that `models/latest` points to or, where that one is damaged, the one before; None until
+    one is loaded. A thread replaces it by a single assignment, so a request that took the former one ends with it.
+
+    Raises ProjectError where `config/serving.yaml` is wrong, or where there is no project if none is given.
+    """
+
+    def __init__(self, project: Project | None = None) -> None:
+        self.project = project or find_project()
+        self.settings = read_settings(self.project.root, SETTINGS_FILE, ServingSettings)
+        configure_logging(self.project.logs / "inference.log")
+        # {% if cookiecutter.monitoring == "drift" %}
+        self.log = RequestLog(self.settings.request_log, self.project.requests, self.project.schema.sensitive)
+        # {% endif %}
+        self.latest: ServedModel | None = None
+        self._digests = [sha256(key.encode()).digest() for key in read_keys()]
+        self._stamp: tuple[int, int] | None = None
+        self._problem = ""
+        self._closed = threading.Event()
+        self.refresh()
+        if self.latest is None:
+            _logger.warning("No model is served yet; /predict answers 503 until one is promoted")
+        threading.Thread(target=self._follow, name="follow-latest", daemon=True).start()
 
     @property
     def served(self) -> ServedModel:
-        """The model that answers now.
-
-        Raises:
-            RefusedError: none was promoted yet.
-        """
-        if self.latest.served is None:
+        """The model that answers now. Raises RefusedError where none was promoted yet."""
+        if self.latest is None:
             raise RefusedError(503, "No model is served yet; promote one")
-        return self.latest.served
+        return self.latest
 
     def check_key(self, given: Sequence[bytes]) -> None:
         """Check the values of the header `X-API-Key`, in the same time whichever key it is.
 
-        Raises:
-            RefusedError: there is not exactly one, or it is not one of the keys.
+        Raises RefusedError where there is not exactly one, or it is not one of the keys.
         """
-        digest = _digest(b"".join(given))
-        matches = [hmac.compare_digest(digest, each) for each in self.key_digests]
+        digest = sha256(b"".join(given)).digest()
+        matches = [hmac.compare_digest(digest, each) for each in self._digests]
         if len(given) != 1 or not any(matches):
             raise RefusedError(401, f"Send a good key in the header {KEY_HEADER}")
 
     def predict(self, body: bytes) -> tuple[str, dict[str, Any]]:
         """The identifier of a request, of which `<identifier>-<place>` is a row's, and its `Answer` as a dictionary.
 
-        Raises:
-            RefusedError: no model is served, or the body or a row is refused.
+        Raises RefusedError where no model is served, or the body or a row is refused.
         """
         served = self.served
         rows = served.read(body)
@@ -90,67 +132,70 @@ class Service:
         metrics.count_predictions(predictions)
         request_id = secrets.token_hex(8)
         # {% if cookiecutter.monitoring == "drift" %}
-        self.log.record(request_id, served, rows, predictions)
+        self.log.record(request_id, served.manifest, rows, predictions)
         # {% endif %}
         return request_id, {"model_version": served.version, "predictions": predictions}
 
-    def describe(self, document: dict[str, Any]) -> None:
-        """Tell an OpenAPI document of the table and labels of the model that is served, else of the schema."""
-        served = self.latest.served
-        schema = self.project.schema if served is None else served.manifest.table
-        document["info"]["version"] = "none" if served is None else served.version
-        document["info"]["description"] = f"Predicts {schema.target} ({schema.task})."
-        request = make_request_type(schema, self.settings.maximum_rows)
-        types = [(request, "validation"), (Error, "serialization")]
+    def refresh(self) -> None:
+        """Load the latest version if the pointer has moved; log why if that cannot be done."""
+        registry = Registry(self.project.models)
+        try:
+            status = registry.pointer.stat() if registry.pointer.exists() else None
+            stamp = status and (status.st_mtime_ns, status.st_ino)
+            # A version that was refused is not hashed again until the pointer is written anew, unless
+            # nothing is served, when each attempt may be the one that helps.
+            if stamp == self._stamp and self.latest is not None:
+                return
+            self._stamp = stamp
+            version = registry.latest()
+            former = self.latest
+            if version is not None and (former is None or version != former.version):
+                served = ServedModel(registry.folder(version), self.settings.maximum_rows)
+                metrics.show_model(served.manifest, former.manifest if former else None)
+                self.latest = served
+                _logger.info("Serving %s (%s)", version, served.manifest.estimator)
+            self._problem = ""
+        except Exception as error:
+            # Whatever it is, it must not end the thread that follows the pointer.
+            if str(error) != self._problem:
+                self._problem = str(error)
+                metrics.loads.labels("refused").inc()
+                kept = f"{self.latest.version} stays served" if self.latest else "no model is served"
+                _logger.error("The latest model was not loaded, %s: %s", kept, error)
+
+    def _follow(self) -> None:
+        while not self._closed.wait(self.settings.reload_seconds):
+            self.refresh()
+
+    def close(self) -> None:
+        """Follow no more, and write what there is left to write."""
+        self._closed.set()
+        # {% if cookiecutter.monitoring == "drift" %}
+        self.log.close()
+        # {% endif %}
+
+    def describe(self, document: dict[str, Any]) -> dict[str, Any]:
+        """An OpenAPI document that tells of the table and labels of the model that is served, else of the schema."""
+        served, limits = self.latest, self.settings
+        schema = served.manifest.table if served else self.project.schema
+        version = served.version if served else "none"
+        document["info"] |= {"version": version, "description": f"Predicts {schema.target} ({schema.task})."}
+        request = make_request_type(schema, limits.maximum_rows).model_json_schema(ref_template=_SCHEMAS + "{model}")
+        kind, other = ("LabelPrediction", "ValuePrediction")[:: 1 if schema.labels else -1]
         schemas = document["components"]["schemas"]
-        schemas |= models_json_schema(types, ref_template="#/components/schemas/{model}")[1]["$defs"]  # type: ignore[arg-type]
-        unused = schemas.pop("ValuePrediction" if schema.labels else "LabelPrediction")["title"]
-        predictions = schemas["Answer"]["properties"]["predictions"]
-        [kind] = [kind for kind in predictions.pop("anyOf") if unused not in kind["items"]["$ref"]]
-        predictions |= kind
+        schemas |= request.pop("$defs") | {"Request": request}
+        schemas["Answer"]["properties"]["predictions"]["items"] = {"$ref": _SCHEMAS + kind}
+        del schemas[other]
         if schema.labels:
-            schemas["LabelPrediction"]["properties"]["label"]["enum"] = schema.labels
+            schemas[kind]["properties"]["label"]["enum"] = schema.labels
         rows = [example_row(schema)]
+        content = {"schema": {"$ref": f"{_SCHEMAS}Request"}, "example": {"rows": rows}}
         predict = document["paths"]["/predict"]["post"]
-        limits = f"At most {self.settings.maximum_rows} rows and {self.settings.maximum_body_bytes} bytes."
-        content = {"schema": {"$ref": "#/components/schemas/Request"}, "example": {"rows": rows}}
-        predict |= {"description": limits, "requestBody": {"required": True, "content": {"application/json": content}}}
+        predict["description"] = f"At most {limits.maximum_rows} rows and {limits.maximum_body_bytes} bytes."
+        predict["requestBody"] = {"required": True, "content": {"application/json": content}}
         answered = predict["responses"]["200"]
         answered["headers"] = {REQUEST_ID_HEADER: {"description": _ID, "required": True, "schema": {"type": "string"}}}
-        if served is not None:
-            answered["content"]["application/json"]["example"] = {
-                "model_version": served.version,
-                "predictions": served.predict(rows),
-            }
-
-
-_ID = "Names the request; a dash and a row's place, from 0, make the row's name."
-
-
-def open_service(project: Project | None = None) -> Service:
-    """The service of a project, with its latest model loaded and followed from now on.
-
-    Raises:
-        ProjectError: there is no project, or `config/serving.yaml` is wrong.
-    """
-    project = project or find_project()
-    settings = read_settings(project.root, SETTINGS_FILE, ServingSettings)
-    configure_logging(project.logs / "inference.log")
-    latest = LatestModel(Registry(project.models), settings.maximum_rows)
-    latest.refresh()
-    if latest.served is None:
-        get_logger(__name__).warning("No model is served yet; /predict answers 503 until one is promoted")
-    latest.follow(settings.reload_seconds)
-    return Service(
-        project,
-        settings,
-        latest,
-        [_digest(key.encode()) for key in read_keys(os.environ)],
-        # {% if cookiecutter.monitoring == "drift" %}
-        RequestLog(settings.request_log, project.requests, project.schema.sensitive),
-        # {% endif %}
-    )
-
-
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
+        if served:
+            example = {"model_version": version, "predictions": served.predict(rows)}
+            answered["content"]["application/json"]["example"] = example
+        return document

@@ -1,14 +1,15 @@
 """How the API is served: `config/serving.yaml`, and the keys of the environment variable `API_KEYS`."""
 
-from collections.abc import Mapping
+import os
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from ..config import Settings
 
 SETTINGS_FILE = "serving.yaml"
 KEYS_VARIABLE = "API_KEYS"
+COUNTS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 # {% if cookiecutter.monitoring == "drift" %}
@@ -27,16 +28,15 @@ class ServingSettings(Settings):
     framework: Literal["fastapi", "flask"]
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    workers: Annotated[int, Field(ge=1)] = 1
-    maximum_body_bytes: Annotated[int, Field(ge=1)] = 1_000_000
-    maximum_rows: Annotated[int, Field(ge=1)] = 1000
-    reload_seconds: Annotated[float, Field(gt=0)] = 2.0
+    workers: PositiveInt = 1
+    maximum_body_bytes: PositiveInt = 1_000_000
+    maximum_rows: PositiveInt = 1000
+    reload_seconds: PositiveFloat = 2.0
     # {% if cookiecutter.monitoring == "drift" %}
     request_log: RequestLogSettings = RequestLogSettings()
     # {% endif %}
 
 
-def read_keys(environment: Mapping[str, str]) -> list[str]:
+def read_keys() -> list[str]:
     """The keys of `API_KEYS`: separated by commas, spaces around them dropped."""
-    keys = (key.strip() for key in environment.get(KEYS_VARIABLE, "").split(","))
-    return [key for key in keys if key]
+    return [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
