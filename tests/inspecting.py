@@ -33,7 +33,7 @@ OTHER_LAYOUTS = "## Coming from another layout\n"
 COPIED = re.compile(r"^COPY (?:--\S+ )*(.+) \S+$", re.MULTILINE)
 """The sources of a Dockerfile's COPY."""
 
-MADE = (".venv/", "config/adopted.json", "scripts/train_xgboost.py", "uv.lock")
+MADE = (".venv/", "config/adopted.json", "config/previous", "scripts/train_xgboost.py", "uv.lock")
 """What a project's own commands and its guide make; its texts may speak of that before it is there."""
 
 PROSE = {".md", ".toml", ".yaml", ".yml", ".ipynb", ".sh", ".html", ""}
