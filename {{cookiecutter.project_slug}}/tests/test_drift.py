@@ -180,7 +180,7 @@ def test_the_report_has_a_table_and_pictures_named_after_the_columns(watched: Pr
     assert "a sample of the 4000 rows" in verdict.messages[1]
     assert {finding["subject"] for finding in report["findings"]} >= {"size", "prediction"}
     assert report["performance"]["live"].keys() == report["performance"]["test"].keys()
-    assert (watched.reports / "tables" / "drift.csv").read_bytes().startswith(b"subject,kind,test,statistic,effect,limit,")
+    assert (watched.reports / "tables" / "drift.csv").read_bytes().startswith(b"subject,kind,test,statistic,effect,")
     drawn = {path.name for path in (watched.reports / "figures" / "drift").iterdir()}
     assert drawn == {"stability.png", *report["pictures"].values()}
     assert (len(drawn), report["pictures"]["size"]) == (4, "column_size.png")
