@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 from scipy import stats
 
@@ -28,7 +27,6 @@ from {{ cookiecutter.__package }}.schema import Schema
 from .toys import TOY_HEADER, change_config, toy_rows, write_config, write_raw
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-UNDRAWN = {"maximum_pictures": 0}  # drawing takes a second, and most of these tests look at no picture
 Row = dict[str, str]
 Change = Callable[[int, Row], Row]
 
@@ -36,7 +34,7 @@ Change = Callable[[int, Row], Row]
 @pytest.fixture
 def watched(trained_toy: Project) -> Project:
     """A toy project with a version and the settings of `monitor`."""
-    write_config(trained_toy.root, "monitoring", UNDRAWN)
+    write_config(trained_toy.root, "monitoring", {"maximum_pictures": 0})  # drawing takes a second
     return trained_toy
 
 
@@ -81,10 +79,6 @@ def set_cell(name: str, value: str, every: int) -> Change:
 
 def move_size(scale: float, shift: float) -> Change:
     return lambda _, row: row | {"size": f"{float(row['size']) * scale + shift:.6f}"}
-
-
-def flip_label(place: int, row: Row) -> Row:
-    return row | {"kind": {"big": "small", "small": "big"}[row["kind"]]} if place % 3 == 0 else row
 
 
 SHIFT = move_size(0.6, 36)
@@ -137,7 +131,7 @@ def test_fresh_rows_alarm_as_rarely_as_stated(manifest: Manifest, rate: float, t
         (set_cell("size", "150", 10), "size: out of range", 9),
         (set_cell("age", "115", 10), "age: out of range", 9),
         (set_cell("age", "old", 10), "age: unreadable", 9),
-        (flip_label, "performance: more errors", 1),
+        (set_cell("kind", "big", 2), "performance: more errors", 1),
     ],
 )
 def test_each_kind_of_drift_alarms_and_nothing_else(watched: Project, change: Any, finding: Any, most: int) -> None:
@@ -179,16 +173,17 @@ def test_rows_that_data_rejected_before_are_no_drift(watched: Project, manifest:
 
 
 def test_the_report_has_a_table_and_pictures_named_after_the_columns(watched: Project) -> None:
-    write_config(watched.root, "monitoring", {"maximum_pictures": 3})
-    verdict = monitor(watched, SHIFT)
+    write_config(watched.root, "monitoring", {"maximum_pictures": 3, "maximum_rows": 1000})
+    verdict = monitor_model(watched, table=write_table(watched, SHIFT, rows=4000))
     report = read_report(watched)
-    assert (report["drift"], report["rows"], report["pictures"]["size"]) == (True, 400, "column_size.png")
+    assert 850 < report["rows"] == report["performance"]["rows"] < 1150
+    assert "a sample of the 4000 rows" in verdict.messages[1]
     assert {finding["subject"] for finding in report["findings"]} >= {"size", "prediction"}
     assert report["performance"]["live"].keys() == report["performance"]["test"].keys()
-    assert pl.read_csv(watched.reports / "tables" / "drift.csv").columns == verdict.checks.columns
+    assert (watched.reports / "tables" / "drift.csv").read_bytes().startswith(b"subject,kind,test,statistic,effect,")
     drawn = {path.name for path in (watched.reports / "figures" / "drift").iterdir()}
     assert drawn == {"stability.png", *report["pictures"].values()}
-    assert len(drawn) == 4
+    assert (len(drawn), report["pictures"]["size"]) == (4, "column_size.png")
 
 
 def test_names_of_pictures_fit_every_file_system_and_differ() -> None:
@@ -210,8 +205,7 @@ def test_an_alarm_is_not_repeated_until_it_has_cooled_down_but_another_one_is_gi
 
 def test_a_new_version_that_did_not_help_gets_a_cooldown_of_its_own(watched: Project, manifest: Manifest) -> None:
     promoted_after = (datetime.fromisoformat(str(manifest.created_at)) - NOW) / timedelta(hours=1)
-    codes = [monitor(watched, SHIFT, promoted_after + hours).exit_code for hours in (-20, 5, 23, 25)]
-    assert codes == [3, 0, 0, 3]
+    assert [monitor(watched, SHIFT, promoted_after + hours).exit_code for hours in (-20, 5, 23, 25)] == [3, 0, 0, 3]
 
 
 def test_labels_are_joined_by_identifier(watched: Project, manifest: Manifest) -> None:
@@ -220,22 +214,13 @@ def test_labels_are_joined_by_identifier(watched: Project, manifest: Manifest) -
     labels = write_raw(watched.root, [f"{row['note']},{row['kind']}" for row in fresh_rows(300)], "x.csv", "note,kind")
     monitor_model(watched, table=table, labels=labels)
     performance = read_report(watched)["performance"]
-    assert performance["rows"] == 300
-    assert performance["live"]["accuracy"] > 0.7
+    assert (performance["rows"], performance["live"]["accuracy"] > 0.7) == (300, True)
     for lines, message in (
         (["line 1,big", "line 1,small"], "names the row line 1 more than once"),
         (["line 1,big"], r"labels for only 1 of the 400 rows, minimum_rows .* is 50"),
     ):
         with pytest.raises(ProjectError, match=message):
             monitor_model(watched, table=table, labels=write_raw(watched.root, lines, "x.csv", "note,kind"))
-
-
-def test_more_rows_than_the_limit_are_sampled(watched: Project) -> None:
-    write_config(watched.root, "monitoring", UNDRAWN | {"maximum_rows": 1000})
-    verdict = monitor_model(watched, table=write_table(watched, rows=4000))
-    report = read_report(watched)
-    assert 850 < report["rows"] == report["performance"]["rows"] < 1150
-    assert "a sample of the 4000 rows" in verdict.messages[1]
 
 
 def test_mistakes_are_named(watched: Project) -> None:
@@ -290,8 +275,7 @@ def test_the_reference_counts_the_training_rows_but_nothing_sensitive(watched: P
         assert column.pair("", np.array([])).reference.sum() + column.missing == manifest.data.rows["train"]
     table, rows = change_column(manifest.table, "age", sensitive=True), draw(50, np.random.default_rng(0))
     written = reference.describe_reference(table, manifest.labels, *rows).model_dump_json()
-    assert '"size"' in written
-    assert "age" not in written
+    assert [name for name in ("size", "age") if name in written] == ["size"]
 
 
 def test_the_reference_of_a_former_release_is_read(tmp_path: Path) -> None:
@@ -325,8 +309,7 @@ def test_logged_requests_are_read_from_all_files_but_for_damaged_lines(watched: 
     verdict = monitor_model(watched, labels=write_raw(watched.root, labels, "x.csv", "row_id,kind"), now=NOW)
     assert verdict.messages[0].startswith("v1: 120 rows (requests since 2029-12-25")
     assert verdict.messages[1].startswith("4 damaged line(s)")
-    assert (verdict.exit_code, read_report(watched)["performance"]["rows"]) == (3, 60)
-    assert "size: distribution" in verdict.findings
+    assert (verdict.exit_code, verdict.findings[0], read_report(watched)["performance"]["rows"]) == (3, SIZE, 60)
     assert monitor_model(watched, since="2029-12-20", now=NOW).messages[0].startswith("v1: 200 rows")
 
 
@@ -345,11 +328,3 @@ def test_a_column_that_is_sensitive_by_now_is_not_compared(watched: Project, man
     table = change_column(manifest.table, "age", sensitive=True)
     project = change_config(watched, "schema", columns=table.model_dump(mode="json")["columns"])
     assert "age" not in monitor_model(project, now=NOW).checks["subject"]
-
-
-def test_the_distance_and_its_p_value_are_those_of_all_rows() -> None:
-    generator = np.random.default_rng(0)
-    one, other = generator.normal(size=90).round(1), generator.normal(0.5, 1, 60).round(1)
-    check = checks.check_distribution(reference.count_values(one).pair("", other))
-    exact = stats.ks_2samp(one, other, method="asymp")
-    assert (check.statistic, check.p_value) == pytest.approx((exact.statistic, exact.pvalue))
