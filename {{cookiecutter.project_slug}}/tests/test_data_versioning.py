@@ -20,7 +20,7 @@ from {{ cookiecutter.__package }}.modeling.pipeline import STAGES, run_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 
-from .toys import TOY_SCHEMA, change_config, read_files, toy_rows, write_raw
+from .toys import change_config, read_files, toy_rows, write_raw
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC 3.67 with pygtrie 2.6
 
@@ -164,10 +164,10 @@ def test_a_clone_pulls_the_same_bytes_and_predicts(second: Project, tmp_path: Pa
 
 def test_a_stage_that_stops_leaves_what_was_made_before(first: Project, capfd: pytest.CaptureFixture[str]) -> None:
     before = _shared_files(first)
-    change_config(first, "schema", columns=TOY_SCHEMA["columns"] | {"size": {"type": "number", "maximum": 10}})
+    change_config(first, "schema", target="weight")
     with chdir(first.root):
         assert dvc.cli.main(["repro"]) != 0
-    assert "maximum_rejected_share" in capfd.readouterr().err
+    assert "target 'weight' is not one of the columns" in capfd.readouterr().err
     assert _shared_files(first) == before
 
 
