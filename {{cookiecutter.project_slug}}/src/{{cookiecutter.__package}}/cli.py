@@ -59,9 +59,7 @@ def adopt(
 
     project = _open_project(DATA_LOG)
     wishes = Wishes(target, task, tuple(identifier or ()), tuple(drop or ()), time_split, date_format)
-    given = parse_options(
-        thousands, null or (), separator=separator, encoding=encoding, decimal_comma=decimal_comma
-    )
+    given = parse_options(thousands, null or (), separator=separator, encoding=encoding, decimal_comma=decimal_comma)
     print_adoption(adopt_table(project, table, wishes, given, Registry(project.models).latest()))
 
 
