@@ -27,7 +27,7 @@ _REJECTED_SHARE = 0.05
 _FEW_DUPLICATES = 0.02
 _FEW_FEATURE_ROWS = 200
 _LEAK = 0.95
-_LARGE_MATRIX_BYTES = 4e9
+_MANY_GIGABYTES = 12
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def adopt_table(
     with explain_polars_errors(path):
         found = [name for name in scan_table(path, source).collect_schema().names() if name != ROW_NUMBER]
         check_wishes(wishes, found, header)
-        survey, source = survey_table(path, [name for name in found if name not in wishes.dropped], source)
+        survey = survey_table(path, [name for name in found if name not in wishes.dropped], source)
     schema, decisions = decide_columns(survey, wishes, found)
     notes += _describe_names(found, header)
-    words = ", ".join(map(repr, source.null_values[len(given.null_values) :]))
+    words = ", ".join(map(repr, survey.source.null_values[len(given.null_values) :]))
     notes += [f"These words count as missing: {words}."] if words else []
     copy = _find_place(project, path)
-    source = source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())})
+    source = survey.source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())})
     known = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == wishes.time}
     checked = check_rows(survey.sample.lazy(), known, source, [wishes.target])
     rows = checked.frame.select(*checked.typed(), checked.is_valid.alias(ROW_NUMBER)).collect()
@@ -142,7 +142,7 @@ def _suggest_split(
 
 
 def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -> ValidationSettings:
-    lost = survey.blank + is_valid.not_().to_numpy().mean() * survey.rows
+    lost = survey.blank + int((~is_valid).sum()) * survey.rows / max(1, len(is_valid))
     keeps = survey.repeated > _FEW_DUPLICATES * survey.rows
     if keeps:
         share = f"{survey.repeated / survey.rows:.0%}"
@@ -166,17 +166,17 @@ def _find_problems(rows: pl.DataFrame, schema: Schema, height: int) -> list[str]
     cuts = [(pl.col(name).rank() * most // (pl.count(name) + 1)).cast(pl.String) for name, most in numbers.items()]
     groups = rows.with_columns(cuts)
     told = {name: measure_association(groups[name], groups[schema.target]) or 0 for name in schema.features}
-    warnings = [
+    problems = [
         f"{name!r} alone tells {schema.target} almost perfectly ({strength:.3f} of 1). If it is known only "
         f"afterwards, adopt again with --drop {json.dumps(name, ensure_ascii=False)}."
         for name, strength in told.items()
         if strength >= _LEAK
     ]
     places = sum(len(column.categories) or 1 + column.nullable for column in schema.features.values())
-    size = 4.0 * height * places
-    if size > _LARGE_MATRIX_BYTES:
-        warnings.append(f"Training will need about {3 * size / 1e9:.0f} GB: {height} rows of {places} features.")
-    return warnings
+    gigabytes = 12.0 * height * places / 1e9
+    if gigabytes > _MANY_GIGABYTES:
+        problems.append(f"Training will need about {gigabytes:.0f} GB: {height} rows of {places} features.")
+    return problems
 
 
 def _find_place(project: Project, path: Path) -> Path:

@@ -63,7 +63,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Survey:
-    """All columns of a table, how many rows repeat another, and a random sample of rows as strings.
+    """All columns of a table, how many rows repeat another, a random sample of rows as strings, and how it was read.
 
     `blank` rows, in which nothing stands, are in none of these.
     """
@@ -73,20 +73,12 @@ class Survey:
     repeated: int
     sample: pl.DataFrame
     blank: int
+    source: SourceSettings
 
 
-def survey_table(path: Path, names: list[str], source: SourceSettings) -> tuple[Survey, SourceSettings]:
-    """Look at every row, and once more where words are found that stand for a missing value: they join the settings."""
-    survey = _survey_rows(scan_table(path, source), names, source)
-    words = _find_missing_words(survey.columns.values())
-    if words:
-        source = source.model_copy(update={"null_values": (*source.null_values, *words)})
-        survey = _survey_rows(scan_table(path, source), names, source)
-    return survey, source
-
-
-def _survey_rows(raw: pl.LazyFrame, names: list[str], source: SourceSettings) -> Survey:
-    is_blank = pl.coalesce(names).is_null()
+def survey_table(path: Path, names: list[str], source: SourceSettings) -> Survey:
+    """Look at every row; once more where words are found that stand for a missing value, which join the settings."""
+    raw, is_blank = scan_table(path, source), pl.coalesce(names).is_null()
     counts = raw.select(pl.len(), blank=is_blank.sum(), different=pl.struct(names).hash().n_unique())
     total, blank, different = counts.collect(engine="streaming").row(0)
     rows, width = total - blank, 1 + _COUNTED_CELLS // (1 + total)
@@ -94,11 +86,15 @@ def _survey_rows(raw: pl.LazyFrame, names: list[str], source: SourceSettings) ->
     for start in track(range(0, len(names), width), "Looking at columns"):
         group = raw.select(names[start : start + width]).collect(engine="streaming")
         columns |= _count_values(group, rows, source)
+    words = _find_missing_words(columns.values())
+    if words:
+        more = {"null_values": (*source.null_values, *words)}
+        return survey_table(path, names, source.model_copy(update=more))
     share = _SAMPLE_ROWS / max(1, total)
     taken = raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share).collect(engine="streaming")
     # A filter over thousands of columns is for a frame: that of a scan takes minutes.
     sample = taken.select(names).filter(~is_blank)
-    return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank)
+    return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank, source)
 
 
 def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dict[str, ColumnFacts]:
