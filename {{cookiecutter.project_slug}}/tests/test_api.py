@@ -33,7 +33,7 @@ from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.schema import Column, Schema
 from {{ cookiecutter.__package }}.serving.command import example, serve
 # {% if cookiecutter.serving == "fastapi" %}
-from {{ cookiecutter.__package }}.serving.fastapi_app import FastPredict, TheService, create_app, keyed
+from {{ cookiecutter.__package }}.serving.fastapi_app import TheService, answer_fast, create_app, keyed
 # {% else %}
 from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_service, keyed
 # {% endif %}
@@ -480,7 +480,7 @@ def test_the_path_operation_answers_as_the_fast_endpoint_in_front_of_it(
 ) -> None:
     fast, plain = create_app(service), create_app(service)
     classes: list[Any] = [each.cls for each in plain.user_middleware]
-    del plain.user_middleware[classes.index(FastPredict)]
+    del plain.user_middleware[classes.index(answer_fast)]
 
     def count(app: Any) -> float:
         return sample(request(app, "GET", "/metrics").text, "http_requests_total", 'route="/predict"')

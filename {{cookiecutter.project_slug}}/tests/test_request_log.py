@@ -87,6 +87,10 @@ def counted_rows(outcome: str) -> int:
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in found)
 
 
+def wait_for_rows(rows: int) -> None:
+    wait_until(lambda: counted_rows("written") + counted_rows("lost") == rows)
+
+
 def test_a_request_is_a_line_with_its_rows_and_predictions(served: Project) -> None:
     rows = request_rows(3)
     written = counted_rows("written")
@@ -207,8 +211,7 @@ def test_a_full_disk_loses_rows_and_no_request(served: Project) -> None:
             for rows in (50, 100, 150):
                 for _ in range(50):
                     ask(service, [ROW])
-                expected = written + lost + rows
-                wait_until(lambda expected=expected: counted_rows("written") + counted_rows("lost") == expected)
+                wait_for_rows(written + lost + rows)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     kept = count_rows(served.requests)

@@ -61,6 +61,9 @@ async def predict(request: Request, response: Response, service: TheService) -> 
     return answer
 
 
+_PREDICT = keyed.routes[0]
+
+
 @keyed.get("/model", summary="Describe the version that is served", responses=refusals(503))
 async def model(service: TheService) -> Manifest:
     """Its manifest: table, features, metrics, and the hashes of data and files."""
@@ -101,24 +104,20 @@ async def docs(request: Request) -> Response:
     return page
 
 
-class FastPredict:
+def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
     """`POST /predict` in front of FastAPI and its cost for a request, by the same function as the path operation."""
 
-    path = "/predict"
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http" or scope["path"] != self.path or scope["method"] != "POST":
-            await self._app(scope, receive, send)
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST":
+            await app(scope, receive, send)
             return
-        scope["route"] = self
-        self._service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
-        request_id, answer = self._service.predict(await Request(scope, receive).body())
+        scope["route"] = _PREDICT
+        service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
+        request_id, answer = service.predict(await Request(scope, receive).body())
         response = Response(to_json(answer), headers={REQUEST_ID_HEADER: request_id}, media_type="application/json")
         await response(scope, receive, send)
+
+    return answer
 
 
 class Front:
@@ -220,7 +219,7 @@ def create_app(service: Service | None = None) -> FastAPI:
     app.include_router(public)
     app.mount("/swagger", StaticFiles(directory=Path(fastapi_offline.__file__).with_name("static")))
     # Twice as fast as the path operation, which answers if this line is deleted.
-    app.add_middleware(FastPredict, service=service)
+    app.add_middleware(answer_fast, service=service)
     app.add_middleware(Front, maximum_body_bytes=service.settings.maximum_body_bytes)
     return app
 

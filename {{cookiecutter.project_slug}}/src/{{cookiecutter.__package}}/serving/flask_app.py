@@ -147,7 +147,7 @@ def _start() -> None:
 
 
 def _count(response: Response) -> Response:
-    route = request.url_rule and request.url_rule.rule
+    route = request.url_rule.rule if request.url_rule else None
     metrics.count_request(route, response.status_code, perf_counter() - g.started)
     return response
 
@@ -181,4 +181,4 @@ def run(host: str, port: int, workers: int) -> None:
     # A worker that is told to stop while it still loads does not hear it, and would be waited for forever; granian
     # warns of its many threads, which are wanted: a client that sends its body slowly holds one.
     options: dict[str, Any] = {"workers": workers, "workers_kill_timeout": 30, "log_level": LogLevels.error}
-    Granian(f"{__name__}:create_app", host, port, Interfaces.WSGI, factory=True, **options).serve()
+    Granian(f"{__name__}:create_app", host, port, interface=Interfaces.WSGI, factory=True, **options).serve()

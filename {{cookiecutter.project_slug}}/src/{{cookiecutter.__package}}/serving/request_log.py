@@ -41,15 +41,12 @@ class RequestLog:
     """
 
     def __init__(self, settings: RequestLogSettings, folder: Path, sensitive: Collection[str]) -> None:
-        self._settings = settings
+        self._settings, self._folder, self._sensitive = settings, folder, frozenset(sensitive)
         self._limit = min(_BUFFER_BYTES, settings.maximum_bytes // 4)
-        self._folder = folder
-        self._sensitive = frozenset(sensitive)
         self._lock = threading.Lock()
         self._buffer = bytearray()
         self._rows = self._lost = 0
         self._path: Path | None = None
-        self._problem = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         if settings.share:
@@ -86,26 +83,24 @@ class RequestLog:
             self._thread.join(_CLOSING_SECONDS)
 
     def _run(self) -> None:
-        while not self._stopping.wait(_PAUSE_SECONDS):
-            self._flush()
-        self._flush()
-
-    def _flush(self) -> None:
-        with self._lock:
-            content, rows, lost = bytes(self._buffer), self._rows, self._lost
-            self._buffer, self._rows, self._lost = bytearray(), 0, 0
-        try:
-            if content:
-                self._write(content)
-                self._problem = ""
-        except Exception as error:
-            # Whatever it is, it must end neither this thread nor the server.
-            rows, lost = 0, lost + rows
-            if str(error) != self._problem:
-                _logger.warning("Requests are answered but not logged: %s", error)
-            self._problem = str(error)
-        _counter.labels("written").inc(rows)
-        _counter.labels("lost").inc(lost)
+        ended, problem = False, ""
+        while not ended:
+            ended = self._stopping.wait(_PAUSE_SECONDS)
+            with self._lock:
+                content, rows, lost = bytes(self._buffer), self._rows, self._lost
+                self._buffer, self._rows, self._lost = bytearray(), 0, 0
+            try:
+                if content:
+                    self._write(content)
+                    problem = ""
+            except Exception as error:
+                # Whatever it is, it must end neither this thread nor the server.
+                rows, lost = 0, lost + rows
+                if str(error) != problem:
+                    _logger.warning("Requests are answered but not logged: %s", error)
+                problem = str(error)
+            _counter.labels("written").inc(rows)
+            _counter.labels("lost").inc(lost)
 
     def _write(self, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -124,16 +119,10 @@ class RequestLog:
         if size + len(content) > self._limit // 2:
             self._path = None
 
-    def _make_room(self, wanted: int) -> None:
-        """Drop the oldest files until so many bytes fit."""
-        stored = []
-        for path in self._folder.glob("*.jsonl*"):
-            # Another worker may have removed it since.
-            with suppress(FileNotFoundError):
-                status = path.stat()
-                stored.append((status.st_mtime, status.st_size, path))
-        excess = sum(size for _, size, _ in stored) + wanted - self._settings.maximum_bytes
-        for _, size, path in sorted(stored):
-            if excess > 0:
-                path.unlink(missing_ok=True)
-                excess -= size
+    def _make_room(self, used: int) -> None:
+        """Drop the oldest files: those that do not fit beside the newer ones and so many bytes."""
+        with suppress(FileNotFoundError):  # another worker drops them at the same time
+            for path in sorted(self._folder.glob("*.jsonl*"), key=os.path.getmtime, reverse=True):
+                used += path.stat().st_size
+                if used > self._settings.maximum_bytes:
+                    path.unlink()

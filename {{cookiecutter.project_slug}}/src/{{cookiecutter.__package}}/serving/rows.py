@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from ..schema import Column, Schema
 
-MAXIMUM_ERRORS = 100
+_MOST_ERRORS = 100
 _LONGEST_NAME = 100
 
 Row = dict[str, Any]
@@ -142,8 +142,8 @@ _MESSAGES = {
 def explain(details: Sequence[ErrorDetails]) -> RefusedError:
     """What pydantic found wrong in a request's body, the first hundred things at most."""
     first = f"{len(details)} things are" if len(details) > 1 else "One thing is"
-    shown = f", the first {MAXIMUM_ERRORS} of them" if len(details) > MAXIMUM_ERRORS else ""
-    errors = [_explain(detail) for detail in details[:MAXIMUM_ERRORS]]
+    shown = f", the first {_MOST_ERRORS} of them" if len(details) > _MOST_ERRORS else ""
+    errors = [_explain(detail) for detail in details[:_MOST_ERRORS]]
     return RefusedError(422, f"{first} wrong in the request; see errors{shown}", errors)
 
 
