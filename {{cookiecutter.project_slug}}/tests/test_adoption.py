@@ -201,9 +201,8 @@ def test_numbers_with_a_sign_are_ignored_with_what_to_do(toy: Project, form: str
 def test_spaces_around_values_and_names_are_cut_off(toy: Project) -> None:
     rows = [[" " + cell for cell in row] for row in make_rows({"job": ["?", "cook", "smith"]})]
     adopt(toy, rows)
-    assert Project(toy.root).schema.columns["job"] == Column(
-        type="category", nullable=True, categories=("cook", "smith")
-    )
+    job = Column(type="category", nullable=True, categories=("cook", "smith"))
+    assert Project(toy.root).schema.columns["job"] == job
     assert prepare_data(Project(toy.root)).rejected == 0
 
 
