@@ -35,8 +35,6 @@ OWNED: dict[str, set[str]] = {
         "dvc.yaml",
         "src/ml_project/config.py",
         "src/ml_project/modeling/training.py",
-        "src/ml_project/serving/fastapi_app.py",
-        "src/ml_project/serving/flask_app.py",
         "src/ml_project/serving/service.py",
         "src/ml_project/serving/settings.py",
     },

@@ -576,6 +576,7 @@ def test_workers_share_a_printed_key_and_their_counts_and_need_nothing_that_trai
     with start_server(project, "--workers", "2", PYTHONPATH=paths) as url:
         found = re.search(r"until the server stops: (\S+)", server_output(project))
         assert found
+        wait_until(lambda: sample(ANYONE.get(f"{url}/metrics").text, "model_loads_total", "loaded") == 2)
         for _ in range(20):
             answer = ANYONE.post(f"{url}/predict", json={"rows": sample_rows[:2]}, headers={"X-API-Key": found[1]})
             assert answer.status_code == 200

@@ -19,6 +19,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.security import APIKeyHeader
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -37,10 +38,9 @@ async def get_service(request: Request) -> Service:
 
 
 TheService = Annotated[Service, Depends(get_service)]
-_KEY = Security(APIKeyHeader(name=KEY_HEADER, scheme_name="key", auto_error=False))
 
 
-async def check_key(request: Request, service: TheService, _key: Annotated[str, _KEY]) -> None:
+async def check_key(request: Request, service: TheService) -> None:
     """Refuse a request without one good key."""
     service.check_key([key.encode("latin-1") for key in request.headers.getlist(KEY_HEADER)])
 
@@ -50,7 +50,8 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": REFUSALS[status]} for status in statuses}
 
 
-keyed = APIRouter(dependencies=[Security(check_key)], responses=refusals(401))
+_documented = APIKeyHeader(name=KEY_HEADER, scheme_name="key", auto_error=False)
+keyed = APIRouter(dependencies=[Security(_documented), Depends(check_key)], responses=refusals(401))
 public = APIRouter()
 
 
@@ -59,9 +60,6 @@ async def predict(request: Request, response: Response, service: TheService) -> 
     """Answer a request, whose rows are checked, and documented, by the model that is served now."""
     response.headers[REQUEST_ID_HEADER], answer = service.predict(await request.body())
     return answer
-
-
-_PREDICT = keyed.routes[0]
 
 
 @keyed.get("/model", summary="Describe the version that is served", responses=refusals(503))
@@ -85,7 +83,7 @@ async def ready(service: TheService) -> dict[str, str]:
 @public.get("/metrics", name="metrics", summary="Show counts and times", response_class=PlainTextResponse)
 async def show_metrics() -> Response:
     """All workers' counts, for Prometheus; no values of rows."""
-    return Response(metrics.render(), media_type=metrics.METRICS_TYPE)
+    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
 @public.get("/", include_in_schema=False)
@@ -111,11 +109,20 @@ def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
         if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST":
             await app(scope, receive, send)
             return
-        scope["route"] = _PREDICT
+        scope["route"] = keyed.routes[0]  # as for the path operation, so that it is counted as that
         service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
-        request_id, answer = service.predict(await Request(scope, receive).body())
-        response = Response(to_json(answer), headers={REQUEST_ID_HEADER: request_id}, media_type="application/json")
-        await response(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        request_id, prediction = service.predict(body)
+        content = to_json(prediction)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        headers.append((b"x-request-id", request_id.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
     return answer
 
@@ -134,7 +141,8 @@ class Front:
         if scope["method"] == "HEAD":
             # The server leaves the body out.
             scope = {**scope, "method": "GET"}
-        if scope["path"].endswith("/") and not _is_mounted(scope):
+        mounts = (f"{route.path}/" for route in scope["app"].routes if isinstance(route, Mount))
+        if scope["path"].endswith("/") and not scope["path"].startswith(tuple(mounts)):
             scope = {**scope, "path": scope["path"].removesuffix("/") or "/"}
         started, status, size = perf_counter(), 0, 0
 
@@ -163,11 +171,6 @@ class Front:
             response = await refuse(Request(scope), error)
             await response(scope, receive, send_some)
         metrics.count_request(getattr(scope.get("route"), "path", None), status, perf_counter() - started)
-
-
-def _is_mounted(scope: Scope) -> bool:
-    mounts = (route for route in scope["app"].routes if isinstance(route, Mount))
-    return any(scope["path"].startswith(f"{mount.path}/") for mount in mounts)
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from flask_openapi3_swagger.plugins import RegisterPlugin as Swagger
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -80,7 +81,7 @@ def ready() -> dict[str, str]:
 @public.get("/metrics", operation_id="metrics", responses={200: {"description": "The metrics, as text."}})
 def show_metrics() -> Response:
     """Show counts and times."""
-    return Response(metrics.render(), content_type=metrics.METRICS_TYPE)
+    return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
 
 @public.get("/openapi.json", doc_ui=False)
