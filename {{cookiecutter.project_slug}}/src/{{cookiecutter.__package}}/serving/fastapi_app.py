@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
 import fastapi_offline
@@ -105,11 +106,13 @@ async def docs(request: Request) -> Response:
 def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
     """`POST /predict` in front of FastAPI and its cost for a request, by the same function as the path operation."""
 
+    route = SimpleNamespace(path="/predict")
+
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["path"] != route.path or scope["method"] != "POST":
             await app(scope, receive, send)
             return
-        scope["route"] = keyed.routes[0]  # as for the path operation, so that it is counted as that
+        scope["route"] = route  # to be counted as such
         service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
         body, more = b"", True
         while more:
@@ -175,16 +178,17 @@ class Front:
 
 async def refuse(request: Request, error: Exception) -> Response:
     """The answer to a request that was refused, or that the server failed at."""
+    headers = None
     match error:
         case RefusedError():
             refused = error
         case RequestValidationError():
             refused = explain(error.errors())
         case HTTPException():
-            refused = RefusedError(error.status_code, error.detail)
+            refused, headers = RefusedError(error.status_code, error.detail), error.headers
         case _:
             refused = refuse_failure(error, f"{request.method} {request.url.path}")
-    return Response(to_json(refused.error), refused.status, getattr(error, "headers", None), "application/json")
+    return Response(to_json(refused.error), refused.status, headers, "application/json")
 
 
 @asynccontextmanager
@@ -194,10 +198,7 @@ async def _live(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app(service: Service | None = None) -> FastAPI:
-    """The application, of the project that the process runs in if no service is given.
-
-    Raises ProjectError where there is no project, or `config/serving.yaml` is wrong.
-    """
+    """The application, of the project that the process runs in if no service is given; raises what `Service` does."""
     service = service or Service()
     app = FastAPI(
         title=service.settings.title,
