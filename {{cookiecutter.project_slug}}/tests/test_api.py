@@ -272,9 +272,9 @@ def test_every_key_of_the_environment_is_good(client: httpx.Client) -> None:
 
 def test_without_keys_no_key_is_good(untrained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", " , ")
-    for given in ([], [b""], [KEY.encode()]):
+    for keys in ([], [b""], [KEY.encode()]):
         with pytest.raises(RefusedError, match="good key"):
-            Service(untrained).check_key(given)
+            Service(untrained).check_key(keys)
 
 
 def test_serve_refuses_other_addresses_without_keys(untrained: Project, monkeypatch: pytest.MonkeyPatch) -> None:

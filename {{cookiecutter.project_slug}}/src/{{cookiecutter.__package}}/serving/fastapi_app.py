@@ -105,7 +105,6 @@ async def docs(request: Request) -> Response:
 
 def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
     """`POST /predict` in front of FastAPI and its cost for a request, by the same function as the path operation."""
-
     route = SimpleNamespace(path="/predict")
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -108,7 +108,7 @@ class Service:
         return self.latest
 
     def check_key(self, given: Sequence[bytes]) -> None:
-        """Check the values of the header, in the same time whichever key it is. Raises RefusedError but for one good."""
+        """Check the header's values, in the same time whichever key it is. Raises RefusedError but for one good key."""
         digest = sha256(b"".join(given)).digest()
         matches = [hmac.compare_digest(digest, each) for each in self._digests]
         if len(given) != 1 or not any(matches):
