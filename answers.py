@@ -37,6 +37,7 @@ DEPENDENCIES = frozenset(
     configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator
     dictdiffer diskcache distro docker dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
     dvc_objects dvc_render dvc_s3 dvc_studio_client dvc_task entrypoints executing fastapi
+    fastapi_offline flask_openapi3 flask_openapi3_swagger
     fastjsonschema filelock flask flask_cors flatbuffers flatten_dict flufl flufl_lock fonttools
     frozenlist fsspec funcy gcsfs git gitdb gitpython google google_api_core google_auth
     google_auth_oauthlib google_cloud_core google_cloud_storage google_cloud_storage_control

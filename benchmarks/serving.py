@@ -1,8 +1,8 @@
 """Measure the API of a generated project: `python benchmarks/serving.py PROJECT`.
 
 PROJECT is the default project (classification, FastAPI) after `make setup` and `make pipeline`. Its API is
-held against four other applications on the same machine, one worker each, all asked in turn in one run, on Linux
-each server on one core and the client on another:
+held against four other applications on the same machine, one worker each, all asked in turn in one run; on
+Linux each server has one core and the client another:
 
 - an ASGI application that says hello, on the same server with the same settings: the limit;
 - the API itself without the ASGI endpoint in front of `/predict`, so that FastAPI's path operation answers;
@@ -197,7 +197,9 @@ def start(name: str, command: list[str], project: Path, folder: Path) -> Iterato
     side = Side(name, f"http://127.0.0.1:{port}/predict", folder / "ask.lua")
     # scikit-learn warns the naive side at every request; printing that would slow it further.
     environment = os.environ | {"API_KEYS": KEY, "PYTHONWARNINGS": "ignore", "PROJECT_ROOT": str(project)}
-    with subprocess.Popen([*pinned_to(0), *command, "--port", str(port)], cwd=project, env=environment) as process:
+    with subprocess.Popen(
+        [*pinned_to(0), *command, "--port", str(port)], cwd=project, env=environment
+    ) as process:
         try:
             wait_for_answer(side)
             yield side
@@ -223,7 +225,16 @@ def wait_for_answer(side: Side, seconds: float = 60) -> None:
 
 def ask(side: Side) -> float:
     """Return the requests a second that a side answered; exit if any was refused."""
-    command = [*pinned_to(1), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}", "-s", str(side.script), side.url]
+    command = [
+        *pinned_to(1),
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{SECONDS}",
+        "-s",
+        str(side.script),
+        side.url,
+    ]
     report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", report)
     if rate is None or "Non-2xx" in report:
@@ -233,7 +244,9 @@ def ask(side: Side) -> float:
 
 def pinned_to(core: int) -> list[str]:
     """Return what keeps a command to one core, where the system can and has two."""
-    return ["taskset", "--cpu-list", str(core)] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
+    return (
+        ["taskset", "--cpu-list", str(core)] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
+    )
 
 
 def wrk_script() -> str:
