@@ -61,7 +61,7 @@ from {package}.serving.fastapi_app import create_app as create_whole_app
 
 def create_app():
     app = create_whole_app()
-    app.user_middleware = [each for each in app.user_middleware if each.cls.__name__ != "FastPredict"]
+    app.user_middleware = [each for each in app.user_middleware if each.cls.__name__ != "answer_fast"]
     return app
 """
 

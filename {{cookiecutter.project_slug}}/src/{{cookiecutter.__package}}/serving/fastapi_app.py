@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
 import fastapi_offline
@@ -19,6 +20,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.security import APIKeyHeader
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -37,10 +39,9 @@ async def get_service(request: Request) -> Service:
 
 
 TheService = Annotated[Service, Depends(get_service)]
-_KEY = Security(APIKeyHeader(name=KEY_HEADER, scheme_name="key", auto_error=False))
 
 
-async def check_key(request: Request, service: TheService, _key: Annotated[str, _KEY]) -> None:
+async def check_key(request: Request, service: TheService) -> None:
     """Refuse a request without one good key."""
     service.check_key([key.encode("latin-1") for key in request.headers.getlist(KEY_HEADER)])
 
@@ -50,7 +51,8 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error, "description": REFUSALS[status]} for status in statuses}
 
 
-keyed = APIRouter(dependencies=[Security(check_key)], responses=refusals(401))
+_documented = APIKeyHeader(name=KEY_HEADER, scheme_name="key", auto_error=False)
+keyed = APIRouter(dependencies=[Security(_documented), Depends(check_key)], responses=refusals(401))
 public = APIRouter()
 
 
@@ -59,9 +61,6 @@ async def predict(request: Request, response: Response, service: TheService) -> 
     """Answer a request, whose rows are checked, and documented, by the model that is served now."""
     response.headers[REQUEST_ID_HEADER], answer = service.predict(await request.body())
     return answer
-
-
-_PREDICT = keyed.routes[0]
 
 
 @keyed.get("/model", summary="Describe the version that is served", responses=refusals(503))
@@ -85,7 +84,7 @@ async def ready(service: TheService) -> dict[str, str]:
 @public.get("/metrics", name="metrics", summary="Show counts and times", response_class=PlainTextResponse)
 async def show_metrics() -> Response:
     """All workers' counts, for Prometheus; no values of rows."""
-    return Response(metrics.render(), media_type=metrics.METRICS_TYPE)
+    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
 @public.get("/", include_in_schema=False)
@@ -106,16 +105,26 @@ async def docs(request: Request) -> Response:
 
 def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
     """`POST /predict` in front of FastAPI and its cost for a request, by the same function as the path operation."""
+    route = SimpleNamespace(path="/predict")
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["path"] != route.path or scope["method"] != "POST":
             await app(scope, receive, send)
             return
-        scope["route"] = _PREDICT
+        scope["route"] = route  # to be counted as such
         service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
-        request_id, answer = service.predict(await Request(scope, receive).body())
-        response = Response(to_json(answer), headers={REQUEST_ID_HEADER: request_id}, media_type="application/json")
-        await response(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        request_id, prediction = service.predict(body)
+        content = to_json(prediction)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        headers.append((b"x-request-id", request_id.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
     return answer
 
@@ -134,7 +143,8 @@ class Front:
         if scope["method"] == "HEAD":
             # The server leaves the body out.
             scope = {**scope, "method": "GET"}
-        if scope["path"].endswith("/") and not _is_mounted(scope):
+        mounts = (f"{route.path}/" for route in scope["app"].routes if isinstance(route, Mount))
+        if scope["path"].endswith("/") and not scope["path"].startswith(tuple(mounts)):
             scope = {**scope, "path": scope["path"].removesuffix("/") or "/"}
         started, status, size = perf_counter(), 0, 0
 
@@ -165,23 +175,19 @@ class Front:
         metrics.count_request(getattr(scope.get("route"), "path", None), status, perf_counter() - started)
 
 
-def _is_mounted(scope: Scope) -> bool:
-    mounts = (route for route in scope["app"].routes if isinstance(route, Mount))
-    return any(scope["path"].startswith(f"{mount.path}/") for mount in mounts)
-
-
 async def refuse(request: Request, error: Exception) -> Response:
     """The answer to a request that was refused, or that the server failed at."""
+    headers = None
     match error:
         case RefusedError():
             refused = error
         case RequestValidationError():
             refused = explain(error.errors())
         case HTTPException():
-            refused = RefusedError(error.status_code, error.detail)
+            refused, headers = RefusedError(error.status_code, error.detail), error.headers
         case _:
             refused = refuse_failure(error, f"{request.method} {request.url.path}")
-    return Response(to_json(refused.error), refused.status, getattr(error, "headers", None), "application/json")
+    return Response(to_json(refused.error), refused.status, headers, "application/json")
 
 
 @asynccontextmanager
@@ -191,10 +197,7 @@ async def _live(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app(service: Service | None = None) -> FastAPI:
-    """The application, of the project that the process runs in if no service is given.
-
-    Raises ProjectError where there is no project, or `config/serving.yaml` is wrong.
-    """
+    """The application, of the project that the process runs in if no service is given; raises what `Service` does."""
     service = service or Service()
     app = FastAPI(
         title=service.settings.title,

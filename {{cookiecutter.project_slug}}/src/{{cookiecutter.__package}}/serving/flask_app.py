@@ -16,6 +16,7 @@ from flask_openapi3_swagger.plugins import RegisterPlugin as Swagger
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -80,7 +81,7 @@ def ready() -> dict[str, str]:
 @public.get("/metrics", operation_id="metrics", responses={200: {"description": "The metrics, as text."}})
 def show_metrics() -> Response:
     """Show counts and times."""
-    return Response(metrics.render(), content_type=metrics.METRICS_TYPE)
+    return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
 
 @public.get("/openapi.json", doc_ui=False)
@@ -107,10 +108,7 @@ def docs() -> Response:
 
 
 def create_app(service: Service | None = None) -> OpenAPI:
-    """The application, of the project that the process runs in if no service is given.
-
-    Raises ProjectError where there is no project, or `config/serving.yaml` is wrong.
-    """
+    """The application, of the project that the process runs in if no service is given; raises what `Service` does."""
     service = service or Service()
     app = OpenAPI(
         __name__,
@@ -123,11 +121,8 @@ def create_app(service: Service | None = None) -> OpenAPI:
         static_folder=None,
     )
     app.extensions["service"] = service
-    app.config |= {
-        "MAX_CONTENT_LENGTH": service.settings.maximum_body_bytes + 1,
-        "PROVIDE_AUTOMATIC_OPTIONS": False,
-        "SWAGGER_CONFIG": {"validatorUrl": None},
-    }
+    app.config |= {"PROVIDE_AUTOMATIC_OPTIONS": False, "SWAGGER_CONFIG": {"validatorUrl": None}}
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.maximum_body_bytes + 1
     app.url_map.strict_slashes = False
     app.before_request(_start)
     app.after_request(_count)
@@ -178,7 +173,7 @@ def _refuse(error: Exception) -> Response:
 
 def run(host: str, port: int, workers: int) -> None:
     """Serve until interrupted; requests under way then have half a minute to end."""
-    # A worker that is told to stop while it still loads does not hear it, and would be waited for forever; granian
+    # A worker that is told to stop while it still loads does not hear it, and would be waited for forever. granian
     # warns of its many threads, which are wanted: a client that sends its body slowly holds one.
     options: dict[str, Any] = {"workers": workers, "workers_kill_timeout": 30, "log_level": LogLevels.error}
     Granian(f"{__name__}:create_app", host, port, interface=Interfaces.WSGI, factory=True, **options).serve()

@@ -1,24 +1,21 @@
-"""Counts for Prometheus, right with one worker and with several.
+"""Counts for Prometheus; a metric of your own takes `registry=registry`.
 
-Several workers share the folder that the environment variable `PROMETHEUS_MULTIPROC_DIR` names; it
-has to be set before this module is imported. A metric of your own takes `registry=registry`.
+Several workers share a folder that `PROMETHEUS_MULTIPROC_DIR` names, which is read when this module is imported.
 """
 
 import os
 from functools import cache
 from typing import Any
 
+import numpy as np
 import prometheus_client as prometheus
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ..modeling.manifest import Manifest
 from .settings import COUNTS_VARIABLE
 
-METRICS_TYPE = prometheus.CONTENT_TYPE_LATEST
-
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _POWERS_OF_TEN = tuple(10.0**power for power in range(-3, 10))
-_VALUE_STEPS = 20
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
 registry = prometheus.CollectorRegistry()
@@ -77,5 +74,4 @@ def _value_buckets(manifest: Manifest) -> tuple[float, ...]:
     target = manifest.table.columns[manifest.table.target]
     if target.minimum is None or target.maximum is None or target.minimum == target.maximum:
         return (*(-power for power in reversed(_POWERS_OF_TEN)), 0.0, *_POWERS_OF_TEN)
-    step = (target.maximum - target.minimum) / _VALUE_STEPS
-    return tuple(target.minimum + step * index for index in range(_VALUE_STEPS + 1))
+    return tuple(np.linspace(target.minimum, target.maximum, 21).tolist())

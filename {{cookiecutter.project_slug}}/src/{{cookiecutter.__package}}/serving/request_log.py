@@ -1,8 +1,7 @@
 """Rows that were answered, kept for `monitor`: sampled, without sensitive columns, never in a request's way.
 
-A request only puts a line into a buffer in memory; a thread writes what came in half a second at once, since
-one that wakes for each request would slow them all. What does not fit, since the disk is slow, full or gone, is
-dropped and counted.
+A request only puts a line into a buffer in memory; a thread writes what came in half a second at once, since one that
+wakes for each would slow them all. What does not fit, as the disk is slow, full or gone, is dropped and counted.
 """
 
 import os
@@ -104,7 +103,12 @@ class RequestLog:
 
     def _write(self, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(len(content))
+        used = len(content)
+        with suppress(FileNotFoundError):  # another worker drops the oldest files at the same time
+            for path in sorted(self._folder.glob("*.jsonl*"), key=os.path.getmtime, reverse=True):
+                used += path.stat().st_size
+                if used > self._settings.maximum_bytes:
+                    path.unlink()
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self._path = self._path or self._folder / f"{stamp}-{os.getpid()}{secrets.token_hex(3)}.jsonl"
         size = self._path.stat().st_size if self._path.exists() else 0
@@ -118,11 +122,3 @@ class RequestLog:
             raise
         if size + len(content) > self._limit // 2:
             self._path = None
-
-    def _make_room(self, used: int) -> None:
-        """Drop the oldest files: those that do not fit beside the newer ones and so many bytes."""
-        with suppress(FileNotFoundError):  # another worker drops them at the same time
-            for path in sorted(self._folder.glob("*.jsonl*"), key=os.path.getmtime, reverse=True):
-                used += path.stat().st_size
-                if used > self._settings.maximum_bytes:
-                    path.unlink()

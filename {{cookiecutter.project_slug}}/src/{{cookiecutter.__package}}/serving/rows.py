@@ -15,7 +15,6 @@ from typing_extensions import TypedDict
 from ..schema import Column, Schema
 
 _MOST_ERRORS = 100
-_LONGEST_NAME = 100
 
 Row = dict[str, Any]
 
@@ -151,7 +150,7 @@ def _explain(detail: ErrorDetails) -> RowError:
     place = detail["loc"]
     row = place[1] if len(place) > 1 and isinstance(place[1], int) else None
     column = place[2] if len(place) > 2 and isinstance(place[2], str) else None
-    if column and len(column) > _LONGEST_NAME:
-        column = f"{column[:_LONGEST_NAME]}…"
+    if column and len(column) > 100:
+        column = f"{column[:100]}…"
     known = _MESSAGES.get((len(place), detail["type"]))
     return RowError(row=row, column=column, message=known % detail.get("ctx", {}) if known else detail["msg"])

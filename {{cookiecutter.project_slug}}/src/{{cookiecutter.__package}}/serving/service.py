@@ -52,10 +52,7 @@ def refuse_failure(error: Exception, request: str) -> RefusedError:
 
 
 class ServedModel:
-    """The version in a folder; made once, then only read, by many requests at a time.
-
-    Raises ProjectError where the version is damaged or cannot be loaded.
-    """
+    """The version in a folder, which many requests read at a time. Raises ProjectError where it cannot be loaded."""
 
     def __init__(self, folder: Path, maximum_rows: int) -> None:
         self.version = folder.name
@@ -79,12 +76,11 @@ class ServedModel:
 
 
 class Service:
-    """What the API of a project knows while it runs; without keys, every key is refused.
+    """What the API of a project, the present one if none is given, knows while it runs.
 
     `latest` is the version that `models/latest` points to or, where that one is damaged, the one before; None until
     one is loaded. A thread replaces it by a single assignment, so a request that took the former one ends with it.
-
-    Raises ProjectError where `config/serving.yaml` is wrong, or where there is no project if none is given.
+    Raises ProjectError where there is no project, or its `config/serving.yaml` is wrong.
     """
 
     def __init__(self, project: Project | None = None) -> None:
@@ -112,20 +108,14 @@ class Service:
         return self.latest
 
     def check_key(self, given: Sequence[bytes]) -> None:
-        """Check the values of the header `X-API-Key`, in the same time whichever key it is.
-
-        Raises RefusedError where there is not exactly one, or it is not one of the keys.
-        """
+        """Check the header's values, in the same time whichever key it is. Raises RefusedError but for one good key."""
         digest = sha256(b"".join(given)).digest()
         matches = [hmac.compare_digest(digest, each) for each in self._digests]
         if len(given) != 1 or not any(matches):
             raise RefusedError(401, f"Send a good key in the header {KEY_HEADER}")
 
     def predict(self, body: bytes) -> tuple[str, dict[str, Any]]:
-        """The identifier of a request, of which `<identifier>-<place>` is a row's, and its `Answer` as a dictionary.
-
-        Raises RefusedError where no model is served, or the body or a row is refused.
-        """
+        """A request's identifier, and its `Answer` as a dictionary. Raises RefusedError where it has none."""
         served = self.served
         rows = served.read(body)
         predictions = served.predict(rows)

@@ -1,4 +1,4 @@
-"""How the API is served: `config/serving.yaml`, and the keys of the environment variable `API_KEYS`."""
+"""How the API is served: `config/serving.yaml`, and the environment variables."""
 
 import os
 from typing import Annotated, Literal
