@@ -29,13 +29,12 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_sum
 from {{ cookiecutter.__package }}.data.splitting import SPLITS, read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
-from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column, Schema
 
-from .toys import read_files
+from .toys import read_files, run_pipeline
 
 ROWS = 120
 FEATURES = ("length", "colour", "weight", "quality", "flag", "rare")

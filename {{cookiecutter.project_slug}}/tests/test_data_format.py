@@ -16,12 +16,11 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_sum
 from {{ cookiecutter.__package }}.data.splitting import SPLITS, place_cutoffs, read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
-from {{ cookiecutter.__package }}.modeling.pipeline import run_pipeline
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column
 
-from .toys import TOY_HEADER, TOY_SCHEMA, change_config, read_files, toy_rows, write_config, write_raw
+from .toys import TOY_HEADER, TOY_SCHEMA, change_config, read_files, run_pipeline, toy_rows, write_config, write_raw
 
 GOOD, BAD = "big,60.5,30,red,true,x", "big,-1,30,red,true,x"
 

@@ -16,11 +16,11 @@ import yaml
 from dvc.repo import Repo
 
 from {{ cookiecutter.__package }}.config import Project, find_project
-from {{ cookiecutter.__package }}.modeling.pipeline import STAGES, run_pipeline
+from {{ cookiecutter.__package }}.modeling.pipeline import STAGES
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 
-from .toys import change_config, read_files, toy_rows, write_raw
+from .toys import change_config, read_files, run_pipeline, toy_rows, write_raw
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC 3.67 with pygtrie 2.6
 
@@ -57,6 +57,10 @@ def first_commit(finished_toy: Project, tmp_path_factory: pytest.TempPathFactory
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
         copy(HERE / name, root / name)
+    # A stage of one's own may know nothing of toys.
+    described = yaml.safe_load((HERE / "dvc.yaml").read_text(encoding="utf-8"))
+    described["stages"] = {name: described["stages"][name] for name in ("data", "train", "evaluate")}
+    (root / "dvc.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
     (root / "uv.lock").write_text("version = 1\n", encoding="utf-8")
     _git(project, "init", "--quiet")
     _dvc(project, "add", "data/raw/rows.csv", "models/versioned/v1")
