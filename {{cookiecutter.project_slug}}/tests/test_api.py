@@ -37,7 +37,13 @@ from {{ cookiecutter.__package }}.serving.fastapi_app import TheService, answer_
 # {% else %}
 from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_service, keyed
 # {% endif %}
-from {{ cookiecutter.__package }}.serving.rows import Error, RefusedError, explain, make_predictions, make_request_type
+from {{ cookiecutter.__package }}.serving.rows import (
+    Error,
+    RefusedError,
+    explain,
+    make_predictions,
+    make_request_type,
+)
 from {{ cookiecutter.__package }}.serving.service import ServedModel, Service
 
 from .toys import change_config, copy_version, wait_until
