@@ -115,12 +115,13 @@ def test_the_rows_of_a_sensitive_target_are_not_shown(trained_toy: Project) -> N
 def test_a_metric_of_ones_own_reaches_gate_intervals_and_card(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     # A `small` (1) that is missed costs five times the other.
     cost = Metric(lambda truth, given: float(np.mean(np.where(truth == 1, 5 * given[:, 0], given[:, 1]))), False)
-    monkeypatch.setitem(METRICS["classification"], "cost", cost)
-    run_pipeline(change_config(toy, "model", gate={"metric": "cost", "minimum": 2.0, "resamples": 100}))
+    monkeypatch.setitem(METRICS["classification"], "missed_small", cost)
+    run_pipeline(change_config(toy, "model", gate={"metric": "missed_small", "minimum": 2.0, "resamples": 100}))
     manifest = Registry(toy.models).manifest("v1")
-    assert manifest.intervals["cost"][0] < manifest.metrics["test"]["cost"] < manifest.intervals["cost"][1]
-    assert "test cost 0." in Registry(toy.models).moves()[-1].why
-    assert re.search(r"\n\| cost \|.*\n\n## ", (toy.models / "versioned" / "v1" / "model_card.md").read_text())
+    low, high = manifest.intervals["missed_small"]
+    assert low < manifest.metrics["test"]["missed_small"] < high
+    assert "test missed_small 0." in Registry(toy.models).moves()[-1].why
+    assert re.search(r"\n\| missed_small \|.*\n\n## ", (toy.models / "versioned" / "v1" / "model_card.md").read_text())
 
 
 def test_calibration_has_bins_of_equal_counts_and_keeps_equal_probabilities_together() -> None:
