@@ -142,7 +142,7 @@ def plot_importance(names: Sequence[str], losses: Sequence[float], deviations: S
     """What the metric loses when a column is shuffled, the first 20 columns; bars of one deviation."""
     figure, axes = _new_bars(len(names[:20]))
     axes.barh(names[:20], losses[:20], xerr=deviations[:20], capsize=3, ecolor="#444444")
-    axes.set(xlabel=f"Loss of {metric} when shuffled (mean and deviation)", title="Permutation importance, test rows")
+    axes.set(xlabel=f"Loss of {metric} when shuffled\n(mean and deviation)", title="Permutation importance, test rows")
     return figure
 
 
