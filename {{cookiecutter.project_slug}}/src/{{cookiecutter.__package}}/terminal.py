@@ -1,7 +1,7 @@
 """What a person sees at the terminal: log lines, progress and tables."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,6 +58,16 @@ def track(items: Iterable[_Item], description: str) -> Iterator[_Item]:
 def make_table(*names: str) -> Table:
     """An empty table with these columns."""
     return Table(*names, box=box.SIMPLE_HEAD)
+
+
+def compare_sides(names: Sequence[str], sides: Sequence[Mapping[str, str]]) -> Table:
+    """What is known of several things, a column for each; where they differ, the last column says so."""
+    table = make_table("", *names, "")
+    for name in dict.fromkeys(name for side in sides for name in side):
+        values = [side.get(name, "") for side in sides]
+        if any(values):
+            table.add_row(name, *values, "differs" if len(set(values)) > 1 else "")
+    return table
 
 
 def print_table(table: Table) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from ..config import Project
 from ..errors import ProjectError
 from ..files import hash_file, staged_folder, write_bytes, write_json
-from ..terminal import get_logger, make_table
+from ..terminal import compare_sides, get_logger, make_table
 from .manifest import MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
@@ -188,12 +188,8 @@ def list_versions(project: Project) -> Table:
 
 def compare_versions(project: Project, left: str, right: str) -> Table:
     """Metrics, settings and data of two versions side by side, where each exists; what differs is marked."""
-    sides = [_describe(Registry(project.models).manifest(version)) for version in (left, right)]
-    table = make_table("", left, right, "")
-    for name in sides[0] | sides[1]:
-        values = [side.get(name, "") for side in sides]
-        table.add_row(name, *values, "" if values[0] == values[1] else "differs")
-    return table
+    registry = Registry(project.models)
+    return compare_sides((left, right), [_describe(registry.manifest(version)) for version in (left, right)])
 
 
 @contextmanager

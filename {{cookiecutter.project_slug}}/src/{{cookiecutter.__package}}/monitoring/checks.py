@@ -12,6 +12,7 @@ from scipy import stats
 from ..config import MonitoringSettings
 from ..modeling.dataset import choose_labels
 from ..modeling.manifest import Manifest
+from ..modeling.model import choose_places
 from .reference import Pair, Reference, round_scores
 from .window import Window
 
@@ -72,7 +73,7 @@ def check_predictions(reference: Reference, manifest: Manifest, window: Window) 
     scores, labels = window.scores, manifest.labels
     if scores is None:
         return
-    pair = reference.predictions.pair("prediction", scores.argmax(axis=1) if labels else round_scores(scores))
+    pair = reference.predictions.pair("prediction", choose_places(scores) if labels else round_scores(scores))
     yield check_distribution(pair)
     if reference.confidence is not None:
         highest = round_scores(scores.max(axis=1))

@@ -15,7 +15,7 @@ from ..errors import ProjectError
 from ..features import Columns
 from ..files import write_bytes
 from ..modeling.dataset import choose_labels
-from ..modeling.model import Scores
+from ..modeling.model import Scores, choose_places
 from ..schema import Schema
 
 REFERENCE_FILE = "reference.json"
@@ -70,7 +70,7 @@ def describe_reference(
     return Reference(
         numbers={name: count_values(training[name]) for name in kept if name not in names},
         categories={name: count_values(training[name], categories) for name, categories in names.items()},
-        predictions=count_values(scores.argmax(axis=1) if labels else round_scores(scores), labels),
+        predictions=count_values(choose_places(scores) if labels else round_scores(scores), labels),
         confidence=count_values(round_scores(scores.max(axis=1))) if labels else None,
         errors=None if labels else count_values(round_scores(np.abs(truth - round_scores(scores)))),
         wrong=int(np.count_nonzero(choose_labels(scores, labels, schema) != truth)) if labels else None,

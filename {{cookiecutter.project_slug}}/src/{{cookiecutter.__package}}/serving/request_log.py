@@ -46,6 +46,7 @@ class RequestLog:
         self._buffer = bytearray()
         self._rows = self._lost = 0
         self._path: Path | None = None
+        self._plan: tuple[Manifest, frozenset[str]] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         if settings.share:
@@ -57,8 +58,10 @@ class RequestLog:
         places = [place for place in range(len(rows)) if random.random() < share]  # noqa: S311 - a sample
         if not places:
             return
-        # The mark may have come after the training, and may have been removed since.
-        hidden = self._sensitive | manifest.table.sensitive
+        if self._plan is None or self._plan[0] is not manifest:
+            # The mark may have come after the training, and may have been removed since.
+            self._plan = manifest, self._sensitive | manifest.table.sensitive
+        hidden = self._plan[1]
         content = {
             "id": request_id,
             "at": time.time(),

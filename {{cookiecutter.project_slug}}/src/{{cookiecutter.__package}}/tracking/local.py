@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..config import Project
 from ..errors import ProjectError
-from ..terminal import make_table
+from ..terminal import compare_sides, make_table
 
 EVENTS_FILE = "events.jsonl"
 
@@ -117,13 +117,7 @@ def describe_runs(project: Project, runs: list[RunSummary]) -> Table:
 
 def compare_runs(*runs: RunSummary) -> Table:
     """All that was logged, a column for each run; where they differ, the last column says so."""
-    table = make_table("", *(run.name for run in runs), "")
-    sides = [run.flatten() for run in runs]
-    for name in dict.fromkeys(name for side in sides for name in side):
-        values = [side.get(name, "") for side in sides]
-        if any(values):
-            table.add_row(name, *values, "differs" if len(set(values)) > 1 else "")
-    return table
+    return compare_sides([run.name for run in runs], [run.flatten() for run in runs])
 
 
 def picture_runs(project: Project, runs: list[RunSummary]) -> Path | None:
