@@ -133,10 +133,27 @@ class FeatureSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """Random search over hyperparameters; `trials: 0` turns it off."""
+    """The search for an estimator and its hyperparameters, by cross-validation; `trials: 0` turns it off.
+
+    It ends after `trials` or `minutes`, whichever is first, and sees at most `rows` of the training rows.
+    """
 
     trials: Annotated[int, Field(ge=0)] = 0
+    minutes: Annotated[float, Field(gt=0)] = 1
+    folds: Annotated[int, Field(ge=2)] = 4
+    rows: Annotated[int, Field(ge=100)] = 20_000
     space: dict[str, dict[str, list[Any]]] = {}
+
+
+class DecisionSettings(Settings):
+    """Which label a row gets: the likeliest, or what is best for a metric on out-of-fold predictions.
+
+    `best_for` names the metric, empty for the likeliest label; `costs` says what each label costs for each
+    that is true, as in {yes: {no: 5}, no: {yes: 1}}, and makes the metric `cost`: their mean.
+    """
+
+    best_for: str = ""
+    costs: dict[str, dict[str, float]] = {}
 
 
 class ParitySettings(Settings):
@@ -190,6 +207,8 @@ class ModelSettings(Settings):
     hyperparameters: dict[str, dict[str, Any]] = {}
     features: FeatureSettings = FeatureSettings()
     search: SearchSettings = SearchSettings()
+    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
+    decision: DecisionSettings = DecisionSettings()
     parity: ParitySettings = ParitySettings()
     gate: GateSettings
     card: CardSettings = CardSettings()

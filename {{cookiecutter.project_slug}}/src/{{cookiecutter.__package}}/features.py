@@ -72,13 +72,19 @@ alone. What is not finite counts as missing.
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """Which feature stands in which place of the matrix."""
+    """Which feature stands in which place of the matrix.
+
+    `codes` are the places that hold the hash of a value, a number that only tells equal from different; `texts`
+    where the hashed pieces of a text begin and end. The scikit-learn pipeline learns what they mean.
+    """
 
     names: tuple[str, ...]
     numeric: tuple[tuple[int, str], ...]
     missing: tuple[tuple[int, str], ...]
     categories: tuple[tuple[int, str, int], ...]
     derived: tuple[tuple[int, DerivedFeature], ...]
+    codes: tuple[int, ...] = ()
+    texts: tuple[tuple[int, int], ...] = ()
 
 
 def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> FeaturePlan:

@@ -6,15 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "regression"]
 ColumnType = Literal["number", "integer", "boolean", "category", "text", "timestamp"]
-Role = Literal["feature", "identifier", "ignored"]
+Role = Literal["feature", "identifier", "group", "ignored"]
 
 
 class Column(BaseModel):
     """One column: its type, and what its values may be.
 
     `minimum` and `maximum` are inclusive and belong to numbers and integers; `categories` belong to
-    categories; `format` (as in Python's strptime) belongs to timestamps. Texts and timestamps are no
-    features. The values of a `sensitive` column are not kept beside the data itself.
+    categories, and a feature without them may have any number of values; `format` (as in Python's strptime)
+    belongs to timestamps. `unseen` says what becomes of a category or a number that the schema does not name:
+    it is refused, or taken, a category as none of those known and a number as it is. The values of a
+    `sensitive` column are not kept beside the data itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +24,7 @@ class Column(BaseModel):
     type: ColumnType
     role: Role = "feature"
     nullable: bool = False
+    unseen: Literal["refuse", "take"] = "refuse"
     sensitive: bool = False
     minimum: float | None = None
     maximum: float | None = None
@@ -33,15 +36,16 @@ class Column(BaseModel):
     def is_numeric(self) -> bool:
         return self.type in ("number", "integer")
 
+    @property
+    def is_string(self) -> bool:
+        """Whether its values reach the features as strings: texts, and categories that no list names."""
+        return self.type == "text" or (self.type == "category" and not self.categories)
+
     @model_validator(mode="after")
     def check_limits(self) -> Self:
         """Refuse limits that do not fit the type."""
-        if self.type in ("text", "timestamp") and self.role == "feature":
-            raise ValueError(f"a {self.type} cannot be a feature; give it role ignored or identifier")
         if (self.type == "timestamp") != bool(self.format):
             raise ValueError("a timestamp column needs its format, such as '%Y-%m-%d', and no other column has one")
-        if self.type == "category" and not self.categories:
-            raise ValueError("a category column needs its categories")
         if self.type != "category" and self.categories:
             raise ValueError(f"categories belong to type category, not {self.type}")
         if len(set(self.categories)) != len(self.categories):
@@ -78,6 +82,11 @@ class Schema(BaseModel):
     def identifiers(self) -> list[str]:
         """The columns that name a row."""
         return [name for name, column in self.columns.items() if column.role == "identifier"]
+
+    @property
+    def groups(self) -> list[str]:
+        """The columns whose values keep rows in one split, such as a customer that returns."""
+        return [name for name, column in self.columns.items() if column.role == "group"]
 
     @property
     def labels(self) -> tuple[str, ...]:

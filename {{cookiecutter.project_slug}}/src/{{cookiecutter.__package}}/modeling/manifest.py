@@ -60,7 +60,9 @@ class GateRecord(BaseModel, frozen=True, extra="forbid"):
 class Manifest(BaseModel, frozen=True, extra="forbid"):
     """A candidate or a version.
 
-    `labels` are the classes in the order of the probabilities, empty for a regression. A candidate lacks `version`,
+    `labels` are the classes in the order of the probabilities, empty for a regression; the label of a row is that
+    whose probability times its weight is largest (`weights`, empty for all alike). `typical` has a usual value of
+    each feature. A candidate lacks `version`,
     `created_at`, `commit` (git's, `-dirty` behind it where code or settings differed), `metrics`, `intervals` (the
     middle 95% of each test metric) and `gate`.
     """
@@ -72,6 +74,8 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     derived: tuple[DerivedFeature, ...]
     features: tuple[str, ...]
     labels: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    typical: dict[str, Any] = {}
     estimator: str
     hyperparameters: dict[str, Any]
     seed: int
