@@ -8,15 +8,12 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from ..config import SourceSettings
-from ..schema import Column
+from ..schema import FALSE_WORDS, TRUE_WORDS, Column
 
 RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
 
 OWN_PREFIXES = _TYPED, _VALID = ("_typed ", "_valid")
 """What the names of columns that are added while checking begin with."""
-
-TRUE_WORDS = ("true", "t", "yes", "y", "1")
-FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 
 class Rule(NamedTuple):
@@ -33,17 +30,21 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """Raw and typed values side by side, and what tells whether a row breaks a rule."""
+    """Raw and typed values side by side, and what tells whether a row breaks a rule.
+
+    `taken` tells whether it has a value that the schema does not name and takes nonetheless.
+    """
 
     frame: pl.LazyFrame
     columns: Mapping[str, Column]
     broken: Mapping[Rule, pl.Expr]
+    taken: Mapping[Rule, pl.Expr]
     is_valid: pl.Expr
 
     def describe_broken(self) -> pl.Expr:
         """The names of the rules that a row breaks, separated by semicolons; empty if none."""
         names = [pl.when(broken).then(pl.lit(rule.name)) for rule, broken in self.broken.items()]
-        return pl.concat_str(names, separator="; ", ignore_nulls=True)
+        return pl.concat_str([pl.lit(None, pl.String), *names], separator="; ", ignore_nulls=True)
 
     def typed(self) -> list[pl.Expr]:
         """The typed columns under their own names; null where a value could not be read."""
@@ -65,17 +66,21 @@ def check_rows(
     """
     parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
     broken: dict[Rule, pl.Expr] = {}
+    taken: dict[Rule, pl.Expr] = {}
     for name, column in columns.items():
         text, value = pl.col(name), typed_value(name)
-        broken[Rule(name, "category" if column.categories else "type")] = text.is_not_null() & value.is_null()
+        limits = taken if column.unseen == "take" else broken
+        unread = Rule(name, "category" if column.categories else "type")
+        (limits if column.categories else broken)[unread] = text.is_not_null() & value.is_null()
         if name in required or not column.nullable:
             broken[Rule(name, "missing")] = text.is_null()
         if column.minimum is not None:
-            broken[Rule(name, "minimum")] = value < column.minimum
+            limits[Rule(name, "minimum")] = value < column.minimum
         if column.maximum is not None:
-            broken[Rule(name, "maximum")] = value > column.maximum
-    is_valid = ~pl.any_horizontal(violation.fill_null(False) for violation in broken.values())
-    return CheckedRows(raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID)), columns, broken, pl.col(_VALID))
+            limits[Rule(name, "maximum")] = value > column.maximum
+    is_valid = ~pl.any_horizontal(pl.lit(False), *(violation.fill_null(False) for violation in broken.values()))
+    frame = raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID))
+    return CheckedRows(frame, columns, broken, taken, pl.col(_VALID))
 
 
 def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "") -> pl.Expr:
@@ -95,12 +100,14 @@ def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "")
 def parse_timestamp(raw: pl.Expr, form: str) -> pl.Expr:
     """The point in time that a string is, without a zone, null where it is none; with `%z`, in UTC."""
     zone = "UTC" if "%z" in form else None
+    # What Python writes as .%f, polars would read as nanoseconds.
+    form = form.replace(".%f", "%.f")
     return raw.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).dt.replace_time_zone(None)
 
 
 def _parse(name: str, column: Column, source: SourceSettings) -> pl.Expr:
     raw = pl.col(name)
-    if column.type == "text":
+    if column.is_string:
         return raw
     if column.type == "category":
         return raw.cast(pl.Enum(column.categories), strict=False)
