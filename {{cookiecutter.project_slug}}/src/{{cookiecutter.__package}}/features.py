@@ -152,7 +152,8 @@ class Encoding(NamedTuple):
     encode: Callable[[Values], Values]  # (rows,) to (rows, names), or (rows,) for a single one
 
 
-def _read_calendar(days: Values) -> Values:
+def read_calendar(days: Values) -> Values:
+    """Year, month, day, day of the year, weekday (Monday is 0) and days since 1970-01-01: (rows, 6)."""
     return np.array([_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()])
 
 
@@ -162,16 +163,19 @@ def _read_day(day: int) -> tuple[float, ...]:
     return date.year, date.month, date.day, date.timetuple().tm_yday, date.weekday(), day
 
 
-def _read_clock(days: Values) -> Values:
+def read_clock(days: Values) -> Values:
+    """Hours since midnight."""
     hours: Values = np.rint((days - np.floor(days)) * _DAY) / (_DAY / 24)
     return hours
 
 
-def _count_characters(values: Values) -> Values:
+def count_characters(values: Values) -> Values:
+    """How long each text is."""
     return np.array([np.nan if value is None else len(value) for value in values.tolist()])
 
 
-def _hash_values(values: Values) -> Values:
+def hash_values(values: Values) -> Values:
+    """A number below 2^16 that strings share if they are equal, and rarely else; -1 where missing."""
     texts = [None if value is None else value.encode() for value in values.tolist()]
     return np.array([MISSING_CODE if text is None else zlib.crc32(text) % 2**16 for text in texts])
 
@@ -209,10 +213,10 @@ def _hash_pieces(values: list[str | None]) -> Values:
     return normed
 
 
-_CALENDAR = Encoding((" year", " month", " day", " day of year", " weekday", " days since 1970"), _read_calendar)
-_CLOCK = Encoding((" hour",), _read_clock)
-_LENGTH = Encoding((" length",), _count_characters)
-_CODE = Encoding(("",), _hash_values)
+_CALENDAR = Encoding((" year", " month", " day", " day of year", " weekday", " days since 1970"), read_calendar)
+_CLOCK = Encoding((" hour",), read_clock)
+_LENGTH = Encoding((" length",), count_characters)
+_CODE = Encoding(("",), hash_values)
 
 
 def _find_encodings(column: Column) -> tuple[Encoding, ...]:
@@ -294,7 +298,7 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
 def _find_problem(feature: DerivedFeature, schema: Schema, taken: list[str]) -> str:
     for name in feature.columns:
         if name not in schema.features or schema.features[name].type in ("category", "text"):
-            return f"uses {name!r}, which is no number, boolean or timestamp among the features of config/schema.yaml"
+            return f"uses {name!r}, which is not a numeric feature or timestamp of config/schema.yaml"
     operation = OPERATIONS.get(feature.operation)
     if operation is None:
         return f"has operation {feature.operation!r}, which is none of {', '.join(OPERATIONS)} of features.py"

@@ -30,15 +30,11 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """Raw and typed values side by side, and what tells whether a row breaks a rule.
-
-    `taken` tells whether it has a value that the schema does not name and takes nonetheless.
-    """
+    """Raw and typed values side by side, and what tells whether a row breaks a rule."""
 
     frame: pl.LazyFrame
     columns: Mapping[str, Column]
     broken: Mapping[Rule, pl.Expr]
-    taken: Mapping[Rule, pl.Expr]
     is_valid: pl.Expr
 
     def describe_broken(self) -> pl.Expr:
@@ -62,25 +58,23 @@ def check_rows(
     """Parse `columns` and compare each value with the schema, in one lazy pass.
 
     `raw` holds strings, null where missing, in which numbers are written as `source` says; columns that are not in
-    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target).
+    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target). A category
+    that is taken although it is not listed is null, a number beyond the limits itself.
     """
     parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
     broken: dict[Rule, pl.Expr] = {}
-    taken: dict[Rule, pl.Expr] = {}
     for name, column in columns.items():
-        text, value = pl.col(name), typed_value(name)
-        limits = taken if column.unseen == "take" else broken
-        unread = Rule(name, "category" if column.categories else "type")
-        (limits if column.categories else broken)[unread] = text.is_not_null() & value.is_null()
+        text, value, takes_all = pl.col(name), typed_value(name), column.unseen == "take"
+        if not (column.is_string or (column.categories and takes_all)):
+            broken[Rule(name, "category" if column.categories else "type")] = text.is_not_null() & value.is_null()
         if name in required or not column.nullable:
             broken[Rule(name, "missing")] = text.is_null()
-        if column.minimum is not None:
-            limits[Rule(name, "minimum")] = value < column.minimum
-        if column.maximum is not None:
-            limits[Rule(name, "maximum")] = value > column.maximum
+        if column.minimum is not None and not takes_all:
+            broken[Rule(name, "minimum")] = value < column.minimum
+        if column.maximum is not None and not takes_all:
+            broken[Rule(name, "maximum")] = value > column.maximum
     is_valid = ~pl.any_horizontal(pl.lit(False), *(violation.fill_null(False) for violation in broken.values()))
-    frame = raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID))
-    return CheckedRows(frame, columns, broken, taken, pl.col(_VALID))
+    return CheckedRows(raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID)), columns, broken, pl.col(_VALID))
 
 
 def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "") -> pl.Expr:
