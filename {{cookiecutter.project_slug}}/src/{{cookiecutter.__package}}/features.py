@@ -187,7 +187,7 @@ _FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x2C1B3C6D]
 
 
 def _hash_pieces(values: list[str | None]) -> Values:
-    """Counts of the three and four bytes that follow each other in a word, a space before and after it, in lower case.
+    """Counts of two, three and four bytes that follow each other in a word, in lower case, a space before and after it.
 
     A piece's hash says where in the row and with which sign it is counted (Weinberger and others, Feature Hashing for
     Large Scale Multitask Learning, 2009). Counts are taken to the logarithm; each row has length 1, or 0 without any.
@@ -198,13 +198,15 @@ def _hash_pieces(values: list[str | None]) -> Values:
     content[is_space] = ord(" ")
     # A piece belongs to the row of its second byte, and has spaces at its ends alone.
     rows = np.repeat(np.arange(len(texts)), [len(text) + 1 for text in texts])
-    inner = np.flatnonzero(~is_space[1:-2])
-    longer = inner[~is_space[inner + 2]]
-    hashes = content[:-3] * _FACTORS[0] + content[1:-2] * _FACTORS[1] + content[2:-1] * _FACTORS[2]
-    hashes = np.concatenate([hashes[inner], hashes[longer] + content[longer + 3] * _FACTORS[3]])
+    two = np.flatnonzero(~(is_space[:-3] & is_space[1:-2]))
+    three = np.flatnonzero(~is_space[1:-2])
+    four = three[~is_space[three + 2]]
+    pairs = content[:-3] * _FACTORS[0] + content[1:-2] * _FACTORS[1]
+    triples = pairs + content[2:-1] * _FACTORS[2]
+    hashes = np.concatenate([pairs[two], triples[three], triples[four] + content[four + 3] * _FACTORS[3]])
     hashes = (hashes ^ (hashes >> np.uint32(15))) * _FACTORS[4]
     # The upper bits depend on all others: the place, and last the sign.
-    places = rows[np.concatenate([inner, longer])] * (2 * _PIECES) + hashes // np.uint32(2**31 // _PIECES)
+    places = rows[np.concatenate([two, three, four])] * (2 * _PIECES) + hashes // np.uint32(2**31 // _PIECES)
     found = np.bincount(places, minlength=len(texts) * 2 * _PIECES).reshape(-1, _PIECES, 2)
     counts = found[:, :, 0] - found[:, :, 1]
     pieces = np.sign(counts) * np.log1p(np.abs(counts))

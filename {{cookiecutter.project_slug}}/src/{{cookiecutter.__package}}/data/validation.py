@@ -58,8 +58,8 @@ def check_rows(
     """Parse `columns` and compare each value with the schema, in one lazy pass.
 
     `raw` holds strings, null where missing, in which numbers are written as `source` says; columns that are not in
-    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target). A category
-    that is taken although it is not listed is null, a number beyond the limits itself.
+    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target). Where a
+    column takes the unseen, a category that is not listed is null.
     """
     parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
     broken: dict[Rule, pl.Expr] = {}
