@@ -86,27 +86,25 @@ def make_clock(form: str) -> Callable[[str], float]:
     has_clock, has_zone = Column(type="timestamp", format=form).has_clock, form.endswith(("Z", "%z"))
     forms = [form.replace("%.f", part) for part in (".%f", "")]
 
-    def read(text: str) -> float:
-        moment = None
+    def parse(text: str) -> datetime:
         if text[4:5] == "-" and not form.startswith("%Y-%d"):
             with suppress(ValueError):
                 moment = datetime.fromisoformat(text)
-                if (len(text) > 10, moment.tzinfo is not None) != (has_clock, has_zone):
-                    moment = None
-        if moment is None:
-            moment = _parse(text, forms)
+                if (len(text) > 10, moment.tzinfo is not None) == (has_clock, has_zone):
+                    return moment
+        for known in forms:
+            with suppress(ValueError):
+                return datetime.strptime(text, known)
+        example = datetime(2024, 12, 31, 18, 30, tzinfo=UTC).strftime(forms[-1])
+        raise ValueError(f"Input should be a time such as {example}")
+
+    def read(text: str) -> float:
+        moment = parse(text)
         if moment.tzinfo is not None:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
         return (moment - _EPOCH) // timedelta(microseconds=1) / _DAY
 
     return read
-
-
-def _parse(text: str, forms: list[str]) -> datetime:
-    for form in forms:
-        with suppress(ValueError):
-            return datetime.strptime(text, form)
-    raise ValueError(f"Input should be a time such as {datetime(2024, 12, 31, 18, 30, tzinfo=UTC).strftime(forms[-1])}")
 
 
 def tell_time(days: float, form: str) -> str:

@@ -155,7 +155,7 @@ def describe_typical(schema: Schema, columns: Columns) -> dict[str, Any]:
     Of a sensitive column it is the middle of what is permitted, which tells nothing of the data.
     """
     return {
-        name: _permit(column) if column.sensitive else _find_usual(column, columns[name])
+        name: find_permitted(column) if column.sensitive else _find_usual(column, columns[name])
         for name, column in schema.features.items()
     }
 
@@ -173,7 +173,8 @@ def _find_usual(column: Column, values: NDArray[Any]) -> Any:
     return _show(column, np.array([usual]))[0]
 
 
-def _permit(column: Column) -> Any:
+def find_permitted(column: Column) -> Any:
+    """A value that the schema permits: the middle of the range, the first category; None for strings and times."""
     if column.is_string or column.type == "timestamp":
         return None
     if column.categories or column.type == "boolean":
