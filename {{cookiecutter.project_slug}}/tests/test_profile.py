@@ -166,7 +166,6 @@ def test_files_without_rows_are_described_and_a_missing_file_leaves_the_former_p
         ("extra: Whether it is missing", {"type": "text", "nullable": True}, ABSENT),
         ("extra: It tells suspiciously much", {"type": "category"}, MOSTLY),
         ("extra: It all but", {"type": "timestamp", "format": "%Y"}, YEARS),
-        ("size: It tells the same", {"type": "number"}, [str(2 * float(line.split(",")[1])) for line in TOY_ROWS]),
         ("extra: It has one value in all rows", {"type": "integer"}, ["7"]),
         ("extra: It has no value in any row", {"type": "number", "nullable": True}, [""]),
         ("extra: 95.0% of its values", {"type": "number", "nullable": True}, ["1.5", "2.5", *[""] * 38]),

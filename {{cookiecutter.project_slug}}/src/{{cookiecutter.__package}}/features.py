@@ -48,10 +48,14 @@ class RowReader:
 
         Raises KeyError or ValueError where a value is of another type, or a category that is refused.
         """
-        return {name: read([row.get(name) for row in rows]) for name, read in self._readers.items()}
+        columns: Columns = {}
+        for name, read in self._readers.items():
+            values = [row.get(name) for row in rows]
+            columns[name] = np.array(values, dtype=np.float64) if read is None else read(values)
+        return columns
 
 
-def _make_reader(column: Column) -> Callable[[list[Any]], Values]:
+def _make_reader(column: Column) -> Callable[[list[Any]], Values] | None:
     if column.is_string:
         return lambda values: np.array(values, dtype=object)
     if column.type == "category":
@@ -63,11 +67,7 @@ def _make_reader(column: Column) -> Callable[[list[Any]], Values]:
     if column.type == "timestamp":
         days = make_clock(column.format)
         return lambda values: np.array([np.nan if value is None else days(value) for value in values])
-    return _read_booleans if column.type == "boolean" else _read_numbers
-
-
-def _read_numbers(values: list[Any]) -> Values:
-    return np.array(values, dtype=np.float64)
+    return _read_booleans if column.type == "boolean" else None
 
 
 def _read_booleans(values: list[Any]) -> Values:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib.style
-import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -27,7 +26,6 @@ _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
 _MOST_GROUPS, _FEWEST_ROWS = 200, 5
-_MOST_STEPS = 1_000_000_000
 
 _logger = get_logger(__name__)
 
@@ -201,7 +199,6 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
             "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. "
             "Without its list of categories the model learns what they have in common.",
         ),
-        *_find_twins(sample.frame.select(list(schema.features)).select(pl.selectors.numeric())),
     ]
 
 
@@ -217,16 +214,6 @@ def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
         if count < 10:
             message = f"Class {label!r} has {count} of {len(target):,} rows"
             yield f"{target.name}: {message}: too few to learn it and to measure it."
-
-
-def _find_twins(numbers: pl.DataFrame) -> Iterator[str]:
-    # Correlating takes a step for each row of each pair of columns.
-    rows = max(20, _MOST_STEPS // max(1, numbers.width) ** 2)
-    some = numbers.gather_every(1 + numbers.height // rows)
-    matrix = pd.DataFrame(some.to_dict()).corr(min_periods=20).to_numpy()
-    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= 0.99, k=1))[:20]:
-        message = f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f})"
-        yield f"{numbers.columns[left]}: {message}; one may do."
 
 
 def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, findings: list[str]) -> tuple[Any, str]:

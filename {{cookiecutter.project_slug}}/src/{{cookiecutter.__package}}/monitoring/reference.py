@@ -43,7 +43,7 @@ class Distribution(BaseModel, frozen=True, extra="forbid"):
     edges: tuple[float, ...] = ()  # of numbers, from the smallest one to the largest
     counts: dict[str, int] | tuple[int, ...]  # of numbers, those above the edge before, and at or below this one
     missing: int = 0
-    known: frozenset[int] = frozenset()
+    known: tuple[int, ...] = ()
     singles: int = 0  # strings that occurred once: about as many of as many rows will have a new one (Good, 1953)
 
     @property
@@ -175,7 +175,7 @@ def _count_strings(values: NDArray[Any]) -> Distribution:
     return Distribution(
         counts=counts,
         missing=len(values) - found.total(),
-        known=frozenset(hash_values(np.array(list(found), dtype=object)).tolist()),
+        known=tuple(np.unique(hash_values(np.array(list(found), dtype=object))).tolist()),
         singles=sum(rows == 1 for rows in found.values()),
     )
 
