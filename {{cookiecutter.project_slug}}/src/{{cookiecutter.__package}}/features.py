@@ -152,7 +152,8 @@ class Encoding(NamedTuple):
 
 def read_calendar(days: Values) -> Values:
     """Year, month, day, day of the year, weekday (Monday is 0) and days since 1970-01-01: (rows, 6)."""
-    return np.array([_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()])
+    parts = [_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()]
+    return np.array(parts).reshape(-1, len(_MISSING_DAY))
 
 
 @lru_cache(maxsize=100_000)

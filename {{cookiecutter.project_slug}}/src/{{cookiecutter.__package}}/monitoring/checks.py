@@ -58,7 +58,7 @@ def check_columns(reference: Reference, manifest: Manifest, window: Window) -> I
         if before and present:
             yield check_distribution(pair)
             if values.dtype == object:
-                new = np.count_nonzero(~np.isin(hash_values(values), [MISSING_CODE, *known.known]))
+                new = int((~np.isin(hash_values(values), [MISSING_CODE, *known.known])).sum())
                 yield check_share(subject, "unseen value", (known.singles, before), (new, present), "{:.1%} -> {:.1%}")
             else:
                 yield check_beyond(pair)
