@@ -119,7 +119,7 @@ def split_file(
 
 
 def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
-    """Drop the rows that repeat an earlier one in every column; only rows of one identity are compared."""
+    """Drop the rows that repeat an earlier one in every column; only rows of one identity, or hash, are compared."""
     columns, files = list(schema.columns), sorted(splits.glob(f"*/*{_SUFFIX}"))
     if not files:
         return 0, []
@@ -131,11 +131,13 @@ def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejection
     )
     buckets = 1 + sum(count_split(splits, split) for split in SPLITS) * len(columns) // _CELLS_AT_ONCE
     found = []
+    # A group may have many rows, of which few are alike.
+    identity = pl.struct(columns).hash() if schema.groups else pl.col(IDENTITY)
     for bucket in range(buckets):
         # Sorting finds shared identities in half the time and memory that hashing them takes.
-        identities = rows.select(IDENTITY).filter(pl.col(IDENTITY) % buckets == bucket).collect().to_series().sort()
+        identities = rows.select(key=identity).filter(pl.col("key") % buckets == bucket).collect().to_series().sort()
         shared = identities.filter(identities == identities.shift()).unique()
-        alike = rows.filter(pl.col(IDENTITY).is_in(shared.implode())) if len(shared) else rows.head(0)
+        alike = rows.filter(identity.is_in(shared.implode())) if len(shared) else rows.head(0)
         found.append(alike.collect().filter(~pl.struct(columns).is_first_distinct()))
     repeated, rule = pl.concat(found), "row: duplicate"
     for (split, file), some in repeated.group_by(_SPLIT, _FILE):
