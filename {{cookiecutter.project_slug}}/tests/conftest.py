@@ -72,8 +72,10 @@ def _copy_some_rows(source: Project, target: Project) -> Project:
 @pytest.fixture(scope="session")
 def sample_rows(trained: Project) -> list[dict[str, Any]]:
     """Rows of the test split as JSON objects: the features alone."""
-    frame = read_split(trained.splits, "test").head(50)
-    rows: list[dict[str, Any]] = frame.select(list(trained.schema.features)).to_dicts()
+    frame, features = read_split(trained.splits, "test").head(50), trained.schema.features
+    forms = {name: column.format for name, column in features.items() if column.format}
+    texts = [pl.col(name).dt.replace_time_zone("UTC").dt.strftime(form) for name, form in forms.items()]
+    rows: list[dict[str, Any]] = frame.select(list(features)).with_columns(texts).to_dicts()
     for row in rows:
         for name, value in row.items():
             if trained.schema.columns[name].type == "integer" and value is not None:

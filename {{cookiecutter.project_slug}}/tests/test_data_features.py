@@ -1,18 +1,23 @@
 """How columns become features, the same in training, in batches and in the API."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 
-from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings
+from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings, SourceSettings
 from {{ cookiecutter.__package }}.data.splitting import read_split
+from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import (
     OPERATIONS,
     RowReader,
     columns_from_frame,
     engineer_features,
+    make_clock,
     plan_features,
+    tell_time,
 )
 from {{ cookiecutter.__package }}.modeling.estimators import make_selector
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
@@ -61,8 +66,8 @@ def test_numbers_that_are_undefined_or_beyond_float32_are_missing_rather_than_in
 @pytest.mark.parametrize(
     ("name", "operation", "columns", "message"),
     [
-        ("mine", "product", ("size", "colour"), r"uses 'colour', which is not a numeric feature"),
-        ("mine", "product", ("size", "kind"), r"uses 'kind', which is not a numeric feature"),
+        ("mine", "product", ("size", "colour"), r"uses 'colour', which is not a numeric feature or timestamp"),
+        ("mine", "product", ("size", "kind"), r"uses 'kind', which is not a numeric feature or timestamp"),
         ("size", "product", ("size", "age"), r"repeats a name"),
         ("mine", "root", ("size",), r"has operation 'root', which is none of .*product"),
         ("mine", "ratio", ("size",), r"has 1 column\(s\); ratio takes 2"),
@@ -80,6 +85,108 @@ def test_an_operation_of_your_own_needs_one_entry(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(OPERATIONS, "mean", lambda one, two, three: (one + two + three) / 3)
     mean = DerivedFeature(name="mine", operation="mean", columns=("size", "age", "striped"))
     assert _engineer(mean, size=6.0, age=2)["mine"] == 3
+
+
+STAY: dict[str, Any] = {
+    "nights": {"type": "integer", "unseen": "take", "maximum": 30},
+    "booked": {"type": "timestamp", "format": "%Y-%m-%d %H:%M", "nullable": True},
+    "arrival": {"type": "timestamp", "format": "%d.%m.%Y"},
+    "comment": {"type": "text", "nullable": True},
+    "country": {"type": "category", "nullable": True},
+    "room": {"type": "category", "categories": ["single", "double"], "unseen": "take"},
+    "paid": {"type": "boolean"},
+    "price": {"type": "number"},
+}
+STAYS = Schema.model_validate({"task": "regression", "target": "price", "columns": STAY})
+ROW = {"nights": "3", "booked": "2024-02-29 18:30", "arrival": "03.03.2024", "comment": "A quiet room, please"}
+ROW |= {"country": "Peru", "room": "single", "paid": "yes"}
+
+
+def _engineer_stays(*rows: dict[str, Any], derived: tuple[DerivedFeature, ...] = ()) -> list[dict[str, float]]:
+    plan = plan_features(STAYS, derived)
+    matrix = engineer_features(RowReader(STAYS).read([ROW | row for row in rows]), plan)
+    return [dict(zip(plan.names, values, strict=True)) for values in matrix.tolist()]
+
+
+def test_a_timestamp_becomes_the_parts_of_its_date_and_the_days_between_two_are_a_feature() -> None:
+    lead = DerivedFeature(name="lead", operation="difference", columns=("arrival", "booked"))
+    found, missing = _engineer_stays({}, {"booked": None}, derived=(lead,))
+    parts: dict[str, float] = {"year": 2024, "month": 2, "day": 29, "day of year": 60, "weekday": 3}
+    parts |= {"days since 1970": 19782, "hour": 18.5, "is missing": 0}
+    assert {name.removeprefix("booked "): found[name] for name in found if name.startswith("booked ")} == parts
+    assert "arrival hour" not in found
+    assert found["lead"] == pytest.approx(3 - 18.5 / 24)
+    assert np.isnan([missing["lead"], missing["booked month"]]).all()
+    assert missing["booked is missing"] == 1
+
+
+def test_texts_that_share_words_are_near_each_other_and_a_missing_one_is_nothing() -> None:
+    texts = ["a quiet room please", "Please: a  QUIET room", "two dogs, late check-in", None]
+    rows = _engineer_stays(*({"comment": text} for text in texts))
+    pieces = np.array([[row[name] for name in row if name.startswith("comment #")] for row in rows])
+    likeness = pieces @ pieces[0]
+    assert likeness[0] == pytest.approx(1)
+    assert likeness[1] > 0.7 > 0.4 > abs(likeness[2])
+    assert (likeness[3], rows[3]["comment is missing"], rows[0]["comment length"]) == (0, 1, 19)
+
+
+def test_a_category_without_a_list_is_told_apart_by_a_number_and_its_pieces() -> None:
+    plan = plan_features(STAYS)
+    peru, chile, none = _engineer_stays({}, {"country": "Chile"}, {"country": None})
+    assert [plan.names[place] for place in plan.codes] == ["country"]
+    assert (peru["country"] != chile["country"], none["country"]) == (True, -1)
+    assert [plan.names[start] for start, _ in plan.texts] == ["comment #1", "country #1"]
+
+
+def test_the_features_of_a_value_never_change() -> None:
+    # A version that was promoted yesterday was trained on them.
+    [found] = _engineer_stays({})
+    pieces = [found[f"comment #{place}"] for place in range(1, 129)]
+    assert (found["country"], np.dot(pieces, range(128))) == (18354, pytest.approx(-44.4864, abs=1e-3))
+
+
+def test_what_the_schema_takes_without_knowing_it_is_no_category_or_the_number_itself() -> None:
+    [found] = _engineer_stays({"room": "suite", "nights": 99})
+    assert (found["room=single"], found["room=double"], found["nights"]) == (0, 0, 99)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "day"),
+    [
+        ("%Y-%m-%d", "1970-01-11", 10),
+        ("%d/%m/%y", "11/01/70", 10),
+        ("%d/%m/%Y", "1970-01-11", 10),
+        ("%d/%m/%Y %H:%M:%S%.f", "11/01/1970 12:00:00", 10.5),
+        ("%d/%m/%Y %H:%M:%S%.f", "11/01/1970 12:00:00.0", 10.5),
+        ("%Y-%m-%d %H:%M", "1970-01-11T12:00:00", 10.5),
+        ("%Y-%m-%dT%H:%M:%S%z", "1970-01-11T14:00:00+02:00", 10.5),
+        ("%Y-%m-%dT%H:%M:%SZ", "1970-01-11T12:00:00Z", 10.5),
+        ("%Y-%m-%d", "1970-01-11T12:00", None),
+        ("%Y-%m-%d %H:%M", "1970-01-11", None),
+        ("%Y-%m-%d %H:%M", "1970-01-11T12:00Z", None),
+        ("%Y-%d-%m", "1970-01-31", None),
+        ("%Y-%m-%d", "tomorrow", None),
+    ],
+)
+def test_a_time_is_read_by_its_format_or_as_iso_where_that_means_the_same(form: str, text: str, day: float) -> None:
+    if day is None:
+        with pytest.raises(ValueError, match="should be a time such as"):
+            make_clock(form)(text)
+    else:
+        assert make_clock(form)(text) == day
+        assert make_clock(form)(tell_time(day, form)) == day
+
+
+def test_a_file_and_the_api_mean_the_same() -> None:
+    raw = {name: [ROW.get(name), None if column.get("nullable") else ROW.get(name)] for name, column in STAY.items()}
+    features = STAYS.features
+    checked = check_rows(pl.LazyFrame({name: raw[name] for name in features}), features, SourceSettings())
+    frame = checked.frame.select(checked.is_valid, *checked.typed()).collect()
+    assert frame["_valid"].all()
+    rows = pl.DataFrame(raw).to_dicts()
+    plan = plan_features(STAYS)
+    from_frame = engineer_features(columns_from_frame(STAYS, frame), plan)
+    np.testing.assert_array_equal(from_frame, engineer_features(RowReader(STAYS).read(rows), plan))
 
 
 def test_selection_keeps_no_more_than_there_is() -> None:

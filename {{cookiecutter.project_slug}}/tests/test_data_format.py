@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from {{ cookiecutter.__package }}.config import PipelineSettings, Project, SourceSettings
 from {{ cookiecutter.__package }}.data.loading import scan_table
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
-from {{ cookiecutter.__package }}.data.splitting import SPLITS, place_cutoffs, read_split
+from {{ cookiecutter.__package }}.data.splitting import IDENTITY, SPLITS, place_cutoffs, read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.schema import Column
+from {{ cookiecutter.__package }}.schema import Column, Schema
 
 from .toys import TOY_HEADER, TOY_SCHEMA, change_config, read_files, run_pipeline, toy_rows, write_config, write_raw
 
@@ -33,6 +33,8 @@ def test_the_projects_own_rows_keep_to_the_schema(trained: Project) -> None:
         assert frame[trained.schema.target].null_count() == 0
         for name, column in trained.schema.features.items():
             known = frame[name].drop_nulls()
+            if column.unseen == "take":
+                continue
             assert column.nullable or known.len() == frame.height
             assert column.minimum is None or known.ge(column.minimum).all()
             assert column.maximum is None or known.le(column.maximum).all()
@@ -258,6 +260,63 @@ def test_rows_of_one_identifier_share_a_split(toy: Project) -> None:
     prepare_data(toy)
     owners = [set(read_split(toy.splits, split)["note"]) for split in SPLITS]
     assert sum(map(len, owners)) == len(set().union(*owners)) == 60
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_rows_of_one_group_share_an_identity_and_without_a_time_a_split(toy: Project, by_time: bool) -> None:
+    columns = TOY_SCHEMA["columns"] | {"note": {"type": "integer", "role": "group"}}
+    write_config(toy.root, "schema", TOY_SCHEMA | {"columns": columns})
+    rows = [re.sub(r"line \d+", str(number % 60 or ""), row) for number, row in enumerate(toy_rows(300))]
+    write_raw(toy.root, [*rows, rows[7]])
+    split = {"time_column": "size"} if by_time else {"group_by": "row"}
+    summary = prepare_data(change_config(toy, "pipeline", split=split))
+    assert summary.by_rule == {"row: duplicate": 1}
+    frames = [read_split(toy.splits, split) for split in SPLITS]
+    groups = [frame.drop_nulls("note").group_by("note").agg(pl.n_unique(IDENTITY)) for frame in frames]
+    assert all(group[IDENTITY].eq(1).all() for group in groups)
+    assert (sum(group.height for group in groups) == 59) is not by_time
+    # Rows that belong to no group do not stay together.
+    assert sum(frame["note"].null_count() > 0 for frame in frames) > 1
+
+
+def test_new_values_that_are_taken_reject_no_row_but_values_of_another_type_do() -> None:
+    columns = {name: Column.model_validate(TOY_SCHEMA["columns"][name]) for name in ("size", "colour")}
+    taking = {name: column.model_copy(update={"unseen": "take"}) for name, column in columns.items()}
+    raw = pl.LazyFrame({"size": ["-1", "200", "x", "5"], "colour": ["pink", "red", "red", None]})
+    checked = check_rows(raw, taking, SourceSettings())
+    found = checked.frame.select(checked.is_valid, *checked.typed()).collect()
+    assert found["_valid"].to_list() == [True, True, False, True]
+    assert found["size"].to_list() == [-1, 200, None, 5]
+    assert found["colour"].to_list() == [None, "red", "red", None]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"type": "text", "unseen": "take"}, "unseen: take belongs to numbers and to categories with a list"),
+        ({"type": "category", "unseen": "take"}, "unseen: take belongs to numbers and to categories with a list"),
+        ({"type": "text", "categories": ["a"]}, "categories belong to type category, not text"),
+        ({"type": "timestamp"}, "a timestamp column needs its format"),
+    ],
+)
+def test_a_column_that_makes_no_sense_is_refused(column: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Column.model_validate(column)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ({"type": "text"}, "needs target 'kind' of type category, with two or more categories"),
+        ({"type": "category"}, "needs target 'kind' of type category, with two or more categories"),
+        ({"role": "group"}, "target 'kind' cannot be group"),
+        ({"unseen": "take"}, "target 'kind' cannot take unseen values"),
+    ],
+)
+def test_a_target_that_cannot_be_predicted_is_refused(kind: dict[str, object], message: str) -> None:
+    target = kind if "type" in kind else TOY_SCHEMA["columns"]["kind"] | kind
+    with pytest.raises(ValueError, match=message):
+        Schema.model_validate(TOY_SCHEMA | {"columns": TOY_SCHEMA["columns"] | {"kind": target}})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
@@ -14,14 +15,26 @@ from {{ cookiecutter.__package }}.features import OPERATIONS
 from {{ cookiecutter.__package }}.files import hash_file
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import GOLDEN_FILE, ONNX_FILE
-from {{ cookiecutter.__package }}.modeling.model import load_model
+from {{ cookiecutter.__package }}.modeling.model import describe_typical, load_model
 from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
+from {{ cookiecutter.__package }}.schema import Schema
 
-from .toys import TOY_SCHEMA, change_config, copy_version, make_candidate, make_toy, read_files, run_pipeline
+from .toys import (
+    TOY_HEADER,
+    TOY_SCHEMA,
+    change_config,
+    copy_version,
+    make_candidate,
+    make_toy,
+    read_files,
+    run_pipeline,
+    toy_rows,
+    write_raw,
+)
 
 
 def test_the_version_tells_what_it_was_made_from_and_what_its_files_are(trained: Project) -> None:
@@ -191,3 +204,46 @@ def test_values_of_a_sensitive_column_are_made_up(prepared: Project) -> None:
     assert rows
     assert not any(str(row["size"]) in real for row in rows)
     assert all(0 <= row["size"] <= 100 and row["age"] == round(row["age"]) for row in rows)
+
+
+def test_golden_rows_hold_strings_and_times_and_make_up_those_that_are_sensitive(toy: Project) -> None:
+    more: dict[str, dict[str, object]] = {
+        "seen": {"type": "timestamp", "format": "%d.%m.%Y %H:%M"},
+        "word": {"type": "text", "nullable": True},
+        "place": {"type": "category"},
+    }
+    hidden = {f"hidden {name}": column | {"sensitive": True} for name, column in more.items()}
+    values = [f"{1 + row % 28:02}.03.2024 18:30,hush {row % 9},p{row % 50}" for row in range(400)]
+    lines = [f"{line},{value},{value}" for line, value in zip(toy_rows(400), values, strict=True)]
+    write_raw(toy.root, lines, header=",".join([TOY_HEADER, *more, *hidden]))
+    project = change_config(toy, "schema", columns=TOY_SCHEMA["columns"] | more | hidden)
+    run_pipeline(project)
+    rows = json.loads((project.candidate / GOLDEN_FILE).read_text())["rows"]
+    seen = (project.raw / "rows.csv").read_text()
+    for name in more:
+        assert all(row[name] in seen for row in rows)
+        assert not any(row[f"hidden {name}"] in seen for row in rows)
+    assert load_latest(project).manifest.version == "v1"
+
+
+def test_a_typical_row_has_medians_and_frequent_values_and_nothing_of_a_sensitive_column() -> None:
+    columns = TOY_SCHEMA["columns"] | {
+        "seen": {"type": "timestamp", "format": "%d.%m.%Y"},
+        "word": {"type": "text"},
+        "place": {"type": "category"},
+    }
+    schema = Schema.model_validate(TOY_SCHEMA | {"columns": columns})
+    values = {
+        "size": np.array([1, 2.5, 9]),
+        "age": np.array([np.nan, 40, 43]),
+        "colour": np.array([2, 2, -1]),
+        "striped": np.array([0.0, 1, 1]),
+        "seen": np.array([0.0, 10, 20]),
+        "word": np.array(["a", "b", "c"], dtype=object),
+        "place": np.array(["x", "y", "y"], dtype=object),
+    }
+    typical = {"size": 2.5, "age": 42, "colour": "blue", "striped": True, "seen": "11.01.1970", "word": None}
+    assert describe_typical(schema, values) == typical | {"place": "y"}
+    hidden = {name: column | {"sensitive": True} for name, column in columns.items()}
+    told = describe_typical(Schema.model_validate(TOY_SCHEMA | {"columns": hidden}), values)
+    assert told == {"size": 50, "age": 60, "colour": "red", "striped": True} | dict.fromkeys(["seen", "word", "place"])

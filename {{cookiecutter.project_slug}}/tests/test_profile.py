@@ -20,6 +20,9 @@ from .toys import TOY_HEADER, change_config, make_toy, toy_rows, write_raw
 
 NASTY = '</style></template><script>alert(\'"&${x}49")</script>'
 TOY_ROWS = toy_rows(400)
+MOSTLY = [line[0] if place % 12 else "b" for place, line in enumerate(TOY_ROWS)]
+ABSENT = [f"t{place}" if line < "c" else "" for place, line in enumerate(TOY_ROWS)]
+YEARS = ["2020" if line < "c" else "2021" for line in TOY_ROWS]
 CODES = [f"c{number}" for number in range(80)]
 
 
@@ -160,7 +163,9 @@ def test_files_without_rows_are_described_and_a_missing_file_leaves_the_former_p
     [
         ("extra: It all but determines the target", {"type": "integer"}, ["49"[line < "c"] for line in TOY_ROWS]),
         ("extra: It all but", {"type": "number", "nullable": True}, ["0.5" if line < "c" else "" for line in TOY_ROWS]),
-        ("size: It tells the same", {"type": "number"}, [str(2 * float(line.split(",")[1])) for line in TOY_ROWS]),
+        ("extra: Whether it is missing", {"type": "text", "nullable": True}, ABSENT),
+        ("extra: It tells suspiciously much", {"type": "category"}, MOSTLY),
+        ("extra: It all but", {"type": "timestamp", "format": "%Y"}, YEARS),
         ("extra: It has one value in all rows", {"type": "integer"}, ["7"]),
         ("extra: It has no value in any row", {"type": "number", "nullable": True}, [""]),
         ("extra: 95.0% of its values", {"type": "number", "nullable": True}, ["1.5", "2.5", *[""] * 38]),
@@ -191,11 +196,14 @@ def test_a_regression_shows_the_middle_half_of_the_target(toy: Project) -> None:
 @pytest.mark.parametrize("target", ["classes", "numbers"])
 def test_association_is_1_for_a_copy_about_0_for_noise_and_undefined_for_a_constant(target: str) -> None:
     generator = np.random.default_rng(0)
+    names = pl.Series([f"n{place}" for place in range(2000)])
     codes, noise = (pl.Series(generator.integers(0, most, 2000)) for most in (5, 300))
     truth = codes.cast(pl.String) if target == "classes" else codes.cast(pl.Float64)
     assert measure_association(codes * 3, truth) == pytest.approx(1)
     assert (measure_association(noise.cast(pl.String), truth) or 0) < 0.2
     assert measure_association(codes * 0, truth) is None
+    assert measure_association(names, truth) is None
+    assert measure_association((codes * 86_400_000_000).cast(pl.Datetime("us")), truth) == pytest.approx(1)
 
 
 def test_cramers_v_is_that_of_a_table_worked_out_by_hand() -> None:

@@ -137,6 +137,7 @@ def test_another_table_than_that_of_latest_needs_a_word(trained_toy: Project) ->
     [
         ("age", {"sensitive": True, "description": "Years since birth"}, True),
         ("age", {"maximum": 121}, False),
+        ("age", {"unseen": "take"}, False),
         ("age", {"nullable": False}, False),
         ("age", {"type": "number"}, False),
         ("age", {"role": "ignored"}, False),

@@ -1,58 +1,131 @@
 """From columns to the feature matrix: the one function that training, batch and the API share.
 
-Numbers, integers and booleans are float64 arrays, NaN where missing; categories are int64 codes,
-the index in the schema's categories, -1 where missing.
+Numbers, integers and booleans are float64 arrays, NaN where missing; categories with a list are int64 codes, the index
+in the schema's categories, -1 where missing or not listed; texts and categories without a list are object arrays of
+str, None where missing; timestamps are float64 days since 1970-01-01, of UTC where they tell their zone, NaN where
+missing.
 """
 
+import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import DerivedFeature
 from .errors import ProjectError
-from .schema import Schema
+from .schema import FALSE_WORDS, TRUE_WORDS, Column, Schema
 
 if TYPE_CHECKING:
     import polars as pl
 
-Columns = dict[str, NDArray[Any]]
+Values = NDArray[Any]
+Columns = dict[str, Values]
 
 MISSING_CODE = -1
+
+_EPOCH = datetime(1970, 1, 1)
+_DAY = 86_400_000_000  # microseconds
+_MISSING_DAY = (math.nan,) * 6
+_WORDS = {None: np.nan} | dict.fromkeys(TRUE_WORDS, 1.0) | dict.fromkeys(FALSE_WORDS, 0.0)
 
 
 class RowReader:
     """Turns rows that the schema accepted into columns; made once a model, called once a request."""
 
     def __init__(self, schema: Schema) -> None:
-        self._codes: dict[str, dict[str | None, int] | None] = dict.fromkeys(schema.features)
-        for name, column in schema.features.items():
-            if column.type == "category":
-                self._codes[name] = {None: MISSING_CODE} | {text: code for code, text in enumerate(column.categories)}
+        self._readers = {name: _make_reader(column) for name, column in schema.features.items()}
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> Columns:
-        """The features of `rows`; a column that a row leaves out counts as missing."""
+        """The features of `rows`; a column that a row leaves out counts as missing.
+
+        Raises KeyError or ValueError where a value is of another type, or a category that is refused.
+        """
         columns: Columns = {}
-        for name, codes in self._codes.items():
+        for name, read in self._readers.items():
             values = [row.get(name) for row in rows]
-            if codes is None:
-                columns[name] = np.array(values, dtype=np.float64)
-            else:
-                columns[name] = np.array([codes[value] for value in values], dtype=np.int64)
+            columns[name] = np.array(values, dtype=np.float64) if read is None else read(values)
         return columns
 
 
+def _make_reader(column: Column) -> Callable[[list[Any]], Values] | None:
+    if column.is_string:
+        return lambda values: np.array(values, dtype=object)
+    if column.type == "category":
+        codes: dict[str | None, int] = {name: code for code, name in enumerate(column.categories)}
+        if column.unseen == "take":
+            return lambda values: np.array([codes.get(value, MISSING_CODE) for value in values], dtype=np.int64)
+        codes[None] = MISSING_CODE
+        return lambda values: np.array([codes[value] for value in values], dtype=np.int64)
+    if column.type == "timestamp":
+        days = make_clock(column.format)
+        return lambda values: np.array([np.nan if value is None else days(value) for value in values])
+    return _read_booleans if column.type == "boolean" else None
+
+
+def _read_booleans(values: list[Any]) -> Values:
+    try:
+        return np.array(values, dtype=np.float64)
+    except ValueError:
+        return np.array([_WORDS[value if value is None else str(value).lower()] for value in values])
+
+
+def make_clock(form: str) -> Callable[[str], float]:
+    """What reads a timestamp of this format as days since 1970-01-01; it raises ValueError where a text is none.
+
+    ISO 8601 is understood too, with a time of day and with a zone where the format has them, unless the format's
+    day comes before its month, so that the two could be taken for each other.
+    """
+    has_clock, has_zone = Column(type="timestamp", format=form).has_clock, form.endswith(("Z", "%z"))
+    forms = [form.replace("%.f", part) for part in (".%f", "")]
+
+    def parse(text: str) -> datetime:
+        if text[4:5] == "-" and not form.startswith("%Y-%d"):
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(text)
+                if (len(text) > 10, moment.tzinfo is not None) == (has_clock, has_zone):
+                    return moment
+        for known in forms:
+            with suppress(ValueError):
+                return datetime.strptime(text, known)
+        example = datetime(2024, 12, 31, 18, 30, tzinfo=UTC).strftime(forms[-1])
+        raise ValueError(f"Input should be a time such as {example}")
+
+    def read(text: str) -> float:
+        moment = parse(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+        return (moment - _EPOCH) // timedelta(microseconds=1) / _DAY
+
+    return read
+
+
+def tell_time(days: float, form: str) -> str:
+    """Days since 1970-01-01 as a text of this format."""
+    moment = (_EPOCH + timedelta(microseconds=round(days * _DAY))).replace(tzinfo=UTC)
+    # strftime leaves out the zeros before a year.
+    return moment.strftime(form.replace("%.f", ".%f").replace("%Y", f"{moment.year:04}"))
+
+
 def columns_from_frame(schema: Schema, frame: "pl.DataFrame") -> Columns:
-    """The features of a frame that cleaning made; categories are of the schema's own Enum type."""
-    return {
-        name: frame[name].to_physical().cast(int).fill_null(MISSING_CODE).to_numpy()
-        if column.type == "category"
-        else frame[name].cast(float).fill_null(float("nan")).to_numpy()
-        for name, column in schema.features.items()
-    }
+    """The features of a frame that cleaning made; categories with a list are of the schema's own Enum type."""
+    return {name: _read_series(column, frame[name]) for name, column in schema.features.items()}
+
+
+def _read_series(column: Column, series: "pl.Series") -> Values:
+    if column.is_string:
+        return series.to_numpy()
+    if column.type == "category":
+        return series.to_physical().cast(int).fill_null(MISSING_CODE).to_numpy()
+    numbers = series.to_physical().cast(float).fill_null(float("nan")).to_numpy()
+    return numbers / _DAY if column.type == "timestamp" else numbers
 
 
 _Numbers = NDArray[np.float64]
@@ -66,16 +139,102 @@ OPERATIONS: dict[str, Callable[..., _Numbers]] = {
 """What `operation` of a derived feature may name: a function of as many columns as it has arguments.
 
 It gets arrays of float64, (rows,), NaN where missing, and gives one such array, each row's value from that row
-alone. What is not finite counts as missing.
+alone. Timestamps are in days, so that their difference is too. What is not finite counts as missing.
 """
+
+
+class Encoding(NamedTuple):
+    """How one column becomes several features: what is said of each behind its name, and what makes them."""
+
+    names: tuple[str, ...]
+    encode: Callable[[Values], Values]  # (rows,) to (rows, names), or (rows,) for a single one
+
+
+def read_calendar(days: Values) -> Values:
+    """Year, month, day, day of the year, weekday (Monday is 0) and days since 1970-01-01: (rows, 6)."""
+    parts = [_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()]
+    return np.array(parts).reshape(-1, len(_MISSING_DAY))
+
+
+@lru_cache(maxsize=100_000)
+def _read_day(day: int) -> tuple[float, ...]:
+    date = _EPOCH + timedelta(day)
+    return date.year, date.month, date.day, date.timetuple().tm_yday, date.weekday(), day
+
+
+def read_clock(days: Values) -> Values:
+    """Hours since midnight."""
+    hours: Values = np.rint((days - np.floor(days)) * _DAY) / (_DAY / 24)
+    return hours
+
+
+def count_characters(values: Values) -> Values:
+    """How long each text is."""
+    return np.array([np.nan if value is None else len(value) for value in values.tolist()])
+
+
+def hash_values(values: Values) -> Values:
+    """A number below 2^16 that strings share if they are equal, and rarely else; -1 where missing."""
+    texts = [None if value is None else value.encode() for value in values.tolist()]
+    return np.array([MISSING_CODE if text is None else zlib.crc32(text) % 2**16 for text in texts])
+
+
+_PIECES = 128  # a power of two; see _hash_pieces
+_ROWS_AT_ONCE = 2_000  # what is hashed fits the processor's cache
+# Odd numbers, by which the places in a piece are told apart.
+_FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x2C1B3C6D], dtype=np.uint32)
+
+
+def _hash_pieces(values: list[str | None]) -> Values:
+    """Counts of two, three and four bytes that follow each other in a word, in lower case, a space before and after it.
+
+    A piece's hash says where in the row and with which sign it is counted (Weinberger and others, Feature Hashing for
+    Large Scale Multitask Learning, 2009). Counts are taken to the logarithm; each row has length 1, or 0 without any.
+    """
+    texts = [b"" if value is None else value.lower().encode() for value in values]
+    content = np.frombuffer(b" %b   " % b" ".join(texts), dtype=np.uint8).astype(np.uint32)
+    is_space = content <= ord(" ")
+    content[is_space] = ord(" ")
+    # A piece belongs to the row of its second byte, and has spaces at its ends alone.
+    rows = np.repeat(np.arange(len(texts)), [len(text) + 1 for text in texts])
+    two = np.flatnonzero(~(is_space[:-3] & is_space[1:-2]))
+    three = np.flatnonzero(~is_space[1:-2])
+    four = three[~is_space[three + 2]]
+    pairs = content[:-3] * _FACTORS[0] + content[1:-2] * _FACTORS[1]
+    triples = pairs + content[2:-1] * _FACTORS[2]
+    hashes = np.concatenate([pairs[two], triples[three], triples[four] + content[four + 3] * _FACTORS[3]])
+    hashes = (hashes ^ (hashes >> np.uint32(15))) * _FACTORS[4]
+    # The upper bits depend on all others: the place, and last the sign.
+    places = rows[np.concatenate([two, three, four])] * (2 * _PIECES) + hashes // np.uint32(2**31 // _PIECES)
+    found = np.bincount(places, minlength=len(texts) * 2 * _PIECES).reshape(-1, _PIECES, 2)
+    counts = found[:, :, 0] - found[:, :, 1]
+    pieces = np.sign(counts) * np.log1p(np.abs(counts))
+    lengths = np.sqrt((pieces**2).sum(axis=1, keepdims=True))
+    normed: Values = pieces / np.maximum(lengths, 1e-9)
+    return normed
+
+
+_CALENDAR = Encoding((" year", " month", " day", " day of year", " weekday", " days since 1970"), read_calendar)
+_CLOCK = Encoding((" hour",), read_clock)
+_LENGTH = Encoding((" length",), count_characters)
+_CODE = Encoding(("",), hash_values)
+
+
+def _find_encodings(column: Column) -> tuple[Encoding, ...]:
+    if column.type == "timestamp":
+        return (_CALENDAR, _CLOCK) if column.has_clock else (_CALENDAR,)
+    if column.is_string:
+        return (_LENGTH,) if column.type == "text" else (_CODE,)
+    return ()
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
     """Which feature stands in which place of the matrix.
 
-    `codes` are the places that hold the hash of a value, a number that only tells equal from different; `texts`
-    where the hashed pieces of a text begin and end. The scikit-learn pipeline learns what they mean.
+    `codes` are the places that hold the hash of a value, a number below 2^16 that only tells equal from different, -1
+    where missing; `texts` where the hashed pieces of a text begin and end, all 0 where missing. The scikit-learn
+    pipeline learns what they mean.
     """
 
     names: tuple[str, ...]
@@ -83,12 +242,23 @@ class FeaturePlan:
     missing: tuple[tuple[int, str], ...]
     categories: tuple[tuple[int, str, int], ...]
     derived: tuple[tuple[int, DerivedFeature], ...]
-    codes: tuple[int, ...] = ()
-    texts: tuple[tuple[int, int], ...] = ()
+    encoded: tuple[tuple[int, str, Encoding], ...] = ()
+    strings: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        return tuple(place for place, _, encoding in self.encoded if encoding is _CODE)
+
+    @property
+    def texts(self) -> tuple[tuple[int, int], ...]:
+        return tuple((place, place + _PIECES) for place, _ in self.strings)
 
 
 def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> FeaturePlan:
-    """Lay out the matrix: numbers, a flag for each number that may be missing, one place a category, then `derived`.
+    """Lay out the matrix, column by column, then `derived`.
+
+    A number has its place; a timestamp one for each part of the date; a category one for each that is listed; a text
+    and a category without a list a block. A flag follows what may be missing.
 
     Raises ProjectError where a derived feature has no such operation, operands or name.
     """
@@ -96,14 +266,24 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
     numeric: list[tuple[int, str]] = []
     missing: list[tuple[int, str]] = []
     categories: list[tuple[int, str, int]] = []
+    encoded: list[tuple[int, str, Encoding]] = []
+    strings: list[tuple[int, str]] = []
     for name, column in schema.features.items():
-        if column.type == "category":
+        if column.categories:
             categories.append((len(names), name, len(column.categories)))
             names.extend(f"{name}={category}" for category in column.categories)
             continue
-        numeric.append((len(names), name))
-        names.append(name)
-        if column.nullable:
+        encodings = _find_encodings(column)
+        if not encodings:
+            numeric.append((len(names), name))
+            names.append(name)
+        for encoding in encodings:
+            encoded.append((len(names), name, encoding))
+            names.extend(name + part for part in encoding.names)
+        if column.is_string:
+            strings.append((len(names), name))
+            names.extend(f"{name} #{place}" for place in range(1, _PIECES + 1))
+        if column.nullable and _CODE not in encodings:
             missing.append((len(names), name))
             names.append(f"{name} is missing")
     placed = tuple(enumerate(derived, start=len(names)))
@@ -112,13 +292,14 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
         if problem:
             raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} {problem}.")
         names.append(feature.name)
-    return FeaturePlan(tuple(names), tuple(numeric), tuple(missing), tuple(categories), placed)
+    places = (tuple(numeric), tuple(missing), tuple(categories), placed, tuple(encoded), tuple(strings))
+    return FeaturePlan(tuple(names), *places)
 
 
 def _find_problem(feature: DerivedFeature, schema: Schema, taken: list[str]) -> str:
     for name in feature.columns:
-        if name not in schema.features or schema.features[name].type == "category":
-            return f"uses {name!r}, which is not a numeric feature of config/schema.yaml"
+        if name not in schema.features or schema.features[name].type in ("category", "text"):
+            return f"uses {name!r}, which is not a numeric feature or timestamp of config/schema.yaml"
     operation = OPERATIONS.get(feature.operation)
     if operation is None:
         return f"has operation {feature.operation!r}, which is none of {', '.join(OPERATIONS)} of features.py"
@@ -137,11 +318,28 @@ def engineer_features(columns: Columns, plan: FeaturePlan) -> NDArray[np.float32
             matrix[:, place] = columns[name]
         for place, feature in plan.derived:
             matrix[:, place] = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
+    for start in range(0, rows if plan.encoded else 0, _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        for place, name, encoding in plan.encoded:
+            encoded = encoding.encode(columns[name][some])
+            matrix[some, place : place + len(encoding.names)] = encoded.reshape(len(encoded), -1)
+        # All at once, since for a single row each call costs more than its work.
+        values = [value for _, name in plan.strings for value in columns[name][some].tolist()]
+        pieces = np.split(_hash_pieces(values), len(plan.strings)) if values else []
+        for (place, _), block in zip(plan.strings, pieces, strict=True):
+            matrix[some, place : place + _PIECES] = block
     finite = np.isfinite(matrix)
     if not finite.all():
         matrix[~finite] = np.nan
         for place, name in plan.missing:
-            matrix[:, place] = np.isnan(columns[name])
+            matrix[:, place] = is_missing(columns[name])
     for place, name, count in plan.categories:
         matrix[:, place : place + count] = columns[name][:, np.newaxis] == np.arange(count)
     return matrix
+
+
+def is_missing(values: Values) -> NDArray[np.bool_]:
+    """Which values of a column are missing."""
+    if values.dtype == object:
+        return np.array([value is None for value in values.tolist()], dtype=bool)
+    return values == MISSING_CODE if values.dtype == np.int64 else np.isnan(values)

@@ -1,12 +1,17 @@
 """The columns of the table: one description, which all else follows from."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "regression"]
 ColumnType = Literal["number", "integer", "boolean", "category", "text", "timestamp"]
 Role = Literal["feature", "identifier", "group", "ignored"]
+
+TRUE_WORDS = ("true", "t", "yes", "y", "1")
+FALSE_WORDS = ("false", "f", "no", "n", "0")
+"""How a boolean may be written, in any case."""
 
 
 class Column(BaseModel):
@@ -41,6 +46,11 @@ class Column(BaseModel):
         """Whether its values reach the features as strings: texts, and categories that no list names."""
         return self.type == "text" or (self.type == "category" and not self.categories)
 
+    @property
+    def has_clock(self) -> bool:
+        """Whether its timestamps have a time of day."""
+        return re.search(r"%[-_0]?[HIklMTRXcrs]", self.format) is not None
+
     @model_validator(mode="after")
     def check_limits(self) -> Self:
         """Refuse limits that do not fit the type."""
@@ -54,6 +64,8 @@ class Column(BaseModel):
             raise ValueError(f"minimum and maximum belong to numbers, not to type {self.type}")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError("minimum is above maximum")
+        if self.unseen == "take" and not (self.is_numeric or self.categories):
+            raise ValueError("unseen: take belongs to numbers and to categories with a list; others have all values")
         return self
 
 
@@ -106,6 +118,8 @@ class Schema(BaseModel):
             raise ValueError(f"classification needs target {self.target!r} of {wanted}")
         if self.task == "regression" and not target.is_numeric:
             raise ValueError(f"regression needs target {self.target!r} of type number or integer, not {target.type}")
+        if target.unseen == "take":
+            raise ValueError(f"target {self.target!r} cannot take unseen values; remove its unseen")
         if not self.features:
             raise ValueError("no column is left as a feature")
         return self
@@ -115,7 +129,16 @@ def is_same_table(one: Schema, other: Schema) -> bool:
     """Whether models of the two tables can be compared on the same rows.
 
     What is said of a column (`description`), whether it is logged (`sensitive`) and where it stands
-    changes no row; its role, its type and what its values may be do.
+    changes no row; its role, its type and what its values may be do, except for limits beyond which numbers are taken.
     """
-    beside = {"columns": {"__all__": {"description", "sensitive"}}}
-    return one.model_dump(exclude=beside) == other.model_dump(exclude=beside)
+    return _describe_rows(one) == _describe_rows(other)
+
+
+def _describe_rows(schema: Schema) -> dict[str, Any]:
+    beside = {"description", "sensitive"}
+    limits = {"minimum", "maximum"}
+    columns = {
+        name: column.model_dump(exclude=beside | limits if column.unseen == "take" else beside)
+        for name, column in schema.columns.items()
+    }
+    return schema.model_dump(exclude={"columns"}) | {"columns": columns}

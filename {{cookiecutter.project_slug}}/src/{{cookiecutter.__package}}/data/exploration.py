@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib.style
-import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -21,12 +20,12 @@ from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_tab
 from .splitting import fraction, scramble
 from .validation import Rule, check_rows
 
-# Longer texts of columns that the model does not see are cut, so that a column of documents fits in memory.
+# Longer texts are cut, so that a column of documents fits in memory.
 _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
-_MOST_STEPS = 1_000_000_000
+_MOST_GROUPS, _FEWEST_ROWS = 200, 5
 
 _logger = get_logger(__name__)
 
@@ -80,7 +79,8 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     files = [scan_table(path, source, names).select(names) for path in find_raw_files(project)]
     table = pl.concat(files).with_row_index(ROW_NUMBER)
     typed = {n: c for n, c in columns.items() if c.role == "feature" or c.is_numeric or c.type == "timestamp"}
-    texts = [pl.col(name).str.head(_LONGEST_TEXT) for name in columns if name not in typed]
+    cut = [pl.col(name).str.head(_LONGEST_TEXT) for name in columns if name not in typed or columns[name].is_string]
+    untyped = [name for name in columns if name not in typed]
     with explain_polars_errors(project.raw):
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
@@ -90,7 +90,7 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(names).hash())
         parts = [
-            checked.frame.select(*checked.typed(), *texts).select(names),
+            checked.frame.select(*checked.typed(), *untyped).with_columns(cut).select(names),
             checked.frame.select(names).null_count(),
             checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
             identity.filter(fraction(pl.col("identity")) < share),
@@ -163,11 +163,21 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
     def tell(condition: pl.Expr, message: str) -> list[str]:
         return [f"{column['column']}: {message.format(**column)}" for column in columns.filter(condition).to_dicts()]
 
-    findings = tell(
-        pl.col("association") >= 0.95,
-        "It all but determines the target (association {association:.3f}). If it is known only after the target, give "
-        "it role: ignored in config/schema.yaml.",
-    )
+    remedy = "If it is known only after the target, give it role: ignored in config/schema.yaml."
+    findings = [
+        *tell(
+            pl.col("association") >= 0.95,
+            f"It all but determines the target (association {{association:.3f}}). {remedy}",
+        ),
+        *tell(
+            pl.col("association").is_between(0.8, 0.95, closed="left"),
+            f"It tells suspiciously much of the target (association {{association:.3f}}). {remedy}",
+        ),
+    ]
+    for name in columns.filter((missing > 0) & (missing < 1) & (pl.col("role") == "feature"))["column"]:
+        found = measure_association(sample.frame[name].is_null(), sample.frame[schema.target])
+        if found is not None and found >= 0.8:
+            findings.append(f"{name}: Whether it is missing tells of the target (association {found:.3f}). {remedy}")
     for rule, rows in sample.broken.items():
         message = f"{rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in config/schema.yaml"
         findings.append(f"{rule.column}: {message}; `data` rejects them.")
@@ -184,11 +194,11 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
             (distinct == 1) & (missing == 0), "It has one value in all rows, so that a model learns nothing from it."
         ),
         *tell(
-            (pl.col("type") == "category") & (distinct > 50),
+            pl.col("column").is_in([name for name, column in schema.columns.items() if column.categories])
+            & (distinct > 50),
             "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. "
-            "Group them, or give it role: ignored.",
+            "Without its list of categories the model learns what they have in common.",
         ),
-        *_find_twins(sample.frame.select(list(schema.features)).select(pl.selectors.numeric())),
     ]
 
 
@@ -204,16 +214,6 @@ def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
         if count < 10:
             message = f"Class {label!r} has {count} of {len(target):,} rows"
             yield f"{target.name}: {message}: too few to learn it and to measure it."
-
-
-def _find_twins(numbers: pl.DataFrame) -> Iterator[str]:
-    # Correlating takes a step for each row of each pair of columns.
-    rows = max(20, _MOST_STEPS // max(1, numbers.width) ** 2)
-    some = numbers.gather_every(1 + numbers.height // rows)
-    matrix = pd.DataFrame(some.to_dict()).corr(min_periods=20).to_numpy()
-    for left, right in np.argwhere(np.triu(np.abs(np.nan_to_num(matrix)) >= 0.99, k=1))[:20]:
-        message = f"It tells the same as {numbers.columns[right]!r} (correlation {matrix[left, right]:.3f})"
-        yield f"{numbers.columns[left]}: {message}; one may do."
 
 
 def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, findings: list[str]) -> tuple[Any, str]:
@@ -255,9 +255,12 @@ def _to_pandas(values: pl.Series, column: Column) -> Any:
 
 def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The target in rows that are alike: the shares of labels, or its lower quartile, median and upper quartile."""
-    is_number = values.dtype.is_numeric()
-    values = values if is_number else values.cast(pl.String)
-    frame = pl.DataFrame({"low": values, "high": values, "group": _cut_into_groups(values, _GROUPS), "target": target})
+    is_number, cut = values.dtype.is_numeric() or values.dtype.is_temporal(), _cut_into_groups(values, _GROUPS)
+    if values.dtype.is_temporal():
+        values = values.dt.date()
+    elif not is_number:
+        values = cut.cast(pl.String)
+    frame = pl.DataFrame({"low": values, "high": values, "group": cut, "target": target})
     shares = [(pl.col("target") == label).mean() for label in labels]
     quartiles = [pl.col("target").quantile(share, "linear") for share in (0.25, 0.5, 0.75)]
     told = pl.concat_list(shares or quartiles)
@@ -267,7 +270,13 @@ def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -
 
 
 def _cut_into_groups(values: pl.Series, most: int) -> pl.Series:
-    # Groups of about equal size of a number that has more values than `most`; otherwise the values themselves.
+    # Groups of about equal size of a number or date that has more values than `most`; of strings the most frequent and
+    # the others; otherwise the values themselves.
+    if values.dtype.is_temporal():
+        values = values.cast(pl.Int64)
+    if values.dtype == pl.String and values.n_unique() > _MOST_GROUPS:
+        counts = values.drop_nulls().value_counts(sort=True, name="rows").filter(pl.col("rows") >= _FEWEST_ROWS)
+        return values.set(~values.is_in(counts.head(_MOST_GROUPS)[values.name].implode()), "other values")
     if not values.dtype.is_numeric() or values.n_unique() <= most:
         return values
     return pl.Series(pd.qcut(values.to_numpy(), most, labels=False, duplicates="drop"), nan_to_null=True)

@@ -24,7 +24,8 @@ EXAMPLES = 5
 Rejections = tuple[int, list[tuple[str, int, list[str]]]]
 """How many rows were rejected; and the rules broken, each with its rows and at most `EXAMPLES` of them."""
 
-_IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
+IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
+"""`IDENTITY` is a number that rows of one group share, or where there is none, rows that are alike."""
 _SUFFIX = ".parquet"
 # Cells whose rows are compared at once in the search for duplicates; bounds its memory.
 _CELLS_AT_ONCE = 40_000_000
@@ -89,11 +90,11 @@ def split_file(
     raw = scan_table(path, settings.source, list(schema.columns))
     checked = check_rows(raw, parsed, settings.source, required=[schema.target, time or schema.target])
     # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
-    place = pl.col(_IDENTITY)
-    if settings.split.group_by == "row" and not schema.identifiers:
+    place = pl.col(IDENTITY)
+    if settings.split.group_by == "row" and not (schema.groups or schema.identifiers):
         place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), _constant(name, odd=0)])
     others = [name for name in schema.columns if name not in parsed]
-    kept = [*checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(_IDENTITY)]
+    kept = [*checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(IDENTITY)]
     good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
     bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
@@ -118,7 +119,7 @@ def split_file(
 
 
 def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
-    """Drop the rows that repeat an earlier one in every column; only rows of one identity are compared."""
+    """Drop the rows that repeat an earlier one in every column; only rows of one identity, or hash, are compared."""
     columns, files = list(schema.columns), sorted(splits.glob(f"*/*{_SUFFIX}"))
     if not files:
         return 0, []
@@ -130,11 +131,13 @@ def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejection
     )
     buckets = 1 + sum(count_split(splits, split) for split in SPLITS) * len(columns) // _CELLS_AT_ONCE
     found = []
+    # A group may have many rows, of which few are alike.
+    identity = pl.struct(columns).hash() if schema.groups else pl.col(IDENTITY)
     for bucket in range(buckets):
         # Sorting finds shared identities in half the time and memory that hashing them takes.
-        identities = rows.select(_IDENTITY).filter(pl.col(_IDENTITY) % buckets == bucket).collect().to_series().sort()
+        identities = rows.select(key=identity).filter(pl.col("key") % buckets == bucket).collect().to_series().sort()
         shared = identities.filter(identities == identities.shift()).unique()
-        alike = rows.filter(pl.col(_IDENTITY).is_in(shared.implode())) if len(shared) else rows.head(0)
+        alike = rows.filter(identity.is_in(shared.implode())) if len(shared) else rows.head(0)
         found.append(alike.collect().filter(~pl.struct(columns).is_first_distinct()))
     repeated, rule = pl.concat(found), "row: duplicate"
     for (split, file), some in repeated.group_by(_SPLIT, _FILE):
@@ -195,20 +198,32 @@ def _split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
 
 
 def _identify(schema: Schema) -> pl.Expr:
-    # By the first and last 16 bytes and the lengths of the identifiers, or else by the typed values of the features.
-    words = []
-    for name in schema.identifiers:
-        data, blank = pl.col(name).cast(pl.Binary), pl.lit(bytes(16))
-        for end in ((data + blank).bin.head(16), (blank + data).bin.tail(16)):
-            halves = (end.bin.slice(place, 8) for place in (0, 8))
-            words += [half.bin.reinterpret(dtype=pl.UInt64, endianness="little") for half in halves]
-        words.append(data.bin.size().cast(pl.UInt64))
-    for name, column in ({} if words else schema.features).items():
+    names = schema.groups or schema.identifiers
+    words = [word for name in names for word in _spell(pl.col(name))]
+    alike = []
+    for name, column in schema.features.items():
         value = typed_value(name)
-        # -0.0 and 0.0 are one value with two bit patterns.
-        number = (value + 0.0).reinterpret(dtype=pl.UInt64)
-        words.append(number if column.is_numeric else value.to_physical().cast(pl.UInt64))
-    return _combine(words)
+        if column.is_string:
+            alike += _spell(value)
+        elif column.is_numeric:
+            # -0.0 and 0.0 are one value with two bit patterns.
+            alike.append((value + 0.0).reinterpret(dtype=pl.UInt64))
+        else:
+            alike.append(value.to_physical().cast(pl.Int64).reinterpret(dtype=pl.UInt64))
+    if not names:
+        return _combine(alike)
+    # Rows whose group is missing are no group.
+    is_known = pl.any_horizontal(pl.col(names).is_not_null())
+    return pl.when(is_known).then(_combine(words)).otherwise(_combine(alike)) if schema.groups else _combine(words)
+
+
+def _spell(text: pl.Expr) -> list[pl.Expr]:
+    # The first and last 16 bytes of a string, and its length.
+    data, blank = text.cast(pl.Binary), pl.lit(bytes(16))
+    ends = ((data + blank).bin.head(16), (blank + data).bin.tail(16))
+    halves = (end.bin.slice(place, 8) for end in ends for place in (0, 8))
+    words = [half.bin.reinterpret(dtype=pl.UInt64, endianness="little") for half in halves]
+    return [*words, data.bin.size().cast(pl.UInt64)]
 
 
 def _combine(words: list[pl.Expr]) -> pl.Expr:

@@ -8,15 +8,12 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from ..config import SourceSettings
-from ..schema import Column
+from ..schema import FALSE_WORDS, TRUE_WORDS, Column
 
 RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
 
 OWN_PREFIXES = _TYPED, _VALID = ("_typed ", "_valid")
 """What the names of columns that are added while checking begin with."""
-
-TRUE_WORDS = ("true", "t", "yes", "y", "1")
-FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 
 class Rule(NamedTuple):
@@ -43,7 +40,7 @@ class CheckedRows:
     def describe_broken(self) -> pl.Expr:
         """The names of the rules that a row breaks, separated by semicolons; empty if none."""
         names = [pl.when(broken).then(pl.lit(rule.name)) for rule, broken in self.broken.items()]
-        return pl.concat_str(names, separator="; ", ignore_nulls=True)
+        return pl.concat_str([pl.lit(None, pl.String), *names], separator="; ", ignore_nulls=True)
 
     def typed(self) -> list[pl.Expr]:
         """The typed columns under their own names; null where a value could not be read."""
@@ -61,20 +58,22 @@ def check_rows(
     """Parse `columns` and compare each value with the schema, in one lazy pass.
 
     `raw` holds strings, null where missing, in which numbers are written as `source` says; columns that are not in
-    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target).
+    `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target). Where a
+    column takes the unseen, a category that is not listed is null.
     """
     parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
     broken: dict[Rule, pl.Expr] = {}
     for name, column in columns.items():
-        text, value = pl.col(name), typed_value(name)
-        broken[Rule(name, "category" if column.categories else "type")] = text.is_not_null() & value.is_null()
+        text, value, takes_all = pl.col(name), typed_value(name), column.unseen == "take"
+        if not (column.is_string or (column.categories and takes_all)):
+            broken[Rule(name, "category" if column.categories else "type")] = text.is_not_null() & value.is_null()
         if name in required or not column.nullable:
             broken[Rule(name, "missing")] = text.is_null()
-        if column.minimum is not None:
+        if column.minimum is not None and not takes_all:
             broken[Rule(name, "minimum")] = value < column.minimum
-        if column.maximum is not None:
+        if column.maximum is not None and not takes_all:
             broken[Rule(name, "maximum")] = value > column.maximum
-    is_valid = ~pl.any_horizontal(violation.fill_null(False) for violation in broken.values())
+    is_valid = ~pl.any_horizontal(pl.lit(False), *(violation.fill_null(False) for violation in broken.values()))
     return CheckedRows(raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID)), columns, broken, pl.col(_VALID))
 
 
@@ -95,12 +94,14 @@ def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "")
 def parse_timestamp(raw: pl.Expr, form: str) -> pl.Expr:
     """The point in time that a string is, without a zone, null where it is none; with `%z`, in UTC."""
     zone = "UTC" if "%z" in form else None
+    # What Python writes as .%f, polars would read as nanoseconds.
+    form = form.replace(".%f", "%.f")
     return raw.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).dt.replace_time_zone(None)
 
 
 def _parse(name: str, column: Column, source: SourceSettings) -> pl.Expr:
     raw = pl.col(name)
-    if column.type == "text":
+    if column.is_string:
         return raw
     if column.type == "category":
         return raw.cast(pl.Enum(column.categories), strict=False)

@@ -4,6 +4,7 @@ Golden rows are a few training rows with the features and scores that they gave.
 only these tell that the feature code did.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
 from ..errors import CodeChangedError, ProjectError
-from ..features import MISSING_CODE, Columns, FeaturePlan, RowReader, engineer_features, plan_features
+from ..features import Columns, FeaturePlan, RowReader, engineer_features, is_missing, plan_features, tell_time
 from ..files import write_bytes
-from ..schema import Column
+from ..schema import Column, Schema
 from .manifest import GOLDEN_FILE, ONNX_FILE, SKOPS_FILE, Manifest, check_artifacts, read_manifest
 
 _GOLDEN_ROWS = 8
@@ -148,15 +149,57 @@ def write_golden(
     write_bytes(folder / GOLDEN_FILE, to_json(golden, inf_nan_mode="null") + b"\n")
 
 
+def describe_typical(schema: Schema, columns: Columns) -> dict[str, Any]:
+    """A usual value of each feature, as the API takes it: the median, or what is most frequent; None where none is.
+
+    Of a sensitive column it is the middle of what is permitted, which tells nothing of the data.
+    """
+    return {
+        name: find_permitted(column) if column.sensitive else _find_usual(column, columns[name])
+        for name, column in schema.features.items()
+    }
+
+
+def _find_usual(column: Column, values: NDArray[Any]) -> Any:
+    present = values[~is_missing(values)]
+    if not len(present):
+        return None
+    if column.is_string:
+        [(value, count)] = Counter(present.tolist()).most_common(1)
+        return value if count > 1 else None
+    usual = np.bincount(present).argmax() if column.categories else np.median(present)
+    if column.type in ("integer", "boolean"):
+        return int(np.round(usual)) if column.type == "integer" else bool(usual >= 0.5)
+    return _show(column, np.array([usual]))[0]
+
+
+def find_permitted(column: Column) -> Any:
+    """A value that the schema permits: the middle of the range, the first category; None for strings and times."""
+    if column.is_string or column.type == "timestamp":
+        return None
+    if column.categories or column.type == "boolean":
+        return column.categories[0] if column.categories else True
+    limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+    middle = sum(limits) / max(len(limits), 1)
+    return round(middle) if column.type == "integer" else middle
+
+
 def _show(column: Column, values: NDArray[Any]) -> list[float | str | None]:
-    if column.type == "category":
-        return [None if code == MISSING_CODE else column.categories[code] for code in values.tolist()]
-    return [None if np.isnan(value) else value for value in values.tolist()]
+    shown = [None if absent else value for value, absent in zip(values.tolist(), is_missing(values), strict=True)]
+    if column.categories:
+        return [None if code is None else column.categories[code] for code in shown]
+    if column.type == "timestamp":
+        return [None if days is None else tell_time(days, column.format) for days in shown]
+    return shown
 
 
 def _invent(column: Column, count: int, generator: np.random.Generator) -> NDArray[Any]:
+    if column.is_string:
+        return np.array(["".join(generator.choice([*"abcdefgh "], 40)) for _ in range(count)], dtype=object)
     if column.type in ("category", "boolean"):
         return generator.integers(0, len(column.categories) or 2, count)
+    if column.type == "timestamp":
+        return generator.integers(0, 20_000, count) + 0.5 * column.has_clock
     low = column.minimum if column.minimum is not None else (column.maximum or 1) - 1
     values = generator.uniform(low, low + 1 if column.maximum is None else column.maximum, count)
     return values.round() if column.type == "integer" else values

@@ -10,10 +10,11 @@ import numpy as np
 from scipy import stats
 
 from ..config import MonitoringSettings
+from ..features import MISSING_CODE, hash_values, is_missing
 from ..modeling.dataset import choose_labels
 from ..modeling.manifest import Manifest
 from ..modeling.model import choose_places
-from .reference import Pair, Reference, round_scores
+from .reference import Pair, Reference, name_subject, round_scores, watch
 from .window import Window
 
 
@@ -47,25 +48,35 @@ def settle(checks: list[Check], settings: MonitoringSettings) -> None:
 
 
 def check_columns(reference: Reference, manifest: Manifest, window: Window) -> Iterator[Check]:
-    """Each column's values, those that broke the schema, and those that are missing."""
+    """What is watched of each column, the rows in which it broke the schema, and those in which it is missing."""
     features, data, valid = reference.numbers | reference.categories, manifest.data, len(window.truth)
-    for name, column in manifest.table.features.items():
-        if name not in features or name not in window.columns:
+    for subject, values in watch(manifest.table, manifest.derived, window.columns).items():
+        if subject not in features:
             continue
-        pair, missing_before = features[name].pair(name, window.columns[name]), features[name].missing
+        known, pair = features[subject], features[subject].pair(subject, values)
         before, present = int(pair.reference.sum()), int(pair.window.sum())
         if before and present:
             yield check_distribution(pair)
-            yield check_beyond(pair)
+            if values.dtype == object:
+                new = int((~np.isin(hash_values(values), [MISSING_CODE, *known.known])).sum())
+                yield check_share(subject, "unseen value", (known.singles, before), (new, present), "{:.1%} -> {:.1%}")
+            else:
+                yield check_beyond(pair)
+    for name, column in manifest.table.features.items():
+        if name not in window.columns or name_subject(name, column) not in features:
+            continue
         if window.broken is not None:
             kinds = window.broken[name]
             detail = ", ".join(f"{rows} {kind}" for kind, rows in kinds.items()) or "none"
             [(kind, _)] = kinds.most_common(1) or [("breaks the schema", 0)]
             rejected = (data.rejected, data.rejected + sum(data.rows.values()))
             yield check_share(name, kind, rejected, (kinds.total(), window.rows), detail)
-        if column.nullable and valid and valid - present + missing_before:
-            shares = (missing_before, missing_before + before), (valid - present, valid)
-            yield check_share(name, "missing", *shares, "{:.1%} -> {:.1%} missing", "two-sided")
+        former, missing = features[name_subject(name, column)], int(np.count_nonzero(is_missing(window.columns[name])))
+        takes_more = column.unseen == "take" and bool(column.categories)
+        if (column.nullable or takes_more) and valid and missing + former.missing:
+            kind = " or ".join(["missing"] * column.nullable + ["unseen category"] * takes_more)
+            shares = (former.missing, former.rows), (missing, valid)
+            yield check_share(name, kind, *shares, f"{{:.1%}} -> {{:.1%}} {kind}", "two-sided")
 
 
 def check_predictions(reference: Reference, manifest: Manifest, window: Window) -> Iterator[Check]:

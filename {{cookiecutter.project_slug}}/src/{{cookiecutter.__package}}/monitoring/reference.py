@@ -3,6 +3,7 @@
 It holds counts, never rows; columns that the schema marks as sensitive are left out.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from ..config import describe_errors
+from ..config import DerivedFeature, describe_errors
 from ..errors import ProjectError
-from ..features import Columns
+from ..features import OPERATIONS, Columns, count_characters, hash_values, read_calendar, read_clock
 from ..files import write_bytes
 from ..modeling.dataset import choose_labels
 from ..modeling.model import Scores, choose_places
-from ..schema import Schema
+from ..schema import Column, Schema
 
 REFERENCE_FILE = "reference.json"
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_OTHERS, _MOST_VALUES, _FEWEST_ROWS = "other values", 50, 5
 
 
 class Pair(NamedTuple):
@@ -32,15 +35,29 @@ class Pair(NamedTuple):
 
 
 class Distribution(BaseModel, frozen=True, extra="forbid"):
-    """How often each category occurred, in the schema's order; or how many numbers lie between which others."""
+    """How often each category occurred, in the schema's order; or how many numbers lie between which others.
+
+    Of strings the most frequent are told, the others counted as one; `known` has the hashes of all.
+    """
 
     edges: tuple[float, ...] = ()  # of numbers, from the smallest one to the largest
     counts: dict[str, int] | tuple[int, ...]  # of numbers, those above the edge before, and at or below this one
     missing: int = 0
+    known: tuple[int, ...] = ()
+    singles: int = 0  # strings that occurred once: about as many of as many rows will have a new one (Good, 1953)
+
+    @property
+    def rows(self) -> int:
+        """How many were counted, missing ones too."""
+        return self.missing + sum(self.counts.values() if isinstance(self.counts, dict) else self.counts)
 
     def pair(self, subject: str, values: NDArray[Any]) -> Pair:
         """These counts beside those of other values, missing ones left out."""
         if isinstance(self.counts, dict):
+            if values.dtype == object:
+                places = {name: place for place, name in enumerate(self.counts)}
+                strings = [value for value in values.tolist() if value is not None]
+                values = np.array([places.get(value, places[_OTHERS]) for value in strings], dtype=np.int64)
             window = np.bincount(values[values >= 0].astype(np.int64), minlength=len(self.counts))
             return Pair(subject, np.array(list(self.counts.values())), window, names=tuple(self.counts))
         present = values[~np.isnan(values)]
@@ -61,15 +78,54 @@ class Reference(BaseModel, frozen=True, extra="forbid"):
     wrong: int | None = None  # rows whose label was another
 
 
+def watch(schema: Schema, derived: tuple[DerivedFeature, ...], columns: Columns) -> Columns:
+    """What is compared of the columns that are there, and of derived features: numbers, places in names, or strings.
+
+    A date moves on with time, which is no drift: it is watched by its weekday and hour, and a text by its length.
+    """
+    watched: Columns = {}
+    for name, values in columns.items():
+        column = schema.columns[name]
+        subject = name_subject(name, column)
+        if column.type == "timestamp":
+            watched[subject] = np.nan_to_num(read_calendar(values)[:, 4], nan=-1).astype(np.int64)
+            if column.has_clock:
+                watched[f"{name} hour"] = read_clock(values)
+        else:
+            watched[subject] = count_characters(values) if column.type == "text" else values
+    for feature in derived:
+        if set(feature.columns) <= columns.keys():
+            with np.errstate(all="ignore"):
+                found = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
+            watched[feature.name] = np.where(np.isfinite(found), found, np.nan)
+    return watched
+
+
+def name_subject(name: str, column: Column) -> str:
+    """What is said to drift where a column does."""
+    return name + {"timestamp": " weekday", "text": " length"}.get(column.type, "")
+
+
 def describe_reference(
-    schema: Schema, labels: tuple[str, ...], training: Columns, scores: Scores, truth: NDArray[Any]
+    schema: Schema,
+    labels: tuple[str, ...],
+    training: Columns,
+    scores: Scores,
+    truth: NDArray[Any],
+    derived: tuple[DerivedFeature, ...] = (),
 ) -> Reference:
     """Count the training rows' features, and the predictions `scores` of held-out rows against `truth`."""
     kept = {name: column for name, column in schema.features.items() if not column.sensitive}
-    names = {name: column.categories or ("false", "true") for name, column in kept.items() if not column.is_numeric}
+    watched = watch(schema, derived, {name: training[name] for name in kept})
+    named: dict[str, tuple[str, ...]] = {"category": (), "boolean": ("false", "true"), "timestamp": WEEKDAYS}
+    names = {
+        name_subject(name, column): column.categories or named[column.type]
+        for name, column in kept.items()
+        if column.type in named
+    }
     return Reference(
-        numbers={name: count_values(training[name]) for name in kept if name not in names},
-        categories={name: count_values(training[name], categories) for name, categories in names.items()},
+        numbers={name: count_values(values) for name, values in watched.items() if name not in names},
+        categories={name: count_values(watched[name], categories) for name, categories in names.items()},
         predictions=count_values(choose_places(scores) if labels else round_scores(scores), labels),
         confidence=count_values(round_scores(scores.max(axis=1))) if labels else None,
         errors=None if labels else count_values(round_scores(np.abs(truth - round_scores(scores)))),
@@ -98,7 +154,9 @@ def read_reference(folder: Path) -> Reference:
 
 
 def count_values(values: NDArray[Any], names: tuple[str, ...] = ()) -> Distribution:
-    """Counts by name, of places in `names`, or else of numbers; NaN and negative places are missing."""
+    """Counts by name, of places in `names` or of strings, or else of numbers; NaN, None and negative are missing."""
+    if values.dtype == object:
+        return _count_strings(values)
     present = values[values >= 0].astype(np.int64) if names else values[~np.isnan(values)]
     missing = len(values) - len(present)
     if names:
@@ -108,6 +166,18 @@ def count_values(values: NDArray[Any], names: tuple[str, ...] = ()) -> Distribut
     edges = np.unique(np.sort(present)[np.linspace(0, len(present) - 1, min(101, len(present))).round().astype(int)])
     counts = np.bincount(np.searchsorted(edges, present, "left"))
     return Distribution(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), missing=missing)
+
+
+def _count_strings(values: NDArray[Any]) -> Distribution:
+    found = Counter(value for value in values.tolist() if value is not None)
+    counts = {name: rows for name, rows in found.most_common(_MOST_VALUES) if rows >= _FEWEST_ROWS}
+    counts[_OTHERS] = counts.get(_OTHERS, 0) + found.total() - sum(counts.values())
+    return Distribution(
+        counts=counts,
+        missing=len(values) - found.total(),
+        known=tuple(np.unique(hash_values(np.array(list(found), dtype=object))).tolist()),
+        singles=sum(rows == 1 for rows in found.values()),
+    )
 
 
 def round_scores(scores: Scores) -> NDArray[np.float64]:

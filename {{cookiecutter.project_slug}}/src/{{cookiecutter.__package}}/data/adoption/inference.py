@@ -10,8 +10,7 @@ from typing import Literal
 import polars as pl
 
 from ...errors import ProjectError
-from ...schema import Column, Schema, Task
-from ..validation import FALSE_WORDS, TRUE_WORDS
+from ...schema import FALSE_WORDS, TRUE_WORDS, Column, Schema, Task
 from .survey import TIME_FORMATS, ColumnFacts, Survey, find_time_formats, read_times
 
 Use = Literal["target", "feature", "identifier", "time", "ignored", "dropped"]
