@@ -4,11 +4,14 @@ A field of your own in the answer is a line in `LabelPrediction` or `ValuePredic
 `make_predictions`, whose dictionaries are for speed: an object for each row would cost more than its prediction.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from math import isfinite
+from operator import mul
 from typing import Annotated, Any, Literal, NotRequired, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -32,11 +35,26 @@ class ValuePrediction(BaseModel):
     value: float
 
 
+class Effect(BaseModel):
+    """A column of a row, its value, and by how much the answer is larger than with the column's typical value.
+
+    That is the probability of the label that was answered, or the value in the target's unit.
+    """
+
+    column: str
+    value: float | str | bool | None
+    effect: float
+
+
 class Answer(BaseModel):
-    """The version that answered, and a prediction for each row, in the order of the rows."""
+    """The version that answered, and a prediction for each row, in the order of the rows.
+
+    `explanations`, where the request asked for them, have the columns that moved each row's answer most, at most ten.
+    """
 
     model_version: str
     predictions: list[LabelPrediction | ValuePrediction]
+    explanations: list[list[Effect]] = []
 
 
 class RowError(BaseModel):
@@ -63,7 +81,7 @@ class RefusedError(Exception):
         self.error = Error(detail=detail, errors=list(errors))
 
 
-def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str, Any]]:
+def make_predictions(scores: list[Any], labels: Sequence[str], weights: Sequence[float] = ()) -> list[dict[str, Any]]:
     """The prediction of each row from its probabilities, or value. Raises RefusedError where they are not finite."""
     # For the few numbers of a request, plain Python is faster than NumPy.
     totals = [sum(shares) for shares in scores] if labels else scores
@@ -73,9 +91,10 @@ def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str,
         raise RefusedError(422, "Some rows have no finite answer; see errors", errors)
     if not labels:
         return [{"value": value} for value in scores]
+    weighed = [list(map(mul, shares, weights)) for shares in scores] if weights else scores
     return [
-        {"label": labels[shares.index(max(shares))], "probabilities": dict(zip(labels, shares, strict=True))}
-        for shares in scores
+        {"label": labels[each.index(max(each))], "probabilities": dict(zip(labels, shares, strict=True))}
+        for shares, each in zip(scores, weighed, strict=True)
     ]
 
 
@@ -85,19 +104,37 @@ def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
     row: Any = cast(Any, TypedDict)("Row", {name: _value_type(column) for name, column in schema.features.items()})
     row.__pydantic_config__ = ConfigDict(extra="forbid")
     rows = Annotated[list[row], Field(min_length=1, max_length=maximum_rows)]
-    return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...))
+    explain = Annotated[bool, Field(strict=True, description="Whether to say which columns moved each answer most")]
+    return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...), explain=(explain, False))
 
 
 def _value_type(column: Column) -> Any:
-    value: Any = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=column.minimum, le=column.maximum)]
-    if column.type == "category":
-        value = Literal.__getitem__(column.categories)
+    """What a value of a column may be: as in a file, but for numbers, which are no strings."""
+    value: Any = str
+    described: dict[str, Any] = {"description": column.description or None}
+    takes = column.unseen == "take"
+    if column.is_numeric:
+        low, high = column.minimum, column.maximum
+        value = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+        if takes:
+            described["examples"] = [limit for limit in (low, high) if limit is not None] or None
+        else:
+            value = Annotated[value, Field(ge=low, le=high)]
+        if column.type == "integer":
+            value = Annotated[value, AfterValidator(_to_integer), Field(json_schema_extra={"type": "integer"})]
     elif column.type == "boolean":
-        value = Annotated[bool, Field(strict=True)]
-    elif column.type == "integer":
-        value = Annotated[value, AfterValidator(_to_integer), Field(json_schema_extra={"type": "integer"})]
-    described = Field(description=column.description or None)
-    return NotRequired[Annotated[value | None, described]] if column.nullable else Annotated[value, described]
+        value = Annotated[bool, WithJsonSchema({"type": ["boolean", "string", "integer"], "enum": _BOOLEANS})]
+    elif column.type == "timestamp":
+        value = Annotated[str, AfterValidator(_check_time(column.format)), WithJsonSchema(_describe_time(column.format))]
+    elif column.categories and takes:
+        described["examples"] = list(column.categories)
+    elif column.categories:
+        value = Literal.__getitem__(column.categories)
+    field = Field(**described)
+    return NotRequired[Annotated[value | None, field]] if column.nullable else Annotated[value, field]
+
+
+_BOOLEANS = [True, False, "true", "false", "yes", "no", "1", "0", 1, 0]
 
 
 def _to_integer(value: float) -> int:
@@ -107,16 +144,40 @@ def _to_integer(value: float) -> int:
     return int(value)
 
 
-def example_row(schema: Schema) -> Row:
-    """A row that the schema takes: the middle of each range, the first of each category."""
-    return {name: _example(column) for name, column in schema.features.items()}
+def _check_time(form: str) -> Callable[[str], str]:
+    from ..features import make_clock
+
+    read = make_clock(form)
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return check
+
+
+def _describe_time(form: str) -> dict[str, Any]:
+    name = "date"
+    if re.search("%[HITXcs]", form):
+        name = "date-time" if form.endswith(("Z", "%z")) else "date-time-local"
+    return {"type": "string", "format": name, "examples": [_SOME_TIME.strftime(form)]}
+
+
+_SOME_TIME = datetime(2024, 12, 31, 18, 30, tzinfo=UTC)
+
+
+def example_row(schema: Schema, typical: Row | None = None) -> Row:
+    """A row that the schema takes: of typical values, or else the middle of each range, the first of each category."""
+    return {name: _example(column) for name, column in schema.features.items()} | (typical or {})
 
 
 def _example(column: Column) -> float | str:
-    if column.type == "category":
-        return column.categories[0]
     if column.type == "boolean":
         return True
+    if column.type == "timestamp":
+        return _SOME_TIME.strftime(column.format)
+    if not column.is_numeric:
+        return next(iter(column.categories), "text")
     limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
     middle = sum(limits) / max(len(limits), 1)
     return int(middle) if column.type == "integer" else middle
@@ -138,7 +199,7 @@ _MESSAGES = {
 """What to say of an error, by how deep in the body it is and its type in pydantic."""
 
 
-def explain(details: Sequence[ErrorDetails]) -> RefusedError:
+def refuse_body(details: Sequence[ErrorDetails]) -> RefusedError:
     """What pydantic found wrong in a request's body, the first hundred things at most."""
     first = f"{len(details)} things are" if len(details) > 1 else "One thing is"
     shown = f", the first {_MOST_ERRORS} of them" if len(details) > _MOST_ERRORS else ""
