@@ -28,7 +28,8 @@ def explain_rows(
     """
     typical = manifest.typical
     if not typical:
-        raise RefusedError(422, f"{manifest.version} cannot explain, as it has no typical values; train and promote again")
+        problem = f"{manifest.version} has no typical values, without which it cannot explain; train and promote again"
+        raise RefusedError(422, problem)
     if len(rows) * len(typical) > _MOST_REPLACEMENTS:
         most = _MOST_REPLACEMENTS // len(typical)
         raise RefusedError(422, f"At most {most} rows of {len(typical)} columns are explained in a request; send fewer")

@@ -26,11 +26,25 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..modeling.manifest import Manifest
 from . import metrics
 from .rows import Answer, Error, RefusedError, refuse_body
-from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Outcome, Service, refuse_failure
+from .service import (
+    KEY_HEADER,
+    PAGE,
+    PAGE_HEADERS,
+    REFUSALS,
+    REQUEST_ID_HEADER,
+    TOO_LONG,
+    Outcome,
+    Service,
+    refuse_failure,
+)
+
+_CLOSE = (b"connection", b"close")
+_CLOSING_SECONDS = 0.5
 
 
 class Batcher:
@@ -91,7 +105,13 @@ keyed = APIRouter(dependencies=[Security(_documented), Depends(check_key)], resp
 public = APIRouter()
 
 
-@keyed.post("/predict", response_model=Answer, summary="Predict one or more rows", responses=refusals(413, 422, 503))
+@keyed.post(
+    "/predict",
+    response_model=Answer,
+    response_model_exclude_unset=True,
+    summary="Predict one or more rows",
+    responses=refusals(413, 422, 503),
+)
 async def predict(request: Request, response: Response) -> Any:
     """Answer a request, whose rows are checked, and documented, by the model that is served now."""
     response.headers[REQUEST_ID_HEADER], answer = await request.app.state.batcher.predict(await request.body())
@@ -261,9 +281,25 @@ def create_app(service: Service | None = None) -> FastAPI:
     return app
 
 
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, but that an idle connection may send one more request as the server stops.
+
+    It may be under way already, and would be lost; its answer tells the client to close the connection.
+    """
+
+    def shutdown(self) -> None:
+        """Told by the server as it stops."""
+        if self.cycle is None or self.cycle.response_complete:
+            if _CLOSE not in self.server_state.default_headers:
+                self.server_state.default_headers.append(_CLOSE)
+            self.loop.call_later(_CLOSING_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
+
 def run(host: str, port: int, workers: int) -> None:
     """Serve until interrupted; requests under way then have half a minute to end."""
     app = f"{__name__}:create_app"
     quiet: dict[str, Any] = {"access_log": False, "log_level": "warning", "server_header": False}
     ends: dict[str, Any] = {"timeout_graceful_shutdown": 30, "proxy_headers": False}
-    uvicorn.run(app, factory=True, host=host, port=port, workers=workers, **quiet, **ends)
+    uvicorn.run(app, factory=True, host=host, port=port, workers=workers, http=Protocol, **quiet, **ends)

@@ -4,9 +4,7 @@ A field of your own in the answer is a line in `LabelPrediction` or `ValuePredic
 `make_predictions`, whose dictionaries are for speed: an object for each row would cost more than its prediction.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from math import isfinite
 from operator import mul
 from typing import Annotated, Any, Literal, NotRequired, cast
@@ -15,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
-from ..schema import Column, Schema
+from ..features import make_clock, tell_time
+from ..schema import Column, ColumnType, Schema
 
 _MOST_ERRORS = 100
 
@@ -109,32 +108,22 @@ def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
 
 
 def _value_type(column: Column) -> Any:
-    """What a value of a column may be: as in a file, but for numbers, which are no strings."""
-    value: Any = str
-    described: dict[str, Any] = {"description": column.description or None}
-    takes = column.unseen == "take"
-    if column.is_numeric:
-        low, high = column.minimum, column.maximum
-        value = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-        if takes:
-            described["examples"] = [limit for limit in (low, high) if limit is not None] or None
-        else:
-            value = Annotated[value, Field(ge=low, le=high)]
-        if column.type == "integer":
-            value = Annotated[value, AfterValidator(_to_integer), Field(json_schema_extra={"type": "integer"})]
-    elif column.type == "boolean":
-        value = Annotated[bool, WithJsonSchema({"type": ["boolean", "string", "integer"], "enum": _BOOLEANS})]
-    elif column.type == "timestamp":
-        value = Annotated[str, AfterValidator(_check_time(column.format)), WithJsonSchema(_describe_time(column.format))]
-    elif column.categories and takes:
-        described["examples"] = list(column.categories)
-    elif column.categories:
-        value = Literal.__getitem__(column.categories)
-    field = Field(**described)
-    return NotRequired[Annotated[value | None, field]] if column.nullable else Annotated[value, field]
+    """What a value of a column may be: as in a file, but that no number is a string."""
+    value, shown = _CHECKS[column.type](column), Field(description=column.description or None)
+    if column.unseen == "take":
+        known: list[Any] = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+        known += column.categories
+        shown = Field(description=column.description or None, examples=known or None)
+    return NotRequired[Annotated[value | None, shown]] if column.nullable else Annotated[value, shown]
 
 
-_BOOLEANS = [True, False, "true", "false", "yes", "no", "1", "0", 1, 0]
+def _check_number(column: Column) -> Any:
+    value: Any = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    if column.unseen == "refuse":
+        value = Annotated[value, Field(ge=column.minimum, le=column.maximum)]
+    if column.type == "integer":
+        value = Annotated[value, AfterValidator(_to_integer), Field(json_schema_extra={"type": "integer"})]
+    return value
 
 
 def _to_integer(value: float) -> int:
@@ -144,26 +133,33 @@ def _to_integer(value: float) -> int:
     return int(value)
 
 
-def _check_time(form: str) -> Callable[[str], str]:
-    from ..features import make_clock
-
-    read = make_clock(form)
+def _check_time(column: Column) -> Any:
+    read, kind = make_clock(column.format), "date"
+    if column.has_clock:
+        kind = "date-time" if column.format.endswith(("Z", "%z")) else "date-time-local"
+    shown = {"type": "string", "format": kind, "examples": [tell_time(_SOME_DAY, column.format)]}
 
     def check(text: str) -> str:
         read(text)
         return text
 
-    return check
+    return Annotated[str, AfterValidator(check), WithJsonSchema(shown)]
 
 
-def _describe_time(form: str) -> dict[str, Any]:
-    name = "date"
-    if re.search("%[HITXcs]", form):
-        name = "date-time" if form.endswith(("Z", "%z")) else "date-time-local"
-    return {"type": "string", "format": name, "examples": [_SOME_TIME.strftime(form)]}
+def _check_category(column: Column) -> Any:
+    return Literal.__getitem__(column.categories) if column.categories and column.unseen == "refuse" else str
 
 
-_SOME_TIME = datetime(2024, 12, 31, 18, 30, tzinfo=UTC)
+_SOME_DAY = 20_088.75  # 2024-12-31, 18:00
+_WORDS = {"type": ["boolean", "string", "integer"], "enum": [True, False, "true", "false", "yes", "no", "1", "0", 1, 0]}
+_CHECKS: dict[ColumnType, Callable[[Column], Any]] = {
+    "number": _check_number,
+    "integer": _check_number,
+    "boolean": lambda _: Annotated[bool, WithJsonSchema(_WORDS)],
+    "category": _check_category,
+    "text": lambda _: str,
+    "timestamp": _check_time,
+}
 
 
 def example_row(schema: Schema, typical: Row | None = None) -> Row:
@@ -175,7 +171,7 @@ def _example(column: Column) -> float | str:
     if column.type == "boolean":
         return True
     if column.type == "timestamp":
-        return _SOME_TIME.strftime(column.format)
+        return tell_time(_SOME_DAY, column.format)
     if not column.is_numeric:
         return next(iter(column.categories), "text")
     limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
@@ -183,20 +179,13 @@ def _example(column: Column) -> float | str:
     return int(middle) if column.type == "integer" else middle
 
 
-_BODY = '{"rows": [{column: value, …}, …]}'
 _MESSAGES = {
     (0, "json_invalid"): "The body is not JSON: %(error)s",
-    (0, "model_type"): f"The body must be an object: {_BODY}",
-    (1, "missing"): f"The body has no rows: send {_BODY}",
-    (1, "extra_forbidden"): f"The body has a key that is not known: send {_BODY}",
-    (1, "list_type"): f"Rows must be a list: send {_BODY}",
-    (1, "too_short"): "Send at least one row",
-    (1, "too_long"): "Send at most %(max_length)s rows in a request",
-    (2, "dict_type"): "A row must be an object: {column: value, …}",
+    (0, "model_type"): 'The body must be an object: {"rows": [{column: value, …}, …]}',
     (3, "missing"): "This column is required",
     (3, "extra_forbidden"): "The model has no such column",
 }
-"""What to say of an error, by how deep in the body it is and its type in pydantic."""
+"""What to say of an error, by how deep in the body it is and its type in pydantic, where that says it worse."""
 
 
 def refuse_body(details: Sequence[ErrorDetails]) -> RefusedError:

@@ -158,7 +158,7 @@ class Service:
 
     def _answer(self, served: ServedModel, request: Any, scores: list[Any]) -> Outcome:
         rows, request_id, predictions = request.rows, secrets.token_hex(8), served.decide(scores)
-        answer = {"model_version": served.version, "predictions": predictions}
+        answer: dict[str, Any] = {"model_version": served.version, "predictions": predictions}
         if request.explain:
             answer["explanations"] = explain_rows(served.manifest, served.score, rows, scores, predictions)
         metrics.count_predictions(predictions)
@@ -212,6 +212,8 @@ class Service:
         version = served.version if served else "none"
         document["info"] |= {"version": version, "description": f"Predicts {schema.target} ({schema.task})."}
         request = make_request_type(schema, limits.maximum_rows).model_json_schema(ref_template=_SCHEMAS + "{model}")
+        if not typical:
+            del request["properties"]["explain"]
         kind, other = ("LabelPrediction", "ValuePrediction")[:: 1 if schema.labels else -1]
         schemas = document["components"]["schemas"]
         schemas |= request.pop("$defs") | {"Request": request}
