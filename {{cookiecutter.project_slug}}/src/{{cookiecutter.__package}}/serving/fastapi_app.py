@@ -43,7 +43,6 @@ from .service import (
     refuse_failure,
 )
 
-_CLOSE = (b"connection", b"close")
 _CLOSING_SECONDS = 0.5
 
 
@@ -282,19 +281,14 @@ def create_app(service: Service | None = None) -> FastAPI:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, but that an idle connection may send one more request as the server stops.
-
-    It may be under way already, and would be lost; its answer tells the client to close the connection.
-    """
+    """uvicorn's, but a server that stops first says so in its answers, or requests under way to it would be lost."""
 
     def shutdown(self) -> None:
-        """Told by the server as it stops."""
-        if self.cycle is None or self.cycle.response_complete:
-            if _CLOSE not in self.server_state.default_headers:
-                self.server_state.default_headers.append(_CLOSE)
-            self.loop.call_later(_CLOSING_SECONDS, super().shutdown)
-        else:
-            super().shutdown()
+        """End the connection soon."""
+        headers, close = self.server_state.default_headers, (b"connection", b"close")
+        if close not in headers:
+            headers.append(close)
+        self.loop.call_later(_CLOSING_SECONDS, super().shutdown)
 
 
 def run(host: str, port: int, workers: int) -> None:

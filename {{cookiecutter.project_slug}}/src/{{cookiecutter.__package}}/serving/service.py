@@ -1,12 +1,12 @@
 """What the apps of all web frameworks share: the model that is served, keys, and the function behind `/predict`."""
 
 import hmac
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from random import getrandbits
 from typing import Any
 
 from pydantic import ValidationError
@@ -157,7 +157,7 @@ class Service:
         ]
 
     def _answer(self, served: ServedModel, request: Any, scores: list[Any]) -> Outcome:
-        rows, request_id, predictions = request.rows, secrets.token_hex(8), served.decide(scores)
+        rows, request_id, predictions = request.rows, f"{getrandbits(64):016x}", served.decide(scores)
         answer: dict[str, Any] = {"model_version": served.version, "predictions": predictions}
         if request.explain:
             answer["explanations"] = explain_rows(served.manifest, served.score, rows, scores, predictions)
