@@ -6,7 +6,6 @@ A field of your own in the answer is a line in `LabelPrediction` or `ValuePredic
 
 from collections.abc import Callable, Sequence
 from math import isfinite
-from operator import mul
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
@@ -90,10 +89,12 @@ def make_predictions(scores: list[Any], labels: Sequence[str], weights: Sequence
         raise RefusedError(422, "Some rows have no finite answer; see errors", errors)
     if not labels:
         return [{"value": value} for value in scores]
-    weighed = [list(map(mul, shares, weights)) for shares in scores] if weights else scores
+    decided = scores
+    if weights:
+        decided = [[share * weight for share, weight in zip(shares, weights, strict=True)] for shares in scores]
     return [
-        {"label": labels[each.index(max(each))], "probabilities": dict(zip(labels, shares, strict=True))}
-        for shares, each in zip(scores, weighed, strict=True)
+        {"label": labels[weighted.index(max(weighted))], "probabilities": dict(zip(labels, shares, strict=True))}
+        for shares, weighted in zip(scores, decided, strict=True)
     ]
 
 
