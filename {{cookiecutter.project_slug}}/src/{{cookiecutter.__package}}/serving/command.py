@@ -54,7 +54,7 @@ def example() -> None:
     registry = Registry(project.models)
     latest = registry.latest()
     manifest = registry.manifest(latest) if latest else None
-    row = example_row(manifest.table, manifest.typical) if manifest else example_row(project.schema)
+    row = example_row(manifest.table, manifest.typical) if manifest else example_row(project.schema, {})
     # Bytes, since JSON is sent as UTF-8 whatever a terminal's encoding is.
     typer.echo(to_json({"rows": [row]}))
 

@@ -4,7 +4,7 @@ A field of your own in the answer is a line in `LabelPrediction` or `ValuePredic
 `make_predictions`, whose dictionaries are for speed: an object for each row would cost more than its prediction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal, NotRequired, cast
 
@@ -163,9 +163,10 @@ _CHECKS: dict[ColumnType, Callable[[Column], Any]] = {
 }
 
 
-def example_row(schema: Schema, typical: Row | None = None) -> Row:
+def example_row(schema: Schema, typical: Mapping[str, Any]) -> Row:
     """A row that the schema takes: of typical values, or else the middle of each range, the first of each category."""
-    return {name: _example(column) for name, column in schema.features.items()} | (typical or {})
+    known = {name: value for name, value in typical.items() if value is not None or schema.columns[name].nullable}
+    return {name: known.get(name, _example(column)) for name, column in schema.features.items()}
 
 
 def _example(column: Column) -> float | str:
