@@ -13,6 +13,7 @@ from .rows import RefusedError, Row
 
 _MOST_COLUMNS = 10
 _MOST_REPLACEMENTS = 20_000
+_CELLS_AT_ONCE = 5_000_000  # bounds the memory where there are thousands of columns
 
 
 def explain_rows(
@@ -36,7 +37,10 @@ def explain_rows(
     changes = [
         (place, name) for place, row in enumerate(rows) for name, value in typical.items() if row.get(name) != value
     ]
-    changed = score([rows[place] | {name: typical[name]} for place, name in changes]) if changes else []
+    changed: list[Any] = []
+    step = max(1, _CELLS_AT_ONCE // len(typical))
+    for start in range(0, len(changes), step):
+        changed += score([rows[place] | {name: typical[name]} for place, name in changes[start : start + step]])
     found: list[list[dict[str, Any]]] = [[] for _ in rows]
     for (place, name), other in zip(changes, changed, strict=True):
         before = scores[place]

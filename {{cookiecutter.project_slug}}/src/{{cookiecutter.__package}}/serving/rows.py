@@ -205,4 +205,5 @@ def _explain(detail: ErrorDetails) -> RowError:
     if column and len(column) > 100:
         column = f"{column[:100]}…"
     known = _MESSAGES.get((len(place), detail["type"]))
-    return RowError(row=row, column=column, message=known % detail.get("ctx", {}) if known else detail["msg"])
+    message = known % detail.get("ctx", {}) if known else detail["msg"].removeprefix("Value error, ")
+    return RowError(row=row, column=column, message=message)
