@@ -219,8 +219,6 @@ class Service:
         schemas |= request.pop("$defs") | {"Request": request}
         schemas["Answer"]["properties"]["predictions"]["items"] = {"$ref": _SCHEMAS + kind}
         del schemas[other]
-        if schema.labels:
-            schemas[kind]["properties"]["label"]["enum"] = schema.labels
         rows = [example_row(schema, typical)]
         content = {"schema": {"$ref": f"{_SCHEMAS}Request"}, "example": {"rows": rows}}
         predict = document["paths"]["/predict"]["post"]
