@@ -12,7 +12,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+# {% if cookiecutter.serving == "fastapi" %}
+from contextlib import ExitStack, contextmanager, suppress
+# {% else %}
 from contextlib import contextmanager, suppress
+# {% endif %}
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,7 @@ from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.schema import Column, Schema
+from {{ cookiecutter.__package }}.serving import explanation
 from {{ cookiecutter.__package }}.serving.command import example, serve
 # {% if cookiecutter.serving == "fastapi" %}
 from {{ cookiecutter.__package }}.serving.fastapi_app import TheService, answer_fast, create_app, keyed
@@ -40,9 +45,9 @@ from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_servi
 from {{ cookiecutter.__package }}.serving.rows import (
     Error,
     RefusedError,
-    explain,
     make_predictions,
     make_request_type,
+    refuse_body,
 )
 from {{ cookiecutter.__package }}.serving.service import ServedModel, Service
 
@@ -71,17 +76,26 @@ TABLE = Schema(
         "sold": Column(type="boolean"),
         "kind": Column(type="category", categories=("one", "two")),
         "note": Column(type="number", nullable=True),
+        "price": Column(type="integer", minimum=0, maximum=9, unseen="take"),
+        "colour": Column(type="category", categories=("red", "blue"), unseen="take", nullable=True),
+        "when": Column(type="timestamp", format="%d.%m.%Y"),
+        "remark": Column(type="text"),
         "name": Column(type="category", categories=("a",), role="identifier"),
     },
 )
 REQUEST: Any = make_request_type(TABLE, 2)
-GOOD_ROW: Row = {"size": 1.5, "count": 2, "sold": True, "kind": "one", "note": None}
+GOOD_ROW: Row = {"size": 1.5, "count": 2, "sold": True, "kind": "one", "note": None, "price": 3, "colour": "red"}
+GOOD_ROW |= {"when": "31.12.2024", "remark": "Hello"}
 WRONG_VALUES: dict[str, list[object]] = {
     "size": [None, "1", True, -0.1, 10.1, float("nan"), float("inf"), 10**400, [], {}],
     "count": [None, "2", True, 2.5, float("nan"), 10**30, [], {}],
-    "sold": [None, 1, 0, "true", [], {}],
+    "sold": [None, 2, "maybe", "", [], {}],
     "kind": [None, "three", "One", 1, True, [], {}],
     "note": ["", "NA", False, float("nan"), [], {}],
+    "price": [None, "3", 2.5, 10**400, []],
+    "colour": [1, True, []],
+    "when": [None, "", "31.12.", "2024-13-01", 20241231, []],
+    "remark": [None, 1, []],
     "target": [1.0],
     "name": ["a"],
     "unheard of": [1],
@@ -219,13 +233,18 @@ def refusal_of(service: Service, body: bytes) -> Error:
 def errors_of(rows: list[Row]) -> list[tuple[int | None, str | None]]:
     with pytest.raises(ValidationError) as refusal:
         REQUEST.model_validate_json(body_of(rows))
-    errors = explain(refusal.value.errors()).error.errors
+    errors = refuse_body(refusal.value.errors()).error.errors
     assert all(error.message for error in errors)
     return [(error.row, error.column) for error in errors]
 
 
 def numbers_of(prediction: dict[str, Any]) -> list[float]:
     return list(prediction["probabilities"].values()) if "label" in prediction else [prediction["value"]]
+
+
+def score_of(prediction: dict[str, Any], answered: dict[str, Any]) -> float:
+    """The value, or the probability of the label that was answered."""
+    return float(prediction["value"] if "value" in prediction else prediction["probabilities"][answered["label"]])
 
 
 def assert_is_error(answer: httpx.Response, status: int) -> None:
@@ -315,7 +334,19 @@ def test_a_row_may_have_whole_numbers_as_fractions_and_leave_out_what_may_be_mis
 
 
 def test_a_row_without_its_columns_is_refused_for_each_that_is_required() -> None:
-    assert errors_of([{}]) == [(0, "size"), (0, "count"), (0, "sold"), (0, "kind")]
+    required = ["size", "count", "sold", "kind", "price", "when", "remark"]
+    assert errors_of([{}]) == [(0, name) for name in required]
+
+
+def test_a_row_may_say_what_a_file_may_and_what_the_schema_has_not_seen_where_it_is_taken() -> None:
+    for value in (1, "yes", "TRUE", "t", "1"):
+        assert REQUEST.model_validate_json(body_of([GOOD_ROW | {"sold": value}])).rows == [GOOD_ROW]
+    for taken in ({"sold": "No", "price": -5}, {"price": 1000, "colour": "green"}, {"when": "2024-05-01"}):
+        assert REQUEST.model_validate_json(body_of([GOOD_ROW | taken]))
+    properties = REQUEST.model_json_schema()["$defs"]["Row"]["properties"]
+    assert [properties[name]["examples"] for name in ("price", "colour")] == [[0, 9], ["red", "blue"]]
+    assert "enum" not in str(properties["colour"])
+    assert "maximum" not in properties["price"]
 
 
 @pytest.mark.parametrize("column", WRONG_VALUES)
@@ -440,6 +471,26 @@ def test_a_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) ->
         assert client.get(f"/{link}").status_code == 200, link
 
 
+def test_what_one_request_breaks_spoils_no_other_that_is_answered_with_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch, sample_rows: list[Row]
+) -> None:
+    score, served = ServedModel.score, service.served
+
+    def fail_at_two(self: ServedModel, rows: list[Row]) -> list[Any]:
+        if sample_rows[1] in rows:
+            raise RuntimeError("the disk is on fire")
+        return score(self, rows)
+
+    monkeypatch.setattr(ServedModel, "score", fail_at_two)
+    good, refused, failed, last = service.predict_together(
+        [body_of(sample_rows[2:4]), b"{", body_of(sample_rows[1:2]), body_of(sample_rows[4:5])]
+    )
+    assert [type(refused), type(failed)] == [RefusedError, RuntimeError]
+    for outcome, rows in ((good, sample_rows[2:4]), (last, sample_rows[4:5])):
+        assert not isinstance(outcome, Exception)
+        assert outcome[1]["predictions"] == served.decide(score(served, rows))
+
+
 def test_the_key_is_in_no_log(client: httpx.Client, project: Project) -> None:
     client.post("/predict", content=b"{")
     log = (project.logs / "inference.log").read_text(encoding="utf-8")
@@ -454,13 +505,70 @@ def test_a_row_without_a_finite_answer_is_refused(labels: tuple[str, ...], score
     assert [error.row for error in refusal.value.error.errors] == [1]
 
 
+def test_the_label_is_that_whose_weighed_probability_is_largest() -> None:
+    scores = [[0.75, 0.25], [0.875, 0.125]]
+    chosen = make_predictions(scores, ("no", "yes"), weights=(0.2, 0.8))
+    assert [each["label"] for each in chosen] == ["yes", "no"]
+    assert chosen[0]["probabilities"] == {"no": 0.75, "yes": 0.25}
+
+
+def with_typical(project: Project, rows: list[Row]) -> str:
+    """A version whose typical values are those of the first of `rows`."""
+    name = copy_version(project)
+    path = Registry(project.models).folder(name) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"typical": rows[0]}), encoding="utf-8")
+    Registry(project.models).move_latest(name, "test")
+    return name
+
+
+def follow(service: Service, version: str) -> None:
+    # Its thread may have begun to load it.
+    service.refresh()
+    wait_until(lambda: service.served.version == version)
+
+
+def test_an_explanation_has_the_columns_that_differ_from_what_is_typical(
+    untrained: Project, project: Project, sample_rows: list[Row]
+) -> None:
+    shutil.copytree(project.models, untrained.models)
+    service = Service(untrained)
+    asked = json.dumps({"rows": sample_rows[:3], "explain": True}).encode()
+    follow(service, with_typical(untrained, [{}]))
+    assert "no typical values" in refusal_of(service, asked).detail
+    follow(service, with_typical(untrained, sample_rows))
+    _, answer = service.predict(asked)
+    _, plain = service.predict(body_of(sample_rows[:3]))
+    assert answer["predictions"] == plain["predictions"]
+    assert "explanations" not in plain
+    assert answer["explanations"][0] == []
+    for row, prediction, effects in zip(sample_rows[:3], answer["predictions"], answer["explanations"], strict=True):
+        assert len(effects) <= 10
+        assert effects == sorted(effects, key=lambda effect: -abs(effect["effect"]))
+        for effect in effects:
+            name, typical = effect["column"], sample_rows[0]
+            assert effect["value"] == row.get(name) != typical[name]
+            _, other = service.predict(body_of([row | {name: typical[name]}]))
+            before, after = (score_of(each, prediction) for each in (prediction, *other["predictions"]))
+            assert effect["effect"] == pytest.approx(before - after, abs=1e-5 * max(1, abs(before)))
+
+
+def test_too_long_an_explanation_is_refused(
+    untrained: Project, project: Project, sample_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(project.models, untrained.models)
+    with_typical(untrained, sample_rows)
+    monkeypatch.setattr(explanation, "_MOST_REPLACEMENTS", len(sample_rows[0]))
+    error = refusal_of(Service(untrained), json.dumps({"rows": sample_rows[:2], "explain": True}).encode())
+    assert error.detail.startswith("At most 1 rows")
+
+
 def test_an_unexpected_error_is_500_and_logged(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sample_rows: list[Row]
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr(ServedModel, "predict", fail)
+    monkeypatch.setattr(ServedModel, "score", fail)
     assert_is_error(request(create_app(service), "POST", "/predict", body_of(sample_rows[:1])), 500)
     assert "the disk is on fire" in caplog.text
 
@@ -481,6 +589,26 @@ def test_a_route_of_ones_own_has_a_key_documentation_counts_and_a_limit(service:
 
 
 # {% if cookiecutter.serving == "fastapi" %}
+def test_a_connection_may_send_one_more_request_as_the_server_stops(project: Project, sample_rows: list[Row]) -> None:
+    with ExitStack() as server:
+        url = httpx.URL(server.enter_context(start_server(project, API_KEYS=KEY)))
+        body = body_of(sample_rows[:1])
+        head = f"POST /predict HTTP/1.1\r\nHost: api\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+            for closing in (None, "close"):
+                if closing:
+                    stopping = threading.Thread(target=server.close)
+                    stopping.start()
+                    # The server takes no new connection.
+                    wait_until(lambda: not is_live(str(url)))
+                connection.sendall(head.encode() + body)
+                response = HTTPResponse(connection)
+                response.begin()
+                response.read()
+                assert (response.status, response.getheader("connection")) == (200, closing)
+            stopping.join()
+
+
 def test_the_path_operation_answers_as_the_fast_endpoint_in_front_of_it(
     service: Service, sample_rows: list[Row]
 ) -> None:
@@ -575,8 +703,7 @@ def test_a_damaged_version_leaves_the_former_one_served(untrained: Project, proj
     assert service.served is served
     repaired = copy_version(untrained)
     registry.move_latest(repaired, "test")
-    service.refresh()
-    assert service.served.version == repaired
+    follow(service, repaired)
 
 
 def test_workers_share_a_printed_key_and_their_counts_and_need_nothing_that_trains(

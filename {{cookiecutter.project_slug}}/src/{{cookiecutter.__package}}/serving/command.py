@@ -53,9 +53,10 @@ def example() -> None:
     project = find_project()
     registry = Registry(project.models)
     latest = registry.latest()
-    table = project.schema if latest is None else registry.manifest(latest).table
+    manifest = registry.manifest(latest) if latest else None
+    row = example_row(manifest.table, manifest.typical) if manifest else example_row(project.schema, {})
     # Bytes, since JSON is sent as UTF-8 whatever a terminal's encoding is.
-    typer.echo(to_json({"rows": [example_row(table)]}))
+    typer.echo(to_json({"rows": [row]}))
 
 
 def _check_address(host: str, port: int) -> None:

@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..modeling.manifest import Manifest
 from . import metrics
-from .rows import Answer, Error, RefusedError, explain
+from .rows import Answer, Error, RefusedError, refuse_body
 from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
 
@@ -157,7 +157,7 @@ def _refuse(error: Exception) -> Response:
         case RefusedError():
             refused = error
         case ValidationError():
-            refused = explain(error.errors(include_url=False))
+            refused = refuse_body(error.errors(include_url=False))
         case RequestEntityTooLarge():
             # The rest of the body is not read, so the connection cannot carry another request.
             headers = {"Connection": "close"}

@@ -54,29 +54,25 @@ class RequestLog:
 
     def record(self, request_id: str, manifest: Manifest, rows: list[Row], predictions: list[dict[str, Any]]) -> None:
         """Keep a sample of a request's rows, and what was answered; from any thread."""
-        share = self._settings.share
-        places = [place for place in range(len(rows)) if random.random() < share]  # noqa: S311 - a sample
-        if not places:
-            return
         if self._plan is None or self._plan[0] is not manifest:
             # The mark may have come after the training, and may have been removed since.
             self._plan = manifest, self._sensitive | manifest.table.sensitive
-        hidden = self._plan[1]
-        content = {
-            "id": request_id,
-            "at": time.time(),
-            "version": manifest.version,
-            "places": None if len(places) == len(rows) else places,
-            "rows": [{name: value for name, value in rows[place].items() if name not in hidden} for place in places],
-            "predictions": None if manifest.table.target in hidden else [predictions[place] for place in places],
-        }
-        line = to_json(content) + b"\n"
+        share, hidden, places, shown = self._settings.share, self._plan[1], None, predictions
+        if share < 1:
+            places = [place for place in range(len(rows)) if random.random() < share]  # noqa: S311 - a sample
+            if not places:
+                return
+            rows, shown = [rows[place] for place in places], [predictions[place] for place in places]
+        if hidden:
+            rows = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
+        content = {"id": request_id, "at": time.time(), "version": manifest.version, "places": places, "rows": rows}
+        line = to_json(content | {"predictions": None if manifest.table.target in hidden else shown}) + b"\n"
         with self._lock:
             if len(self._buffer) + len(line) > self._limit:
-                self._lost += len(places)
+                self._lost += len(rows)
             else:
                 self._buffer += line
-                self._rows += len(places)
+                self._rows += len(rows)
 
     def close(self) -> None:
         """Write what is left; gives up after two seconds if the disk does not answer."""

@@ -4,15 +4,16 @@ A field of your own in the answer is a line in `LabelPrediction` or `ValuePredic
 `make_predictions`, whose dictionaries are for speed: an object for each row would cost more than its prediction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal, NotRequired, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
-from ..schema import Column, Schema
+from ..features import make_clock, tell_time
+from ..schema import Column, ColumnType, Schema
 
 _MOST_ERRORS = 100
 
@@ -32,11 +33,26 @@ class ValuePrediction(BaseModel):
     value: float
 
 
+class Effect(BaseModel):
+    """A column of a row, its value, and by how much the answer is larger than with the column's typical value.
+
+    That is the probability of the label that was answered, or the value in the target's unit.
+    """
+
+    column: str
+    value: float | str | bool | None
+    effect: float
+
+
 class Answer(BaseModel):
-    """The version that answered, and a prediction for each row, in the order of the rows."""
+    """The version that answered, and a prediction for each row, in the order of the rows.
+
+    `explanations`, where the request asked for them, have the columns that moved each row's answer most, at most ten.
+    """
 
     model_version: str
     predictions: list[LabelPrediction | ValuePrediction]
+    explanations: list[list[Effect]] = []
 
 
 class RowError(BaseModel):
@@ -63,7 +79,7 @@ class RefusedError(Exception):
         self.error = Error(detail=detail, errors=list(errors))
 
 
-def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str, Any]]:
+def make_predictions(scores: list[Any], labels: Sequence[str], weights: Sequence[float] = ()) -> list[dict[str, Any]]:
     """The prediction of each row from its probabilities, or value. Raises RefusedError where they are not finite."""
     # For the few numbers of a request, plain Python is faster than NumPy.
     totals = [sum(shares) for shares in scores] if labels else scores
@@ -73,9 +89,12 @@ def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str,
         raise RefusedError(422, "Some rows have no finite answer; see errors", errors)
     if not labels:
         return [{"value": value} for value in scores]
+    decided = scores
+    if weights:
+        decided = [[share * weight for share, weight in zip(shares, weights, strict=True)] for shares in scores]
     return [
-        {"label": labels[shares.index(max(shares))], "probabilities": dict(zip(labels, shares, strict=True))}
-        for shares in scores
+        {"label": labels[weighted.index(max(weighted))], "probabilities": dict(zip(labels, shares, strict=True))}
+        for shares, weighted in zip(scores, decided, strict=True)
     ]
 
 
@@ -85,19 +104,27 @@ def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
     row: Any = cast(Any, TypedDict)("Row", {name: _value_type(column) for name, column in schema.features.items()})
     row.__pydantic_config__ = ConfigDict(extra="forbid")
     rows = Annotated[list[row], Field(min_length=1, max_length=maximum_rows)]
-    return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...))
+    explain = Annotated[bool, Field(strict=True, description="Whether to say which columns moved each answer most")]
+    return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...), explain=(explain, False))
 
 
 def _value_type(column: Column) -> Any:
-    value: Any = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=column.minimum, le=column.maximum)]
-    if column.type == "category":
-        value = Literal.__getitem__(column.categories)
-    elif column.type == "boolean":
-        value = Annotated[bool, Field(strict=True)]
-    elif column.type == "integer":
+    """What a value of a column may be: as in a file, but that no number is a string."""
+    value, shown = _CHECKS[column.type](column), Field(description=column.description or None)
+    if column.unseen == "take":
+        known: list[Any] = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+        known += column.categories
+        shown = Field(description=column.description or None, examples=known or None)
+    return NotRequired[Annotated[value | None, shown]] if column.nullable else Annotated[value, shown]
+
+
+def _check_number(column: Column) -> Any:
+    value: Any = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    if column.unseen == "refuse":
+        value = Annotated[value, Field(ge=column.minimum, le=column.maximum)]
+    if column.type == "integer":
         value = Annotated[value, AfterValidator(_to_integer), Field(json_schema_extra={"type": "integer"})]
-    described = Field(description=column.description or None)
-    return NotRequired[Annotated[value | None, described]] if column.nullable else Annotated[value, described]
+    return value
 
 
 def _to_integer(value: float) -> int:
@@ -107,38 +134,63 @@ def _to_integer(value: float) -> int:
     return int(value)
 
 
-def example_row(schema: Schema) -> Row:
-    """A row that the schema takes: the middle of each range, the first of each category."""
-    return {name: _example(column) for name, column in schema.features.items()}
+def _check_time(column: Column) -> Any:
+    read, kind = make_clock(column.format), "date"
+    if column.has_clock:
+        kind = "date-time" if column.format.endswith(("Z", "%z")) else "date-time-local"
+    shown = {"type": "string", "format": kind, "examples": [tell_time(_SOME_DAY, column.format)]}
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return Annotated[str, AfterValidator(check), WithJsonSchema(shown)]
+
+
+def _check_category(column: Column) -> Any:
+    return Literal.__getitem__(column.categories) if column.categories and column.unseen == "refuse" else str
+
+
+_SOME_DAY = 20_088.75  # 2024-12-31, 18:00
+_WORDS = {"type": ["boolean", "string", "integer"], "enum": [True, False, "true", "false", "yes", "no", "1", "0", 1, 0]}
+_CHECKS: dict[ColumnType, Callable[[Column], Any]] = {
+    "number": _check_number,
+    "integer": _check_number,
+    "boolean": lambda _: Annotated[bool, WithJsonSchema(_WORDS)],
+    "category": _check_category,
+    "text": lambda _: str,
+    "timestamp": _check_time,
+}
+
+
+def example_row(schema: Schema, typical: Mapping[str, Any]) -> Row:
+    """A row that the schema takes: of typical values, or else the middle of each range, the first of each category."""
+    known = {name: value for name, value in typical.items() if value is not None or schema.columns[name].nullable}
+    return {name: known.get(name, _example(column)) for name, column in schema.features.items()}
 
 
 def _example(column: Column) -> float | str:
-    if column.type == "category":
-        return column.categories[0]
     if column.type == "boolean":
         return True
+    if column.type == "timestamp":
+        return tell_time(_SOME_DAY, column.format)
+    if not column.is_numeric:
+        return next(iter(column.categories), "text")
     limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
     middle = sum(limits) / max(len(limits), 1)
     return int(middle) if column.type == "integer" else middle
 
 
-_BODY = '{"rows": [{column: value, …}, …]}'
 _MESSAGES = {
     (0, "json_invalid"): "The body is not JSON: %(error)s",
-    (0, "model_type"): f"The body must be an object: {_BODY}",
-    (1, "missing"): f"The body has no rows: send {_BODY}",
-    (1, "extra_forbidden"): f"The body has a key that is not known: send {_BODY}",
-    (1, "list_type"): f"Rows must be a list: send {_BODY}",
-    (1, "too_short"): "Send at least one row",
-    (1, "too_long"): "Send at most %(max_length)s rows in a request",
-    (2, "dict_type"): "A row must be an object: {column: value, …}",
+    (0, "model_type"): 'The body must be an object: {"rows": [{column: value, …}, …]}',
     (3, "missing"): "This column is required",
     (3, "extra_forbidden"): "The model has no such column",
 }
-"""What to say of an error, by how deep in the body it is and its type in pydantic."""
+"""What to say of an error, by how deep in the body it is and its type in pydantic, where that says it worse."""
 
 
-def explain(details: Sequence[ErrorDetails]) -> RefusedError:
+def refuse_body(details: Sequence[ErrorDetails]) -> RefusedError:
     """What pydantic found wrong in a request's body, the first hundred things at most."""
     first = f"{len(details)} things are" if len(details) > 1 else "One thing is"
     shown = f", the first {_MOST_ERRORS} of them" if len(details) > _MOST_ERRORS else ""
@@ -153,4 +205,5 @@ def _explain(detail: ErrorDetails) -> RowError:
     if column and len(column) > 100:
         column = f"{column[:100]}…"
     known = _MESSAGES.get((len(place), detail["type"]))
-    return RowError(row=row, column=column, message=known % detail.get("ctx", {}) if known else detail["msg"])
+    message = known % detail.get("ctx", {}) if known else detail["msg"].removeprefix("Value error, ")
+    return RowError(row=row, column=column, message=message)

@@ -1,11 +1,12 @@
 """What the apps of all web frameworks share: the model that is served, keys, and the function behind `/predict`."""
 
 import hmac
-import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
+from random import getrandbits
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,10 +17,11 @@ from ..modeling.model import load_model
 from ..modeling.registry import Registry
 from ..terminal import configure_logging, get_logger
 from . import metrics
+from .explanation import explain_rows
 # {% if cookiecutter.monitoring == "drift" %}
 from .request_log import RequestLog
 # {% endif %}
-from .rows import RefusedError, Row, example_row, explain, make_predictions, make_request_type
+from .rows import RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
 from .settings import SETTINGS_FILE, ServingSettings, read_keys
 
 KEY_HEADER = "X-API-Key"
@@ -42,6 +44,8 @@ PAGE_HEADERS = {
 _SCHEMAS = "#/components/schemas/"
 _ID = "Names the request; a dash and a row's place, from 0, make the row's name."
 
+Outcome = tuple[str, dict[str, Any]]
+
 _logger = get_logger(__name__)
 
 
@@ -49,6 +53,14 @@ def refuse_failure(error: Exception, request: str) -> RefusedError:
     """What to answer where the server failed at a request, named by its method and path; its log says why."""
     _logger.error("Unexpected error in %s", request, exc_info=error)
     return RefusedError(500, "The server failed; its log says why")
+
+
+def _attempt(act: Callable[..., Any], *given: Any) -> Any:
+    """What `act` gives, or else the exception that it raised."""
+    try:
+        return act(*given)
+    except Exception as error:
+        return error
 
 
 class ServedModel:
@@ -61,18 +73,21 @@ class ServedModel:
         self._request_type = make_request_type(self.manifest.table, maximum_rows)
         self._row_reader = RowReader(self.manifest.table)
 
-    def read(self, body: bytes) -> list[Row]:
-        """The rows of a request. Raises RefusedError where it is not JSON, of another shape, or breaks the schema."""
+    def read(self, body: bytes) -> Any:
+        """A request, with `rows` and `explain`. Raises RefusedError where it is not JSON, or breaks the schema."""
         try:
-            rows: list[Row] = self._request_type.model_validate_json(body).rows  # type: ignore[attr-defined]
+            return self._request_type.model_validate_json(body)
         except ValidationError as error:
-            raise explain(error.errors(include_url=False, include_input=False)) from None
-        return rows
+            raise refuse_body(error.errors(include_url=False, include_input=False)) from None
 
-    def predict(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """One prediction for each row, in their order. Raises RefusedError where one is not finite."""
-        scores = self._model.predict(self._row_reader.read(rows))
-        return make_predictions(scores.tolist(), self.manifest.labels)
+    def score(self, rows: Sequence[Row]) -> list[Any]:
+        """The probabilities, or the value, of each row."""
+        scores: list[Any] = self._model.predict(self._row_reader.read(rows)).tolist()
+        return scores
+
+    def decide(self, scores: list[Any]) -> list[dict[str, Any]]:
+        """The prediction of each row, from its scores. Raises RefusedError where one is not finite."""
+        return make_predictions(scores, self.manifest.labels, self.manifest.weights)
 
 
 class Service:
@@ -114,17 +129,43 @@ class Service:
         if len(given) != 1 or not any(matches):
             raise RefusedError(401, f"Send a good key in the header {KEY_HEADER}")
 
-    def predict(self, body: bytes) -> tuple[str, dict[str, Any]]:
+    def predict(self, body: bytes) -> Outcome:
         """A request's identifier, and its `Answer` as a dictionary. Raises RefusedError where it has none."""
+        (outcome,) = self.predict_together([body])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def predict_together(self, bodies: Sequence[bytes]) -> list[Outcome | Exception]:
+        """What `predict` gives, or raises, for each body; NumPy and onnxruntime cost a call far more than a row.
+
+        Raises RefusedError where no model is served.
+        """
         served = self.served
-        rows = served.read(body)
-        predictions = served.predict(rows)
+        requests = [_attempt(served.read, body) for body in bodies]
+        rows = [row for request in requests if not isinstance(request, Exception) for row in request.rows]
+        scores = _attempt(served.score, rows) if rows else []
+        if isinstance(scores, Exception):
+            # What one of them has that the model cannot bear is not to spoil the others' answers.
+            return [scores] if len(bodies) == 1 else [self.predict_together([body])[0] for body in bodies]
+        left = iter(scores)
+        return [
+            request
+            if isinstance(request, Exception)
+            else _attempt(self._answer, served, request, list(islice(left, len(request.rows))))
+            for request in requests
+        ]
+
+    def _answer(self, served: ServedModel, request: Any, scores: list[Any]) -> Outcome:
+        rows, request_id, predictions = request.rows, f"{getrandbits(64):016x}", served.decide(scores)
+        answer: dict[str, Any] = {"model_version": served.version, "predictions": predictions}
+        if request.explain:
+            answer["explanations"] = explain_rows(served.manifest, served.score, rows, scores, predictions)
         metrics.count_predictions(predictions)
-        request_id = secrets.token_hex(8)
         # {% if cookiecutter.monitoring == "drift" %}
         self.log.record(request_id, served.manifest, rows, predictions)
         # {% endif %}
-        return request_id, {"model_version": served.version, "predictions": predictions}
+        return request_id, answer
 
     def refresh(self) -> None:
         """Load the latest version if the pointer has moved; log why if that cannot be done."""
@@ -167,18 +208,18 @@ class Service:
     def describe(self, document: dict[str, Any]) -> dict[str, Any]:
         """An OpenAPI document that tells of the table and labels of the model that is served, else of the schema."""
         served, limits = self.latest, self.settings
-        schema = served.manifest.table if served else self.project.schema
+        schema, typical = (served.manifest.table, served.manifest.typical) if served else (self.project.schema, {})
         version = served.version if served else "none"
         document["info"] |= {"version": version, "description": f"Predicts {schema.target} ({schema.task})."}
         request = make_request_type(schema, limits.maximum_rows).model_json_schema(ref_template=_SCHEMAS + "{model}")
+        if not typical:
+            del request["properties"]["explain"]
         kind, other = ("LabelPrediction", "ValuePrediction")[:: 1 if schema.labels else -1]
         schemas = document["components"]["schemas"]
         schemas |= request.pop("$defs") | {"Request": request}
         schemas["Answer"]["properties"]["predictions"]["items"] = {"$ref": _SCHEMAS + kind}
         del schemas[other]
-        if schema.labels:
-            schemas[kind]["properties"]["label"]["enum"] = schema.labels
-        rows = [example_row(schema)]
+        rows = [example_row(schema, typical)]
         content = {"schema": {"$ref": f"{_SCHEMAS}Request"}, "example": {"rows": rows}}
         predict = document["paths"]["/predict"]["post"]
         predict["description"] = f"At most {limits.maximum_rows} rows and {limits.maximum_body_bytes} bytes."
@@ -186,6 +227,6 @@ class Service:
         answered = predict["responses"]["200"]
         answered["headers"] = {REQUEST_ID_HEADER: {"description": _ID, "required": True, "schema": {"type": "string"}}}
         if served:
-            example = {"model_version": version, "predictions": served.predict(rows)}
+            example = {"model_version": version, "predictions": served.decide(served.score(rows))}
             answered["content"]["application/json"]["example"] = example
         return document
