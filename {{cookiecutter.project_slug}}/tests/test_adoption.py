@@ -234,7 +234,7 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cell
 def test_the_schema_is_read_back_as_it_was_meant(names: list[str], categories: list[str], low: float) -> None:
     columns = {name: Column(type="category", categories=tuple(categories)) for name in names}
     schema = Schema(task="regression", target="y", columns=columns | {"y": Column(type="number", minimum=low)})
-    assert Schema.model_validate(yaml.safe_load(write_schema(schema, [], "x.csv"))) == schema
+    assert Schema.model_validate(yaml.safe_load(write_schema(schema, {}, "x.csv"))) == schema
 
 
 COLUMNS: dict[str, tuple[Sequence[object], Column | str]] = {

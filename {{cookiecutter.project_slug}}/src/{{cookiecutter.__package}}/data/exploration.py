@@ -12,6 +12,7 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 import polars as pl
+from numpy.typing import NDArray
 
 from ..config import Project
 from ..files import write_bytes
@@ -26,6 +27,7 @@ _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
+_PARTS = 32
 _MOST_STEPS = 1_000_000_000
 
 _logger = get_logger(__name__)
@@ -107,8 +109,7 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     known = {values.name: values if values.dtype.is_numeric() else None for values in frame}
     numbers = pl.DataFrame(known).cast(pl.Float64)
     quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
-    target, features = frame[schema.target], track(schema.features, "Describing columns")
-    associations = {name: measure_association(frame[name], target) for name in features}
+    associations = measure_associations(frame.select(list(schema.features)), frame[schema.target])
     return pl.DataFrame(
         {
             "column": list(columns),
@@ -126,32 +127,59 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     )
 
 
-def measure_association(values: pl.Series, target: pl.Series) -> float | None:
-    """How much a column alone tells of the target, 0 (nothing) to 1 (everything); None where one of them is constant.
+def measure_associations(columns: pl.DataFrame, target: pl.Series) -> dict[str, float | None]:
+    """How much each column alone tells of the target, 0 (nothing) to 1 (everything); None where one is constant.
 
     For classes Cramér's V with the correction of Bergsma (Journal of the Korean Statistical Society 42, 2013), for
     numbers the correlation ratio with that of Kelley (PNAS 21, 1935), or Pearson's correlation where it is larger.
+    Values that are missing are a group like any other, and once more against all others: their absence may give the
+    target away.
     """
-    groups = _cut_into_groups(values, 32)
-    # Values that are missing are a group like any other: their absence may give the target away.
-    frame = pl.DataFrame({"value": values, "group": groups, "target": target}).drop_nulls("target")
-    rows, places = frame.height, (frame["group"].n_unique(), frame["target"].n_unique())
+    known, is_amount = target.is_not_null(), target.dtype.is_numeric()
+    rows, target = columns.filter(known), target.filter(known).to_physical()
+    measure = _measure_amounts if is_amount else _measure_classes
+    told = (target.cast(pl.Float64) if is_amount else target.rank("dense")).to_numpy()
+    # All columns in one pass: a call for each would dominate where there are thousands.
+    groups = rows.select(_number_groups(name, dtype) for name, dtype in rows.schema.items())
+    found: dict[str, float | None] = {}
+    for values, group in track(zip(rows, groups, strict=True), "Measuring associations"):
+        places = group.to_numpy()
+        strengths = [measure(places, told), measure((places == 0).astype(np.uint32), told)]
+        if is_amount and values.dtype.is_numeric():
+            # Groups blur a straight line, most of all where the target has a long tail.
+            both = np.flatnonzero(places)
+            strengths.append(_correlate(values.to_numpy()[both].astype(float), told[both]))
+        found[values.name] = max((strength for strength in strengths if strength is not None), default=None)
+    return found
+
+
+def _measure_amounts(group: NDArray[np.uint32], amounts: NDArray[np.float64]) -> float | None:
+    rows, sizes = len(group), np.bincount(group)
+    places, spread = np.count_nonzero(sizes), float(np.sum((amounts - amounts.mean()) ** 2)) if rows else 0.0
+    if places < 2 or spread == 0 or rows <= places:
+        return None
+    means = np.bincount(group, amounts) / np.maximum(sizes, 1)
+    unexplained = float(np.sum((amounts - means[group]) ** 2)) / spread
+    return math.sqrt(max(0.0, 1 - unexplained * (rows - 1) / (rows - places)))
+
+
+def _measure_classes(group: NDArray[np.uint32], label: NDArray[np.uint32]) -> float | None:
+    rows, sizes, labels = len(group), np.bincount(group), np.bincount(label)
+    places = (np.count_nonzero(sizes), np.count_nonzero(labels))
     if min(places) < 2 or rows <= places[0]:
         return None
-    if target.dtype.is_numeric():
-        deviation, within = (pl.col("target") - mean for mean in (pl.mean("target"), pl.mean("target").over("group")))
-        unexplained: float = frame.select((within**2).sum() / (deviation**2).sum()).item()
-        shares = [0.0, 1 - unexplained * (rows - 1) / (rows - places[0])]
-        if values.dtype.is_numeric():
-            # Groups blur a straight line, most of all where the target has a long tail.
-            shares.append(frame.drop_nulls().select(pl.corr("value", "target").fill_nan(0)).item() ** 2)
-        return math.sqrt(max(shares))
-    cells = frame.group_by("group", "target", maintain_order=True).agg(rows=pl.len().cast(pl.Float64))
-    expected = pl.sum("rows").over("group") * pl.sum("rows").over("target") / rows
-    square: float = cells.select((pl.col("rows") ** 2 / expected).sum()).item() / rows - 1
+    cells, counts = np.unique(group * np.int64(len(labels)) + label, return_counts=True)
+    expected = sizes[cells // len(labels)] * labels[cells % len(labels)] / rows
+    square = float(np.sum(counts**2 / expected)) / rows - 1
     square = max(0.0, square - (places[0] - 1) * (places[1] - 1) / (rows - 1))
     most = min(count - (count - 1) ** 2 / (rows - 1) for count in places) - 1
     return min(1.0, math.sqrt(square / most)) if most > 0 else None
+
+
+def _correlate(values: NDArray[np.float64], amounts: NDArray[np.float64]) -> float:
+    if len(values) < 2 or values.std() == 0 or amounts.std() == 0:
+        return 0.0
+    return abs(float(np.corrcoef(values, amounts)[0, 1]))
 
 
 def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) -> list[str]:
@@ -270,4 +298,15 @@ def _cut_into_groups(values: pl.Series, most: int) -> pl.Series:
     # Groups of about equal size of a number that has more values than `most`; otherwise the values themselves.
     if not values.dtype.is_numeric() or values.n_unique() <= most:
         return values
-    return pl.Series(pd.qcut(values.to_numpy(), most, labels=False, duplicates="drop"), nan_to_null=True)
+    return values.rank() * most // (values.count() + 1)
+
+
+def _number_groups(name: str, dtype: pl.DataType) -> pl.Expr:
+    # From 1 in the order of the values, 0 where missing.
+    value = pl.col(name).to_physical()
+    value = value.cast(pl.UInt8) if dtype == pl.Boolean else value
+    places = value.rank("dense")
+    if dtype.is_numeric() or dtype.is_temporal():
+        parts = value.rank() * _PARTS // (value.count() + 1) + 1
+        places = pl.when(places.max() > _PARTS).then(parts).otherwise(places)
+    return places.fill_null(0).cast(pl.UInt32)
