@@ -176,9 +176,9 @@ def _measure_classes(group: NDArray[np.uint32], label: NDArray[np.uint32]) -> fl
     return min(1.0, math.sqrt(square / most)) if most > 0 else None
 
 
-def _correlate(values: NDArray[np.float64], amounts: NDArray[np.float64]) -> float:
+def _correlate(values: NDArray[np.float64], amounts: NDArray[np.float64]) -> float | None:
     if len(values) < 2 or values.std() == 0 or amounts.std() == 0:
-        return 0.0
+        return None
     return abs(float(np.corrcoef(values, amounts)[0, 1]))
 
 

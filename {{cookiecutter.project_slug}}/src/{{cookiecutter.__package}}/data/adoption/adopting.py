@@ -52,14 +52,14 @@ def adopt_table(
     `given` has what the user says of the file, `latest` is the version in production, which the table's first model
     cannot be compared with. Raises ProjectError where the table cannot be used; nothing was written then.
     """
-    source, header, notes = read_dialect(path, given)
+    source, header = read_dialect(path, given)
     with explain_polars_errors(path):
         found = [name for name in scan_table(path, source).collect_schema().names() if name != ROW_NUMBER]
         check_wishes(wishes, found, header)
         survey = survey_table(path, [name for name in found if name not in wishes.dropped], source)
     schema, decisions = decide_columns(survey, wishes, found)
     words = ", ".join(map(repr, survey.source.null_values[len(given.null_values) :]))
-    notes += _describe_names(found, header) + [f"These words count as missing: {words}."] * bool(words)
+    notes = [f"These words count as missing: {words}."] * bool(words)
     copy = _find_place(project, path)
     source = survey.source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())})
     known = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == wishes.time}
@@ -127,32 +127,22 @@ def _describe_values(column: Column | None) -> str:
     return ""
 
 
-def _describe_names(found: list[str], header: list[str]) -> list[str]:
-    plain = [name.removeprefix("\ufeff") for name in header]
-    return [
-        f"Column {place + 1}, {old!r}, is called {new!r}: "
-        + ("names must differ." if old in plain[:place] else "its name is empty or one of our own.")
-        for place, (old, new) in enumerate(zip(plain, found, strict=True))
-        if old != new
-    ]
-
-
 def _suggest_split(
     former: SplitSettings, survey: Survey, schema: Schema, time: str | None, notes: list[str]
 ) -> SplitSettings:
-    split = SplitSettings(validation=former.validation, test=former.test, seed=former.seed)
+    split = SplitSettings(validation=former.validation, test=former.test, seed=former.seed, time_column=time)
     if time is not None:
         notes.append(
             f"Split by {time}: the latest {former.test:.0%} of the rows test, the {former.validation:.0%} before "
             "validate; newer rows move the cut-offs."
         )
-        return split.model_copy(update={"time_column": time})
+        return split
     for name in schema.groups:
-        facts, option = survey.columns[name], f"{json.dumps(name, ensure_ascii=False)}"
+        facts = survey.columns[name]
         notes.append(
             f"{1 - facts.single / facts.present:.0%} of the rows share their {name} with another ({facts.different} "
             f"values, {facts.rows_each:.1f} rows each), so rows of one {name} stay in one split. If it is rather a "
-            f"property that new rows share, adopt again with --category {option}."
+            f"property that new rows share, adopt again with --category {json.dumps(name, ensure_ascii=False)}."
         )
     different = survey.sample.select(list(schema.features)).n_unique()
     if not schema.identifiers and not schema.groups and different < min(_FEW_FEATURE_ROWS, survey.sample.height / 2):
@@ -182,11 +172,9 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
     if keeps:
         share = f"{survey.repeated / survey.rows:.0%}"
         notes.append(f"About {share} of the rows repeat another; they are kept (validation.duplicates).")
-    else:
-        lost += survey.repeated
     if survey.blank:
         notes.append(f"Rows without any value, which will be rejected: {survey.blank}.")
-    share_lost, limit = min(lost / (survey.rows + survey.blank), 1.0), _REJECTED_SHARE
+    share_lost, limit = (lost + survey.repeated * (not keeps)) / (survey.rows + survey.blank), _REJECTED_SHARE
     if share_lost > _REJECTED_SHARE / 2:
         limit = min(math.ceil((share_lost + _REJECTED_SHARE) * 100) / 100, 1.0)
         notes.append(

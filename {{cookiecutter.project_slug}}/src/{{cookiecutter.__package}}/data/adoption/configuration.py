@@ -52,7 +52,7 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], po
         "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
         "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
     }
-    left_out = {"hyperparameters": True, "search": {"space"}, "decision": {"costs"} if is_classes else True}
+    left_out: dict[str, Any] = {"hyperparameters": True, "search": {"space"}, "decision": {"costs"} if is_classes else True}
     title = "What is trained, and what a model must reach before it becomes `latest`."
     return _dump(title, settings.model_dump(mode="json", exclude_none=True, exclude=left_out), comments)
 

@@ -141,19 +141,17 @@ def _decide_target(wishes: Wishes, facts: ColumnFacts) -> tuple[Task, Decision]:
 
 
 def _tell_task(name: str, facts: ColumnFacts) -> Task:
-    if not facts.is_numeric:
-        if _mostly(_NUMBER_WITH_SIGN, facts.words):
-            raise ProjectError(
-                f"{name} has numbers with a sign, such as {_first(facts.words)!r}: remove the sign to predict them, "
-                "or say --task classification if they are names of classes."
-            )
+    distinct, is_signed = facts.different, _mostly(_NUMBER_WITH_SIGN, facts.words)
+    is_row = facts.is_whole and facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
+    if (not facts.is_numeric and not is_signed) or (facts.is_whole and distinct == 2) or (is_row and distinct <= 10):
         return "classification"
-    distinct = facts.different
+    if is_signed:
+        raise ProjectError(
+            f"{name} has numbers with a sign, such as {_first(facts.words)!r}: remove the sign to predict them, "
+            "or say --task classification if they are names of classes."
+        )
     if not facts.is_whole or distinct > _FEWEST_AMOUNTS:
         return "regression"
-    is_row = facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
-    if distinct == 2 or (is_row and distinct <= 10):
-        return "classification"
     raise ProjectError(
         f"{name} has {distinct} different whole numbers, from {facts.minimum:g} to {facts.maximum:g}: "
         "say --task classification if they are names of classes, --task regression if they are amounts."
@@ -161,36 +159,35 @@ def _tell_task(name: str, facts: ColumnFacts) -> Task:
 
 
 def _obey(option: str, name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
+    nullable = facts.missing > 0
     if option == "--id":
         why = "--id: rows with the same value share a split"
         return Decision(name, "identifier", Column(type="text", role="identifier"), why)
     if option == "--group":
         return Decision(name, "group", Column(type="text", role="group"), f"--group: {facts.different} values")
     if option == "--text":
-        return Decision(name, "feature", Column(type="text", nullable=facts.missing > 0), option)
+        return Decision(name, "feature", Column(type="text", nullable=nullable), option)
     if option == "--category":
         return _categorize(name, facts, option)
+    formats, example = find_time_formats(facts, sample, date_format), _first(facts.values)
     is_split = option == "--time-split"
-    if is_split and facts.different < 3:
-        raise ProjectError(
-            f"--time-split {name}: {facts.different} different times cannot be cut into three splits; leave it out."
-        )
-    formats, example = find_time_formats(facts, sample, date_format), _first(sample.drop_nulls())
+    is_number = is_split and facts.has_numbers and not formats
+    problem = ""
     if len(formats) > 1:
-        raise ProjectError(
-            f"{option} {name}: {example!r} can be read as {' or '.join(formats)}; say which with --date-format."
-        )
+        problem = f"{example!r} can be read as {' or '.join(formats)}; say which with --date-format."
+    elif not formats and not is_number:
+        times = "numbers or times" if is_split else "times"
+        problem = f"values such as {example!r} are no {times} of a known format; say it as in --date-format '%d.%m.%Y'."
+    elif is_split and facts.different < 3:
+        problem = f"{facts.different} different times cannot be cut into three splits; leave it out."
+    if problem:
+        raise ProjectError(f"{option} {name}: {problem}")
     use: Use = "time" if is_split else "feature"
-    if formats:
-        column = Column(type="timestamp", format=formats[0], nullable=facts.missing > 0)
-        return Decision(name, use, column, f"{option}; written {formats[0]}")
-    if is_split and facts.has_numbers:
+    if is_number:
         column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=option)
         return Decision(name, use, column, option)
-    raise ProjectError(
-        f"{option} {name}: values such as {example!r} are no {'numbers or ' * is_split}times of a known format; "
-        "give the format with --date-format, as in '%d.%m.%Y'."
-    )
+    column = Column(type="timestamp", format=formats[0], nullable=nullable)
+    return Decision(name, use, column, f"{option}; written {formats[0]}")
 
 
 def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
@@ -220,7 +217,10 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format
         return _categorize(name, facts)
     unreadable = facts.present - facts.numbers
     odd = f"{unreadable} rows are no number, such as {_first(facts.words)!r:.40}: rejected" if unreadable else ""
-    codes = "--category or --group if these are codes" if _is_row_of_numbers(facts) else ""
+    # Numbers without gaps, as many large as small, may be names; counts are mostly small.
+    is_row = facts.is_whole and facts.different > max(500.0, 0.4 * facts.maximum) and facts.minimum in (0, 1)
+    is_even = is_row and 0.4 < (sample.cast(pl.Float64, strict=False).median() or 0) / facts.maximum < 0.6  # type: ignore[operator]
+    codes = "--category or --group if these are codes" if is_even else ""
     kind: Literal["integer", "number"] = "integer" if facts.is_whole else "number"
     column = Column(type=kind, nullable=nullable, unseen="take", minimum=facts.minimum, maximum=facts.maximum)
     return Decision(name, "feature", column, _join(_describe_missing(facts), odd, codes))
@@ -254,11 +254,6 @@ def _may_be_days(facts: ColumnFacts) -> bool:
     return facts.is_whole and 1700_01_01 <= facts.minimum <= facts.maximum <= 2200_12_31
 
 
-def _is_row_of_numbers(facts: ColumnFacts) -> bool:
-    is_dense = facts.minimum in (0, 1) and facts.different > 0.9 * facts.maximum
-    return facts.is_whole and is_dense and facts.different >= 500
-
-
 def _find_reason_to_ignore(name: str, facts: ColumnFacts, formats: list[str]) -> str:
     is_unique = facts.different >= 0.98 * facts.present and not facts.missing
     if facts.is_numeric:
@@ -283,7 +278,7 @@ def _categorize(name: str, facts: ColumnFacts, wish: str = "") -> Decision:
     # Those of a few rows in a large table tell nothing that can be learned; they count as none of the list.
     fewest = min(_ROWS_A_CATEGORY, facts.rows // 200)
     listed = [value for value, count in facts.values.items() if count >= fewest] or list(facts.values)
-    rare = f"{facts.different - len(listed)} rare values count as other" if len(listed) < facts.different else ""
+    rare = f"rare values that count as other: {facts.different - len(listed)}" * (len(listed) < facts.different)
     column, hint = Column(type="category", nullable=facts.missing > 0), ""
     if facts.different > _most_listed(facts):
         rare = f"{facts.different} values, about {facts.rows_each:.0f} rows each"

@@ -20,7 +20,7 @@ TIME_FORMATS = (
         for clock in ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f")
     ),
     *(f"%Y-%m-%dT%H:%M{seconds}" for seconds in ("", ":%S", ":%S%.f", ":%SZ", ":%S%.fZ", ":%S%z")),
-    *("%Y-%m-%d %H:%M:%S%z", "%Y%m%dT%H%M%S"),
+    *("%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S%.f%z", "%Y%m%dT%H%M%S"),
     *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
 )
 
