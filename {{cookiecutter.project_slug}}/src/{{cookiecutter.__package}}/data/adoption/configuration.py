@@ -6,15 +6,7 @@ from typing import Any
 
 import yaml
 
-from ...config import (
-    DecisionSettings,
-    DerivedFeature,
-    FeatureSettings,
-    GateSettings,
-    ModelSettings,
-    PipelineSettings,
-    SearchSettings,
-)
+from ...config import DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings, SearchSettings
 from ...schema import Schema
 
 # Where libyaml is there, thousands of columns are written in a tenth of the time.
@@ -24,6 +16,7 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], positives: float) -> str:
     """The text of `config/model.yaml`; `positives` is the share of the rarest of two classes."""
     is_classes = schema.task == "classification"
+    metric, minimum = ("roc_auc", 0.55) if is_classes else ("r2", 0.05)
     metrics = "balanced_accuracy, accuracy, f1_macro, log_loss" if is_classes else "rmse, mae"
     rare = f"\naverage_precision tells more where few rows are positive, as here ({positives:.1%})."
     settings = ModelSettings(
@@ -31,30 +24,24 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], po
         seed=20,
         features=FeatureSettings(derived=tuple(derived)),
         search=SearchSettings(trials=20, minutes=0.5),
-        decision=DecisionSettings(best_for="balanced_accuracy" if is_classes else ""),
-        # A little more than saying the same for every row has. A small table has few test rows; half of those to
-        # expect must do, or its first model is refused.
-        gate=GateSettings(
-            metric="roc_auc" if is_classes else "r2",
-            minimum=0.55 if is_classes else 0.05,
-            minimum_rows=max(5, min(30, rows // 10)),
-        ),
+        # A little more than saying the same for every row has; half of the test rows to expect must do.
+        gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=max(5, min(30, rows // 10))),
     )
     comments = {
         "estimator": "auto: a linear model, a forest or boosting, what `search` finds best. Or the name of one, or an\n"
         "import path such as lightgbm.LGBMClassifier, with `hyperparameters: {that name: {its arguments}}`.",
-        "features": "derived: features made of columns, as in\n"
-        "  {name: shape, operation: ratio, columns: [length, depth]} (or product, difference, log1p).\n"
-        "selection: variance, none, or k_best (the k that tell most)",
+        "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (or product, difference,\n"
+        "log1p); selection: variance, none, or k_best (the k that tell most)",
         "search": "By cross-validation on at most `rows` training rows; ends after `trials` or `minutes`.",
         "calibration": "none, sigmoid or isotonic",
         "decision": "Which label a row gets: the one best for this metric, or for `costs`; '' for the likeliest.",
         "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
         "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
     }
-    left_out: dict[str, Any] = {"hyperparameters": True, "search": {"space"}, "decision": {"costs"} if is_classes else True}
-    title = "What is trained, and what a model must reach before it becomes `latest`."
-    return _dump(title, settings.model_dump(mode="json", exclude_none=True, exclude=left_out), comments)
+    content = settings.model_dump(mode="json", exclude_none=True)
+    del content["hyperparameters"], content["search"]["space"]
+    content["decision"] = {"best_for": "balanced_accuracy" if is_classes else ""}
+    return _dump("What is trained, and what a model must reach before it becomes `latest`.", content, comments)
 
 
 def write_pipeline(settings: PipelineSettings) -> str:
