@@ -68,10 +68,9 @@ def adopt(
     from .data.adoption.inference import Wishes
 
     project = _open_project(DATA_LOG)
-    columns = {"identifiers": identifier, "groups": group, "texts": text, "timestamps": timestamp}
-    columns |= {"categories": category, "dropped": drop}
-    named = {part: tuple(names or ()) for part, names in columns.items()}
-    wishes = Wishes(target, task, **named, time=time_split, date_format=date_format)
+    named = {"--id": identifier, "--group": group, "--text": text, "--timestamp": timestamp, "--category": category}
+    columns = {option: names or [] for option, names in (named | {"--drop": drop}).items()}
+    wishes = Wishes(target, task, columns, time_split, date_format)
     given = parse_options(thousands, null or (), separator=separator, encoding=encoding, decimal_comma=decimal_comma)
     print_adoption(adopt_table(project, table, wishes, given, Registry(project.models).latest()))
 

@@ -137,49 +137,39 @@ def measure_associations(columns: pl.DataFrame, target: pl.Series) -> dict[str, 
     """
     known, is_amount = target.is_not_null(), target.dtype.is_numeric()
     rows, target = columns.filter(known), target.filter(known).to_physical()
-    measure = _measure_amounts if is_amount else _measure_classes
-    told = (target.cast(pl.Float64) if is_amount else target.rank("dense")).to_numpy()
+    told = (target.cast(pl.Float64) if is_amount else target.rank("dense").cast(pl.UInt32)).to_numpy()
     # All columns in one pass: a call for each would dominate where there are thousands.
     groups = rows.select(_number_groups(name, dtype) for name, dtype in rows.schema.items())
     found: dict[str, float | None] = {}
     for values, group in track(zip(rows, groups, strict=True), "Measuring associations"):
         places = group.to_numpy()
-        strengths = [measure(places, told), measure((places == 0).astype(np.uint32), told)]
-        if is_amount and values.dtype.is_numeric():
+        strengths = [_measure(places, told, is_amount), _measure((places == 0).astype(np.uint32), told, is_amount)]
+        present = np.flatnonzero(places)
+        differ = all(len(np.unique(each[present])) > 1 for each in (places, told))
+        if is_amount and values.dtype.is_numeric() and differ:
             # Groups blur a straight line, most of all where the target has a long tail.
-            both = np.flatnonzero(places)
-            strengths.append(_correlate(values.to_numpy()[both].astype(float), told[both]))
+            straight = np.corrcoef(values.to_numpy()[present].astype(float), told[present])[0, 1]
+            strengths.append(abs(float(np.nan_to_num(straight))))
         found[values.name] = max((strength for strength in strengths if strength is not None), default=None)
     return found
 
 
-def _measure_amounts(group: NDArray[np.uint32], amounts: NDArray[np.float64]) -> float | None:
+def _measure(group: NDArray[np.uint32], told: NDArray[Any], is_amount: bool) -> float | None:
     rows, sizes = len(group), np.bincount(group)
-    places, spread = np.count_nonzero(sizes), float(np.sum((amounts - amounts.mean()) ** 2)) if rows else 0.0
-    if places < 2 or spread == 0 or rows <= places:
-        return None
-    means = np.bincount(group, amounts) / np.maximum(sizes, 1)
-    unexplained = float(np.sum((amounts - means[group]) ** 2)) / spread
-    return math.sqrt(max(0.0, 1 - unexplained * (rows - 1) / (rows - places)))
-
-
-def _measure_classes(group: NDArray[np.uint32], label: NDArray[np.uint32]) -> float | None:
-    rows, sizes, labels = len(group), np.bincount(group), np.bincount(label)
-    places = (np.count_nonzero(sizes), np.count_nonzero(labels))
+    places = (int(np.count_nonzero(sizes)), len(np.unique(told)))
     if min(places) < 2 or rows <= places[0]:
         return None
-    cells, counts = np.unique(group * np.int64(len(labels)) + label, return_counts=True)
+    if is_amount:
+        means = np.bincount(group, told) / np.maximum(sizes, 1)
+        unexplained = float(np.mean((told - means[group]) ** 2) / np.var(told))
+        return math.sqrt(max(0.0, 1 - unexplained * (rows - 1) / (rows - places[0])))
+    labels = np.bincount(told)
+    cells, counts = np.unique(group * np.int64(len(labels)) + told, return_counts=True)
     expected = sizes[cells // len(labels)] * labels[cells % len(labels)] / rows
     square = float(np.sum(counts**2 / expected)) / rows - 1
     square = max(0.0, square - (places[0] - 1) * (places[1] - 1) / (rows - 1))
     most = min(count - (count - 1) ** 2 / (rows - 1) for count in places) - 1
     return min(1.0, math.sqrt(square / most)) if most > 0 else None
-
-
-def _correlate(values: NDArray[np.float64], amounts: NDArray[np.float64]) -> float | None:
-    if len(values) < 2 or values.std() == 0 or amounts.std() == 0:
-        return None
-    return abs(float(np.corrcoef(values, amounts)[0, 1]))
 
 
 def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) -> list[str]:

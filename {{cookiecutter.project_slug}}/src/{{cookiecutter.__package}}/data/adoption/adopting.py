@@ -56,7 +56,7 @@ def adopt_table(
     with explain_polars_errors(path):
         found = [name for name in scan_table(path, source).collect_schema().names() if name != ROW_NUMBER]
         check_wishes(wishes, found, header)
-        survey = survey_table(path, [name for name in found if name not in wishes.dropped], source)
+        survey = survey_table(path, [name for name in found if name not in wishes.columns.get("--drop", ())], source)
     schema, decisions = decide_columns(survey, wishes, found)
     words = ", ".join(map(repr, survey.source.null_values[len(given.null_values) :]))
     notes = [f"These words count as missing: {words}."] * bool(words)
@@ -89,13 +89,11 @@ def print_adoption(adoption: Adoption) -> None:
     """Print the columns, what was noticed, and what to run next."""
     table, source = make_table("column", "use", "encoding", "values", "why"), adoption.source
     for decision in adoption.decisions[:_MOST_SHOWN]:
-        encoding = _describe_encoding(decision.column) if decision.use in ("feature", "target", "time") else ""
-        table.add_row(decision.name, decision.use, encoding, _describe_values(decision.column), decision.why)
+        table.add_row(decision.name, decision.use, *_describe_column(decision.column), decision.why)
     print_table(table)
-    words = [SEPARATORS.get(source.separator, repr(source.separator)) + "-separated", source.encoding]
-    words += ["decimal comma"] if source.decimal_comma else []
-    words += [f"thousands {source.thousands!r}"] if source.thousands else []
-    written = "Parquet" if adoption.table.suffix.lower() == ".parquet" else ", ".join(words)
+    written = f"{SEPARATORS.get(source.separator, repr(source.separator))}-separated, {source.encoding}"
+    written += ", decimal comma" * source.decimal_comma
+    written = "Parquet" if adoption.table.suffix.lower() == ".parquet" else written
     more = len(adoption.decisions) - _MOST_SHOWN
     lines = [
         *[f"And {more} more columns: config/schema.yaml has them all."] * (more > 0),
@@ -107,24 +105,18 @@ def print_adoption(adoption: Adoption) -> None:
     Console(highlight=False, markup=False).print(*lines, sep="\n", soft_wrap=True)
 
 
-def _describe_encoding(column: Column | None) -> str:
-    if column is None or column.role == "ignored":
-        return ""
-    if column.is_numeric or column.type == "boolean":
-        return "number" if column.is_numeric else "yes or no"
-    return "open category" if column.is_string and column.type == "category" else column.type
-
-
-def _describe_values(column: Column | None) -> str:
-    if column is None:
-        return ""
+def _describe_column(column: Column | None) -> tuple[str, str]:
+    """How a column is encoded, in a word, and its values."""
+    if column is None or column.role != "feature":
+        return "", ""
     if column.categories:
         words = [category[:20] for category in column.categories[:4]]
         more = len(column.categories) - len(words)
-        return ", ".join(words) + (f" and {more} more" if more else "")
-    if column.minimum is not None and column.maximum is not None:
-        return f"{column.minimum:.10g} to {column.maximum:.10g}"
-    return ""
+        return "category", ", ".join(words) + f" and {more} more" * (more > 0)
+    has_limits = column.minimum is not None and column.maximum is not None
+    values = f"{column.minimum:.10g} to {column.maximum:.10g}" if has_limits else ""
+    encodings = {"integer": "number", "boolean": "yes or no", "category": "open category"}
+    return encodings.get(column.type, column.type), values
 
 
 def _suggest_split(
@@ -161,8 +153,7 @@ def _suggest_derived(rows: pl.DataFrame, schema: Schema, notes: list[str]) -> li
             last, first = (other, one) if is_later else (one, other)
             name = f"days_from_{first}_to_{last}"
             derived.append(DerivedFeature(name=name, operation="difference", columns=(last, first)))
-    if derived:
-        notes.append(f"Derived features (config/model.yaml): {', '.join(feature.name for feature in derived)}.")
+    notes += [f"Derived features (config/model.yaml): {', '.join(made.name for made in derived)}."] * bool(derived)
     return derived
 
 
@@ -172,8 +163,6 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
     if keeps:
         share = f"{survey.repeated / survey.rows:.0%}"
         notes.append(f"About {share} of the rows repeat another; they are kept (validation.duplicates).")
-    if survey.blank:
-        notes.append(f"Rows without any value, which will be rejected: {survey.blank}.")
     share_lost, limit = (lost + survey.repeated * (not keeps)) / (survey.rows + survey.blank), _REJECTED_SHARE
     if share_lost > _REJECTED_SHARE / 2:
         limit = min(math.ceil((share_lost + _REJECTED_SHARE) * 100) / 100, 1.0)

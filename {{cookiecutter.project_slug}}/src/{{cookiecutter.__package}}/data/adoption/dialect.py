@@ -27,9 +27,6 @@ _FOREIGN_FORMATS = {
 # 1,234 may be a grouped integer; 1,5 or 12,3456 cannot.
 _DECIMAL_COMMA = re.compile(r"\s*(?![-+]?\d{1,3}(,\d{3})+\s*$)[-+]?\d+,\d+\s*")
 
-Dialect = tuple[SourceSettings, list[str]]
-"""How to read a file, and its header as it stands."""
-
 
 def parse_options(thousands: str = "", null_values: Iterable[str] = (), **said: str | bool | None) -> SourceSettings:
     """What a user says of a file; what is not set is to be found out. Raises ProjectError where no file can be so."""
@@ -44,8 +41,8 @@ def parse_options(thousands: str = "", null_values: Iterable[str] = (), **said: 
         raise ProjectError(f"These options fit no file:\n{describe_errors(error)}") from error
 
 
-def read_dialect(path: Path, given: SourceSettings) -> Dialect:
-    """Find out how a file is written; a text is read once in full to see that it holds together.
+def read_dialect(path: Path, given: SourceSettings) -> tuple[SourceSettings, list[str]]:
+    """How a file is to be read, and its header; a text is read once in full to see that it holds together.
 
     Raises ProjectError where it is empty, of another format, or its lines have different numbers of fields.
     """
@@ -73,7 +70,7 @@ def _guess_encodings(path: Path) -> list[str]:
     return ["utf-16"] if is_wide else ["utf8", "cp1252", "latin-1"]
 
 
-def _read_text(path: Path, encoding: str, given: SourceSettings) -> Dialect:
+def _read_text(path: Path, encoding: str, given: SourceSettings) -> tuple[SourceSettings, list[str]]:
     csv.field_size_limit(10_000_000)
     with path.open(encoding="utf-8-sig" if encoding.startswith("utf8") else encoding, newline="") as text:
         head = text.read(_HEAD_CHARACTERS)

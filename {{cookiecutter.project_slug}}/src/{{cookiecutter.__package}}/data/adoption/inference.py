@@ -1,8 +1,8 @@
 """From the facts about each column to what the schema says of it, with the reason."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
@@ -38,25 +38,18 @@ _MARKED_NUMBER = re.compile(r"[-+]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|[
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user says of the columns."""
+    """What the user says of the columns; `columns` has those that options such as --id and --drop name."""
 
     target: str
     task: Task | None = None
-    identifiers: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    timestamps: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     time: str | None = None
     date_format: str | None = None
 
     def options(self) -> list[tuple[str, str]]:
         """Each option that names a column, with the column."""
-        columns = {"--id": self.identifiers, "--group": self.groups, "--text": self.texts, "--drop": self.dropped}
-        columns |= {"--timestamp": self.timestamps, "--category": self.categories}
-        said = [("--target", self.target), *((option, name) for option, names in columns.items() for name in names)]
-        return said + [("--time-split", self.time or "")] * bool(self.time)
+        said = [(option, name) for option, names in self.columns.items() for name in names]
+        return [("--target", self.target), *said] + [("--time-split", self.time or "")] * bool(self.time)
 
 
 @dataclass(frozen=True)
@@ -97,8 +90,9 @@ def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tupl
     # Rows that share a value of the coarsest group share most of the finer ones, too.
     groups = [name for name, decision in decided.items() if decision.use == "group" and name not in wished]
     groups.sort(key=lambda name: survey.columns[name].different)
-    for name in groups if wishes.groups else groups[1:]:
-        why = f"names who a row is about, as {[*wishes.groups, *groups][0]!r} does: --group or --category"
+    given = wishes.columns.get("--group", ())
+    for name in groups if given else groups[1:]:
+        why = f"names who a row is about, as {[*given, *groups][0]!r} does: --group or --category"
         decided[name] = Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
     if not any(decision.use == "feature" for decision in decided.values()):
         reasons = "\n".join(f"  {decision.name}: {decision.why}" for decision in decided.values() if decision != target)
@@ -160,11 +154,9 @@ def _tell_task(name: str, facts: ColumnFacts) -> Task:
 
 def _obey(option: str, name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
     nullable = facts.missing > 0
-    if option == "--id":
-        why = "--id: rows with the same value share a split"
-        return Decision(name, "identifier", Column(type="text", role="identifier"), why)
-    if option == "--group":
-        return Decision(name, "group", Column(type="text", role="group"), f"--group: {facts.different} values")
+    if option in ("--id", "--group"):
+        part: Literal["identifier", "group"] = "identifier" if option == "--id" else "group"
+        return Decision(name, part, Column(type="text", role=part), f"{option}: rows with the same value share a split")
     if option == "--text":
         return Decision(name, "feature", Column(type="text", nullable=nullable), option)
     if option == "--category":
@@ -299,12 +291,9 @@ def _join(*parts: str) -> str:
 
 
 def _describe_near(name: str, names: Sequence[str]) -> str:
-    same = [other for other in names if other.strip().casefold() == name.strip().casefold()]
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or same
-    shown = ", ".join(map(repr, near or names[:20])) + ("" if near or len(names) <= 20 else ", …")
-    hint = f"Did you mean {shown}?" if near else f"It has {shown}."
-    is_row = _mostly(_NUMBER, names)
-    return hint + " These look like values: the file needs a first line with the columns' names." * is_row
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    shown = ", ".join(map(repr, near or names[:20])) + ", …" * (not near and len(names) > 20)
+    return f"Did you mean {shown}?" if near else f"The first line of the file has {shown}."
 
 
 def _sort(values: Collection[str]) -> tuple[str, ...]:
