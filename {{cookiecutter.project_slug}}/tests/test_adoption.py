@@ -409,19 +409,29 @@ def test_rows_that_repeat_others_are_kept_where_they_are_many(toy: Project) -> N
     assert sum(prepare_data(Project(toy.root)).rows.values()) == ROWS
 
 
-@pytest.mark.parametrize(("target", "leak"), [("kind", "code"), ("kind", "refund"), ("weight", "factor")])
+@pytest.mark.parametrize(
+    ("target", "leak"), [("kind", "code"), ("kind", "refund"), ("kind", "reason"), ("weight", "factor")]
+)
 def test_a_column_that_gives_the_target_away_is_named(toy: Project, target: str, leak: str) -> None:
-    """A code of the class, a value that is missing for one class, and seven times the number."""
+    """A code of the class, a value and a text that are missing for one class, and seven times the number."""
     rows = make_rows(rows=400)[1:]
     told = {
         "code": [row[3][0] for row in rows],
         "refund": ["2" if row[3] == "long" else "" for row in rows],
+        "reason": [f"because of number {place}" if row[3] == "long" else "" for place, row in enumerate(rows)],
         "factor": [f"{float(row[2]) * 7:.4f}" for row in rows],
     }
     notes = adopt(toy, make_rows({leak: told[leak]}, rows=400), target).notes
     (warning,) = (note for note in notes if note.startswith(f"Warning: '{leak}'"))
     assert f"alone tells {target} almost perfectly" in warning
     assert f'--drop "{leak}"' in warning
+
+
+def test_a_column_that_tells_much_of_the_target_is_called_suspicious(toy: Project) -> None:
+    rows = make_rows(rows=400)
+    told = [row[3] if place % 6 else "odd" for place, row in enumerate(rows[1:])]
+    (note,) = (note for note in adopt(toy, make_rows({"state": told}, rows=400)).notes if "'state'" in note)
+    assert "'state' alone tells kind suspiciously well (0." in note
 
 
 @pytest.mark.parametrize(
