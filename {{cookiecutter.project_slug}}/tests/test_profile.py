@@ -11,7 +11,7 @@ from {{ cookiecutter.__package }}.data import exploration
 from {{ cookiecutter.__package }}.data.exploration import (
     Exploration,
     explore_data,
-    measure_association,
+    measure_associations,
     read_sample,
 )
 from {{ cookiecutter.__package }}.errors import ProjectError
@@ -199,15 +199,18 @@ def test_association_is_1_for_a_copy_about_0_for_noise_and_undefined_for_a_const
     names = pl.Series([f"n{place}" for place in range(2000)])
     codes, noise = (pl.Series(generator.integers(0, most, 2000)) for most in (5, 300))
     truth = codes.cast(pl.String) if target == "classes" else codes.cast(pl.Float64)
-    assert measure_association(codes * 3, truth) == pytest.approx(1)
-    assert (measure_association(noise.cast(pl.String), truth) or 0) < 0.2
-    assert measure_association(codes * 0, truth) is None
-    assert measure_association(names, truth) is None
-    assert measure_association((codes * 86_400_000_000).cast(pl.Datetime("us")), truth) == pytest.approx(1)
+    dates = (codes * 86_400_000_000).cast(pl.Datetime("us"))
+    columns = {"copy": codes * 3, "dates": dates, "noise": noise.cast(pl.String), "constant": codes * 0, "names": names}
+    found = measure_associations(pl.DataFrame(columns), truth)
+    assert found["copy"] == found["dates"] == pytest.approx(1)
+    assert found["constant"] is None
+    assert found["names"] is None
+    assert (found["noise"] or 0) < 0.2
 
 
 def test_cramers_v_is_that_of_a_table_worked_out_by_hand() -> None:
     # Phi squared from the four cells, less 1/99; two categories each, less 1/99 (Bergsma, 2013).
     left, right = (pl.Series(np.repeat(codes, [36, 14, 14, 36])) for codes in (["a", "a", "b", "b"], list("abab")))
     square = 100 * (36 * 36 - 14 * 14) ** 2 / (50**4) / 100
-    assert measure_association(left, right) == pytest.approx(((square - 1 / 99) / (1 - 1 / 99)) ** 0.5)
+    found = measure_associations(left.to_frame("left"), right)["left"]
+    assert found == pytest.approx(((square - 1 / 99) / (1 - 1 / 99)) ** 0.5)

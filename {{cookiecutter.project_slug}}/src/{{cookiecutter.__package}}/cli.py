@@ -45,9 +45,15 @@ def adopt(
     identifier: Annotated[
         list[str] | None, typer.Option("--id", help="A column that names what a row is about; may be repeated.")
     ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A column whose rows of one value share a split; may be repeated.")
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A column of words; may be repeated.")] = None,
+    timestamp: Annotated[list[str] | None, typer.Option(help="A column of dates or times; may be repeated.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="A column of names or codes; may be repeated.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     time_split: Annotated[str | None, typer.Option(help="A column of times: the latest rows are held out.")] = None,
-    date_format: Annotated[str | None, typer.Option(help="How --time-split is written, as in '%d.%m.%Y'.")] = None,
+    date_format: Annotated[str | None, typer.Option(help="How dates are written, as in '%d.%m.%Y'.")] = None,
     separator: Annotated[str | None, typer.Option(help="What separates fields, where it cannot be told.")] = None,
     encoding: Annotated[str | None, typer.Option(help="utf8, cp1252, latin-1 or utf-16.")] = None,
     decimal_comma: Annotated[
@@ -62,7 +68,9 @@ def adopt(
     from .data.adoption.inference import Wishes
 
     project = _open_project(DATA_LOG)
-    wishes = Wishes(target, task, tuple(identifier or ()), tuple(drop or ()), time_split, date_format)
+    named = {"--id": identifier, "--group": group, "--text": text, "--timestamp": timestamp, "--category": category}
+    columns = {option: names or [] for option, names in (named | {"--drop": drop}).items()}
+    wishes = Wishes(target, task, columns, time_split, date_format)
     given = parse_options(thousands, null or (), separator=separator, encoding=encoding, decimal_comma=decimal_comma)
     print_adoption(adopt_table(project, table, wishes, given, Registry(project.models).latest()))
 

@@ -11,6 +11,7 @@ import jinja2
 import matplotlib.style
 import pandas as pd
 import polars as pl
+from numpy.typing import NDArray
 
 from ..config import Project
 from ..files import write_bytes
@@ -25,7 +26,8 @@ _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
-_MOST_GROUPS, _FEWEST_ROWS = 200, 5
+_PARTS = 32
+_MOST_STEPS = 1_000_000_000
 
 _logger = get_logger(__name__)
 
@@ -107,8 +109,7 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     known = {values.name: values if values.dtype.is_numeric() else None for values in frame}
     numbers = pl.DataFrame(known).cast(pl.Float64)
     quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
-    target, features = frame[schema.target], track(schema.features, "Describing columns")
-    associations = {name: measure_association(frame[name], target) for name in features}
+    associations = measure_associations(frame.select(list(schema.features)), frame[schema.target])
     return pl.DataFrame(
         {
             "column": list(columns),
@@ -126,29 +127,46 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     )
 
 
-def measure_association(values: pl.Series, target: pl.Series) -> float | None:
-    """How much a column alone tells of the target, 0 (nothing) to 1 (everything); None where one of them is constant.
+def measure_associations(columns: pl.DataFrame, target: pl.Series) -> dict[str, float | None]:
+    """How much each column alone tells of the target, 0 (nothing) to 1 (everything); None where one is constant.
 
     For classes Cramér's V with the correction of Bergsma (Journal of the Korean Statistical Society 42, 2013), for
     numbers the correlation ratio with that of Kelley (PNAS 21, 1935), or Pearson's correlation where it is larger.
+    Values that are missing are a group like any other, and once more against all others: their absence may give the
+    target away.
     """
-    groups = _cut_into_groups(values, 32)
-    # Values that are missing are a group like any other: their absence may give the target away.
-    frame = pl.DataFrame({"value": values, "group": groups, "target": target}).drop_nulls("target")
-    rows, places = frame.height, (frame["group"].n_unique(), frame["target"].n_unique())
+    known, is_amount = target.is_not_null(), target.dtype.is_numeric()
+    rows, target = columns.filter(known), target.filter(known).to_physical()
+    told = (target.cast(pl.Float64) if is_amount else target.rank("dense").cast(pl.UInt32)).to_numpy()
+    # All columns in one pass: a call for each would dominate where there are thousands.
+    groups = rows.select(_number_groups(name, dtype) for name, dtype in rows.schema.items())
+    found: dict[str, float | None] = {}
+    for values, group in track(zip(rows, groups, strict=True), "Measuring associations"):
+        places = group.to_numpy()
+        strengths = [_measure(places, told, is_amount), _measure((places == 0).astype(np.uint32), told, is_amount)]
+        present = np.flatnonzero(places)
+        differ = all(len(np.unique(each[present])) > 1 for each in (places, told))
+        if is_amount and values.dtype.is_numeric() and differ:
+            # Groups blur a straight line, most of all where the target has a long tail.
+            straight = np.corrcoef(values.to_numpy()[present].astype(float), told[present])[0, 1]
+            strengths.append(abs(float(np.nan_to_num(straight))))
+        found[values.name] = max((strength for strength in strengths if strength is not None), default=None)
+    return found
+
+
+def _measure(group: NDArray[np.uint32], told: NDArray[Any], is_amount: bool) -> float | None:
+    rows, sizes = len(group), np.bincount(group)
+    places = (int(np.count_nonzero(sizes)), len(np.unique(told)))
     if min(places) < 2 or rows <= places[0]:
         return None
-    if target.dtype.is_numeric():
-        deviation, within = (pl.col("target") - mean for mean in (pl.mean("target"), pl.mean("target").over("group")))
-        unexplained: float = frame.select((within**2).sum() / (deviation**2).sum()).item()
-        shares = [0.0, 1 - unexplained * (rows - 1) / (rows - places[0])]
-        if values.dtype.is_numeric():
-            # Groups blur a straight line, most of all where the target has a long tail.
-            shares.append(frame.drop_nulls().select(pl.corr("value", "target").fill_nan(0)).item() ** 2)
-        return math.sqrt(max(shares))
-    cells = frame.group_by("group", "target", maintain_order=True).agg(rows=pl.len().cast(pl.Float64))
-    expected = pl.sum("rows").over("group") * pl.sum("rows").over("target") / rows
-    square: float = cells.select((pl.col("rows") ** 2 / expected).sum()).item() / rows - 1
+    if is_amount:
+        means = np.bincount(group, told) / np.maximum(sizes, 1)
+        unexplained = float(np.mean((told - means[group]) ** 2) / np.var(told))
+        return math.sqrt(max(0.0, 1 - unexplained * (rows - 1) / (rows - places[0])))
+    labels = np.bincount(told)
+    cells, counts = np.unique(group * np.int64(len(labels)) + told, return_counts=True)
+    expected = sizes[cells // len(labels)] * labels[cells % len(labels)] / rows
+    square = float(np.sum(counts**2 / expected)) / rows - 1
     square = max(0.0, square - (places[0] - 1) * (places[1] - 1) / (rows - 1))
     most = min(count - (count - 1) ** 2 / (rows - 1) for count in places) - 1
     return min(1.0, math.sqrt(square / most)) if most > 0 else None
@@ -174,8 +192,9 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
             f"It tells suspiciously much of the target (association {{association:.3f}}). {remedy}",
         ),
     ]
-    for name in columns.filter((missing > 0) & (missing < 1) & (pl.col("role") == "feature"))["column"]:
-        found = measure_association(sample.frame[name].is_null(), sample.frame[schema.target])
+    absent = columns.filter((missing > 0) & (missing < 1) & (pl.col("role") == "feature"))["column"]
+    told = measure_associations(sample.frame.select(pl.col(list(absent)).is_null()), sample.frame[schema.target])
+    for name, found in told.items():
         if found is not None and found >= 0.8:
             findings.append(f"{name}: Whether it is missing tells of the target (association {found:.3f}). {remedy}")
     for rule, rows in sample.broken.items():
@@ -270,13 +289,20 @@ def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -
 
 
 def _cut_into_groups(values: pl.Series, most: int) -> pl.Series:
-    # Groups of about equal size of a number or date that has more values than `most`; of strings the most frequent and
-    # the others; otherwise the values themselves.
+    # Groups of about equal size of a number or date that has more values than `most`; otherwise the values themselves.
     if values.dtype.is_temporal():
         values = values.cast(pl.Int64)
-    if values.dtype == pl.String and values.n_unique() > _MOST_GROUPS:
-        counts = values.drop_nulls().value_counts(sort=True, name="rows").filter(pl.col("rows") >= _FEWEST_ROWS)
-        return values.set(~values.is_in(counts.head(_MOST_GROUPS)[values.name].implode()), "other values")
     if not values.dtype.is_numeric() or values.n_unique() <= most:
         return values
-    return pl.Series(pd.qcut(values.to_numpy(), most, labels=False, duplicates="drop"), nan_to_null=True)
+    return values.rank() * most // (values.count() + 1)
+
+
+def _number_groups(name: str, dtype: pl.DataType) -> pl.Expr:
+    # From 1 in the order of the values, 0 where missing.
+    value = pl.col(name).to_physical()
+    value = value.cast(pl.UInt8) if dtype == pl.Boolean else value
+    places = value.rank("dense")
+    if dtype.is_numeric() or dtype.is_temporal():
+        parts = value.rank() * _PARTS // (value.count() + 1) + 1
+        places = pl.when(places.max() > _PARTS).then(parts).otherwise(places)
+    return places.fill_null(0).cast(pl.UInt32)

@@ -6,16 +6,17 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from glob import escape
+from itertools import combinations
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 
-from ...config import PipelineSettings, Project, SourceSettings, SplitSettings, ValidationSettings
+from ...config import DerivedFeature, PipelineSettings, Project, SourceSettings, SplitSettings, ValidationSettings
 from ...files import hash_file, write_bytes
 from ...schema import Column, Schema
 from ...terminal import make_table, print_table
-from ..exploration import measure_association
+from ..exploration import measure_associations
 from ..loading import ROW_NUMBER, explain_polars_errors, scan_table
 from ..validation import check_rows
 from .configuration import write_model, write_pipeline, write_schema
@@ -26,8 +27,9 @@ from .survey import Survey, survey_table
 _REJECTED_SHARE = 0.05
 _FEW_DUPLICATES = 0.02
 _FEW_FEATURE_ROWS = 200
-_LEAK = 0.95
-_MANY_GIGABYTES = 12
+_SUSPICIOUS, _LEAK = 0.8, 0.95
+_MOST_DERIVED = 3
+_MOST_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,14 @@ def adopt_table(
     `given` has what the user says of the file, `latest` is the version in production, which the table's first model
     cannot be compared with. Raises ProjectError where the table cannot be used; nothing was written then.
     """
-    source, header, notes = read_dialect(path, given)
+    source, header = read_dialect(path, given)
     with explain_polars_errors(path):
         found = [name for name in scan_table(path, source).collect_schema().names() if name != ROW_NUMBER]
         check_wishes(wishes, found, header)
-        survey = survey_table(path, [name for name in found if name not in wishes.dropped], source)
+        survey = survey_table(path, [name for name in found if name not in wishes.columns.get("--drop", ())], source)
     schema, decisions = decide_columns(survey, wishes, found)
-    notes += _describe_names(found, header)
     words = ", ".join(map(repr, survey.source.null_values[len(given.null_values) :]))
-    notes += [f"These words count as missing: {words}."] if words else []
+    notes = [f"These words count as missing: {words}."] * bool(words)
     copy = _find_place(project, path)
     source = survey.source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())})
     known = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == wishes.time}
@@ -67,33 +68,35 @@ def adopt_table(
     settings = PipelineSettings(
         source=source,
         validation=_suggest_validation(survey, rows[ROW_NUMBER], notes),
-        split=_suggest_split(project.pipeline.split, survey.sample, schema, wishes.time, notes),
+        split=_suggest_split(project.pipeline.split, survey, schema, wishes.time, notes),
         paths=project.pipeline.paths,
     )
+    derived = _suggest_derived(rows, schema, notes)
+    rarest = min(survey.columns[wishes.target].values.values()) if len(schema.labels) == 2 else 0
     record = {"table": copy.name, "sha256": hash_file(path), "supersedes": latest}
     texts = {
-        "model.yaml": write_model(schema, survey.rows),
+        "model.yaml": write_model(schema, survey.rows, derived, rarest / survey.columns[wishes.target].present),
         "pipeline.yaml": write_pipeline(settings),
         "adopted.json": json.dumps(record, indent=2) + "\n",
-        "schema.yaml": write_schema(schema, decisions, path.name),
+        "schema.yaml": write_schema(schema, {d.name: d.why for d in decisions if d.column is None}, path.name),
     }
-    notes += [f"Warning: {problem}" for problem in _find_problems(rows, schema, survey.rows)]
+    notes += [f"Warning: {problem}" for problem in _find_leaks(rows, schema)]
     notes.append(f"Former settings: config/previous/{_write(project, path, copy, texts)}")
     return Adoption(copy, survey.rows, schema, source, decisions, notes)
 
 
 def print_adoption(adoption: Adoption) -> None:
     """Print the columns, what was noticed, and what to run next."""
-    table, source = make_table("column", "use", "type", "values", "why"), adoption.source
-    for decision in adoption.decisions:
-        kind = decision.column.type if decision.column else ""
-        table.add_row(decision.name, decision.use, kind, _describe_values(decision.column), decision.why)
+    table, source = make_table("column", "use", "encoding", "values", "why"), adoption.source
+    for decision in adoption.decisions[:_MOST_SHOWN]:
+        table.add_row(decision.name, decision.use, *_describe_column(decision.column), decision.why)
     print_table(table)
-    words = [SEPARATORS.get(source.separator, repr(source.separator)) + "-separated", source.encoding]
-    words += ["decimal comma"] if source.decimal_comma else []
-    words += [f"thousands {source.thousands!r}"] if source.thousands else []
-    written = "Parquet" if adoption.table.suffix.lower() == ".parquet" else ", ".join(words)
+    written = f"{SEPARATORS.get(source.separator, repr(source.separator))}-separated, {source.encoding}"
+    written += ", decimal comma" * source.decimal_comma
+    written = "Parquet" if adoption.table.suffix.lower() == ".parquet" else written
+    more = len(adoption.decisions) - _MOST_SHOWN
     lines = [
+        *[f"And {more} more columns: config/schema.yaml has them all."] * (more > 0),
         f"{adoption.schema.task} of {adoption.schema.target!r}, {adoption.rows} rows of {adoption.table.name} "
         f"in data/raw ({written})",
         *adoption.notes,
@@ -102,43 +105,56 @@ def print_adoption(adoption: Adoption) -> None:
     Console(highlight=False, markup=False).print(*lines, sep="\n", soft_wrap=True)
 
 
-def _describe_values(column: Column | None) -> str:
-    if column is None:
-        return ""
+def _describe_column(column: Column | None) -> tuple[str, str]:
+    """How a column is encoded, in a word, and its values."""
+    if column is None or column.role != "feature":
+        return "", ""
     if column.categories:
         words = [category[:20] for category in column.categories[:4]]
         more = len(column.categories) - len(words)
-        return ", ".join(words) + (f" and {more} more" if more else "")
-    if column.minimum is not None and column.maximum is not None:
-        return f"{column.minimum:.10g} to {column.maximum:.10g}"
-    return column.format
-
-
-def _describe_names(found: list[str], header: list[str]) -> list[str]:
-    plain = [name.removeprefix("\ufeff") for name in header]
-    return [
-        f"Column {place + 1}, {old!r}, is called {new!r}: "
-        + ("names must differ." if old in plain[:place] else "its name is empty or one of our own.")
-        for place, (old, new) in enumerate(zip(plain, found, strict=True))
-        if old != new
-    ]
+        return "category", ", ".join(words) + f" and {more} more" * (more > 0)
+    has_limits = column.minimum is not None and column.maximum is not None
+    values = f"{column.minimum:.10g} to {column.maximum:.10g}" if has_limits else ""
+    encodings = {"integer": "number", "boolean": "yes or no", "category": "open category"}
+    return encodings.get(column.type, column.type), values
 
 
 def _suggest_split(
-    former: SplitSettings, sample: pl.DataFrame, schema: Schema, time: str | None, notes: list[str]
+    former: SplitSettings, survey: Survey, schema: Schema, time: str | None, notes: list[str]
 ) -> SplitSettings:
-    split = SplitSettings(validation=former.validation, test=former.test, seed=former.seed)
+    split = SplitSettings(validation=former.validation, test=former.test, seed=former.seed, time_column=time)
     if time is not None:
         notes.append(
             f"Split by {time}: the latest {former.test:.0%} of the rows test, the {former.validation:.0%} before "
             "validate; newer rows move the cut-offs."
         )
-        return split.model_copy(update={"time_column": time})
-    different = sample.select(list(schema.features)).n_unique()
-    if not schema.identifiers and different < min(_FEW_FEATURE_ROWS, sample.height / 2):
+        return split
+    for name in schema.groups:
+        facts = survey.columns[name]
+        notes.append(
+            f"{1 - facts.single / facts.present:.0%} of the rows share their {name} with another ({facts.different} "
+            f"values, {facts.rows_each:.1f} rows each), so rows of one {name} stay in one split. If it is rather a "
+            f"property that new rows share, adopt again with --category {json.dumps(name, ensure_ascii=False)}."
+        )
+    different = survey.sample.select(list(schema.features)).n_unique()
+    if not schema.identifiers and not schema.groups and different < min(_FEW_FEATURE_ROWS, survey.sample.height / 2):
         notes.append(f"Only {different} rows differ in their features, so those alike may be split (split.group_by).")
         return split.model_copy(update={"group_by": "row"})
     return split
+
+
+def _suggest_derived(rows: pl.DataFrame, schema: Schema, notes: list[str]) -> list[DerivedFeature]:
+    times = [name for name, column in schema.features.items() if column.type == "timestamp"]
+    derived: list[DerivedFeature] = []
+    for one, other in combinations(times[:_MOST_DERIVED], 2):
+        days = (rows[other] - rows[one]).dt.total_days()
+        if days.n_unique() > 2:
+            is_later = days.filter(days >= 0).count() >= days.count() / 2
+            last, first = (other, one) if is_later else (one, other)
+            name = f"days_from_{first}_to_{last}"
+            derived.append(DerivedFeature(name=name, operation="difference", columns=(last, first)))
+    notes += [f"Derived features (config/model.yaml): {', '.join(made.name for made in derived)}."] * bool(derived)
+    return derived
 
 
 def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -> ValidationSettings:
@@ -147,11 +163,7 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
     if keeps:
         share = f"{survey.repeated / survey.rows:.0%}"
         notes.append(f"About {share} of the rows repeat another; they are kept (validation.duplicates).")
-    else:
-        lost += survey.repeated
-    if survey.blank:
-        notes.append(f"Rows without any value, which will be rejected: {survey.blank}.")
-    share_lost, limit = min(lost / (survey.rows + survey.blank), 1.0), _REJECTED_SHARE
+    share_lost, limit = (lost + survey.repeated * (not keeps)) / (survey.rows + survey.blank), _REJECTED_SHARE
     if share_lost > _REJECTED_SHARE / 2:
         limit = min(math.ceil((share_lost + _REJECTED_SHARE) * 100) / 100, 1.0)
         notes.append(
@@ -160,23 +172,20 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
     return ValidationSettings(maximum_rejected_share=limit, duplicates="keep" if keeps else "reject")
 
 
-def _find_problems(rows: pl.DataFrame, schema: Schema, height: int) -> list[str]:
-    # By rank, for a leak may follow the order of the numbers and not their size.
-    numbers = {name: 4 if name == schema.target else 32 for name, dtype in rows.schema.items() if dtype.is_numeric()}
-    cuts = [(pl.col(name).rank() * most // (pl.count(name) + 1)).cast(pl.String) for name, most in numbers.items()]
-    groups = rows.with_columns(cuts)
-    told = {name: measure_association(groups[name], groups[schema.target]) or 0 for name in schema.features}
-    problems = [
-        f"{name!r} alone tells {schema.target} almost perfectly ({strength:.3f} of 1). If it is known only "
-        f"afterwards, adopt again with --drop {json.dumps(name, ensure_ascii=False)}."
+def _find_leaks(rows: pl.DataFrame, schema: Schema) -> list[str]:
+    target = rows[schema.target]
+    if target.dtype.is_numeric():
+        # By rank, for a leak may follow the order of the numbers and not their size.
+        target = (target.rank() * 4 // (target.count() + 1)).cast(pl.String)
+    told = measure_associations(rows.select(list(schema.features)), target)
+    return [
+        f"{name!r} alone tells {schema.target} "
+        + ("almost perfectly" if strength >= _LEAK else "suspiciously well")
+        + f" ({strength:.3f} of 1). If it is known only afterwards, adopt again with "
+        f"--drop {json.dumps(name, ensure_ascii=False)}."
         for name, strength in told.items()
-        if strength >= _LEAK
+        if strength is not None and strength >= _SUSPICIOUS
     ]
-    places = sum(len(column.categories) or 1 + column.nullable for column in schema.features.values())
-    gigabytes = 12.0 * height * places / 1e9
-    if gigabytes > _MANY_GIGABYTES:
-        problems.append(f"Training will need about {gigabytes:.0f} GB: {height} rows of {places} features.")
-    return problems
 
 
 def _find_place(project: Project, path: Path) -> Path:

@@ -1,60 +1,47 @@
 """The files in `config/` that `adopt` writes, with comments for those who edit them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from ...config import GateSettings, ModelSettings, PipelineSettings, SearchSettings
-from ...schema import Schema, Task
-from .inference import Decision
+from ...config import DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings, SearchSettings
+from ...schema import Schema
 
-# The linear estimator, the gate's metric, a little more than what saying the same for every row has, other metrics.
-_TASKS: dict[Task, tuple[str, str, float, str]] = {
-    "classification": ("logistic_regression", "roc_auc", 0.55, "balanced_accuracy, accuracy, f1_macro, log_loss"),
-    "regression": ("ridge", "r2", 0.05, "rmse, mae"),
-}
-_HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "logistic_regression": {"C": 1.0, "max_iter": 1000},
-    "ridge": {"alpha": 1.0},
-    "random_forest": {"n_estimators": 200, "min_samples_leaf": 2},
-    "hist_gradient_boosting": {"max_iter": 150, "learning_rate": 0.05},
-}
-_SPACES: dict[str, dict[str, list[Any]]] = {
-    "logistic_regression": {"C": [0.01, 0.1, 1.0, 10.0, 100.0]},
-    "ridge": {"alpha": [0.01, 0.1, 1.0, 10.0, 100.0]},
-    "random_forest": {"max_depth": [None, 4, 8], "min_samples_leaf": [1, 2, 5, 10]},
-    "hist_gradient_boosting": {"learning_rate": [0.02, 0.05, 0.1], "max_leaf_nodes": [7, 15, 31]},
-}
+# Where libyaml is there, thousands of columns are written in a tenth of the time.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def write_model(schema: Schema, rows: int) -> str:
-    """The text of `config/model.yaml`: what fits the task and the size of the table, and no derived features."""
-    linear, metric, minimum, other_metrics = _TASKS[schema.task]
-    is_large = rows >= 1_000 and len(schema.labels) <= 10
-    names = [linear, "random_forest", "hist_gradient_boosting"]
-    # A small table has few test rows; half of those to expect must do, or its first model is refused.
-    needed = max(5, min(30, rows // 10))
+def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], positives: float) -> str:
+    """The text of `config/model.yaml`; `positives` is the share of the rarest of two classes."""
+    is_classes = schema.task == "classification"
+    metric, minimum = ("roc_auc", 0.55) if is_classes else ("r2", 0.05)
+    metrics = "balanced_accuracy, accuracy, f1_macro, log_loss" if is_classes else "rmse, mae"
+    rare = f"\naverage_precision tells more where few rows are positive, as here ({positives:.1%})."
     settings = ModelSettings(
-        estimator="hist_gradient_boosting" if is_large else linear,
+        estimator="auto",
         seed=20,
-        hyperparameters={name: _HYPERPARAMETERS[name] for name in names},
-        search=SearchSettings(space={name: _SPACES[name] for name in names}),
-        gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=needed),
+        features=FeatureSettings(derived=tuple(derived)),
+        search=SearchSettings(trials=20, minutes=0.5),
+        # A little more than saying the same for every row has; half of the test rows to expect must do.
+        gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=max(5, min(30, rows // 10))),
     )
     comments = {
-        "estimator": f"{linear}, random_forest or hist_gradient_boosting",
-        "hyperparameters": "Arguments of the scikit-learn estimator of that name.",
-        "features": "derived: features made of columns, as in\n"
-        "  {name: shape, operation: ratio, columns: [length, depth]} (or product, difference, log1p).\n"
-        "selection: variance, none, or k_best (the k that tell most)",
-        "search": "Random search, scored on the validation rows. `trials: 0` turns it off.",
+        "estimator": "auto: a linear model, a forest or boosting, what `search` finds best. Or the name of one, or an\n"
+        "import path such as lightgbm.LGBMClassifier, with `hyperparameters: {that name: {its arguments}}`.",
+        "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (or product, difference,\n"
+        "log1p); selection: variance, none, or k_best (the k that tell most)",
+        "search": "By cross-validation on at most `rows` training rows; ends after `trials` or `minutes`.",
+        "calibration": "none, sigmoid or isotonic",
+        "decision": "Which label a row gets: the one best for this metric, or for `costs`; '' for the likeliest.",
         "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
-        "gate": f"What a model must reach; other metrics: {other_metrics}.",
+        "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
     }
-    title = "What is trained, and what a model must reach before it becomes `latest`."
-    return _dump(title, settings.model_dump(mode="json", exclude_none=True), comments)
+    content = settings.model_dump(mode="json", exclude_none=True)
+    del content["hyperparameters"], content["search"]["space"]
+    content["decision"] = {"best_for": "balanced_accuracy" if is_classes else ""}
+    return _dump("What is trained, and what a model must reach before it becomes `latest`.", content, comments)
 
 
 def write_pipeline(settings: PipelineSettings) -> str:
@@ -63,26 +50,29 @@ def write_pipeline(settings: PipelineSettings) -> str:
         "source": 'How the files are written. `files` says which of those in `raw` are read, as in "sales*.csv".',
         "validation": "Above maximum_rejected_share, `data` stops and changes nothing. duplicates: reject or keep.",
         "split": "Shares of the rows that are held out: with time_column the latest ones, whenever `data` runs;\n"
-        "otherwise another seed gives other splits, and rows with the same features share one (group_by: features).",
+        "otherwise another seed gives other splits. Rows of one group, or else with the same features, share one.",
     }
     title = "From raw files to the three splits. `data` reads this file."
     return _dump(title, settings.model_dump(mode="json", exclude_none=True), comments)
 
 
-def write_schema(schema: Schema, decisions: list[Decision], table: str) -> str:
-    """The text of `config/schema.yaml`."""
+def write_schema(schema: Schema, left_out: Mapping[str, str], table: str) -> str:
+    """The text of `config/schema.yaml`; `left_out` has the reasons for columns that are not in it."""
     found = schema.model_dump(mode="json", exclude_defaults=True)
     for column in found["columns"].values():
         numbers = {key: value for key, value in column.items() if isinstance(value, float) and abs(value) < 1e15}
         column |= {key: int(value) for key, value in numbers.items() if value.is_integer()}
     lines = [
         f"Inferred from {table} by `adopt`; yours to edit. Each column once.",
-        "  type      number, integer, boolean or category; text and timestamp where it is no feature",
-        "  role      feature (if not said), identifier or ignored",
+        "  type      number, integer, boolean, timestamp (with its format), text (words, free to say anything), or",
+        "            category: with the list of its `categories`, or without one for any number of them",
+        "  role      feature (if not said), identifier, group (rows of one value share a split) or ignored",
         "  nullable  whether a value may be missing",
-        *(f"Left out: {decision.name!r}, {decision.why}" for decision in decisions if decision.column is None),
+        "  unseen    refuse (if not said) or take: a category not listed counts as other, a number beyond its limits",
+        "            as it is",
+        *(" ".join(f"Left out: {name!r}, {why}".splitlines()) for name, why in left_out.items()),
     ]
-    return _dump("\n".join(" ".join(line.splitlines()) for line in lines), found, {})
+    return _dump("\n".join(lines), found, {})
 
 
 def _dump(title: str, content: dict[str, Any], comments: Mapping[str, str]) -> str:
@@ -93,7 +83,7 @@ def _dump(title: str, content: dict[str, Any], comments: Mapping[str, str]) -> s
         is_plain = json.dumps(value, ensure_ascii=False).isprintable()
         # Short lists and settings on one line each, but never the whole section.
         style = None if isinstance(value, dict | list) else False
-        text += yaml.safe_dump(
-            {name: value}, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=style
+        text += yaml.dump(
+            {name: value}, Dumper=_DUMPER, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=style
         )
     return text

@@ -15,22 +15,17 @@ from pydantic import ValidationError
 from ...config import SourceSettings, describe_errors
 from ...errors import ProjectError
 from ...terminal import track
-from ..loading import BLANKS, check_file, explain_polars_errors, is_nested
+from ..loading import BLANKS, check_file, explain_polars_errors
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 
 _HEAD_CHARACTERS = 1 << 20
 _FOREIGN_FORMATS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or unpack it",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
     b"\x1f\x8b": "compressed with gzip: unpack it",
-    b"PAR1": "Parquet: rename it so that it ends in .parquet",
 }
 # 1,234 may be a grouped integer; 1,5 or 12,3456 cannot.
 _DECIMAL_COMMA = re.compile(r"\s*(?![-+]?\d{1,3}(,\d{3})+\s*$)[-+]?\d+,\d+\s*")
-
-Dialect = tuple[SourceSettings, list[str], list[str]]
-"""How to read a file, its header as it stands, and what is worth telling."""
 
 
 def parse_options(thousands: str = "", null_values: Iterable[str] = (), **said: str | bool | None) -> SourceSettings:
@@ -46,33 +41,22 @@ def parse_options(thousands: str = "", null_values: Iterable[str] = (), **said: 
         raise ProjectError(f"These options fit no file:\n{describe_errors(error)}") from error
 
 
-def read_dialect(path: Path, given: SourceSettings) -> Dialect:
-    """Find out how a file is written; a text is read once in full to see that it holds together.
+def read_dialect(path: Path, given: SourceSettings) -> tuple[SourceSettings, list[str]]:
+    """How a file is to be read, and its header; a text is read once in full to see that it holds together.
 
     Raises ProjectError where it is empty, of another format, or its lines have different numbers of fields.
     """
     check_file(path)
     if path.suffix.lower() == ".parquet":
-        return _describe_parquet(path, given)
+        with explain_polars_errors(path):
+            return given, list(pl.read_parquet_schema(path))
     for encoding in [given.encoding] if "encoding" in given.model_fields_set else _guess_encodings(path):
         try:
             return _read_text(path, encoding, given)
-        except UnicodeError as error:
+        except (UnicodeError, csv.Error) as error:
             reason = error
-        except csv.Error as error:
-            hint = "look for a quote that is not closed"
-            raise ProjectError(f"{path} cannot be read as CSV: {error}; {hint}.") from error
-    raise ProjectError(f"{path} is not {encoding} ({reason}); give its encoding with --encoding.") from reason
-
-
-def _describe_parquet(path: Path, given: SourceSettings) -> Dialect:
-    with explain_polars_errors(path):
-        found = pl.read_parquet_schema(path)
-    nested = [repr(name) for name, dtype in found.items() if is_nested(dtype)]
-    notes = [f"Lists, structures and bytes are not read: {', '.join(nested)}."] if nested else []
-    durations = [repr(name) for name, dtype in found.items() if isinstance(dtype, pl.Duration)]
-    notes += [f"Durations are read in seconds: {', '.join(durations)}."] if durations else []
-    return given, list(found), notes
+    hint = "give its encoding with --encoding, or look for a quote that is not closed"
+    raise ProjectError(f"{path} cannot be read as {encoding} ({reason}); {hint}.") from reason
 
 
 def _guess_encodings(path: Path) -> list[str]:
@@ -86,7 +70,7 @@ def _guess_encodings(path: Path) -> list[str]:
     return ["utf-16"] if is_wide else ["utf8", "cp1252", "latin-1"]
 
 
-def _read_text(path: Path, encoding: str, given: SourceSettings) -> Dialect:
+def _read_text(path: Path, encoding: str, given: SourceSettings) -> tuple[SourceSettings, list[str]]:
     csv.field_size_limit(10_000_000)
     with path.open(encoding="utf-8-sig" if encoding.startswith("utf8") else encoding, newline="") as text:
         head = text.read(_HEAD_CHARACTERS)
@@ -100,11 +84,9 @@ def _read_text(path: Path, encoding: str, given: SourceSettings) -> Dialect:
     trim = any(cell != cell.strip(BLANKS) and cell.strip(BLANKS) for cell in cells)
     may_have = "decimal_comma" not in given.model_fields_set and given.thousands != ","
     has_commas = may_have and any(map(_DECIMAL_COMMA.fullmatch, cells))
-    notes = [f"The text is {encoding}, not UTF-8; it is converted whenever it is read."] if encoding != "utf8" else []
-    notes += ["Numbers have decimal commas."] if has_commas else []
     found = {"separator": separator, "encoding": encoding, "trim": trim}
     names = [name.strip(BLANKS) if trim else name for name in header]
-    return given.model_copy(update=found | {"decimal_comma": given.decimal_comma or has_commas}), names, notes
+    return given.model_copy(update=found | {"decimal_comma": given.decimal_comma or has_commas}), names
 
 
 def _require_text(path: Path, head: str) -> str:
@@ -114,8 +96,6 @@ def _require_text(path: Path, head: str) -> str:
         raise ProjectError(f"{path} is empty; it needs a header line and rows.")
     if head.startswith("sep="):
         raise ProjectError(f"{path} begins with the line 'sep=…' that Excel writes; remove that line.")
-    if "\r" in head and "\n" not in head:
-        raise ProjectError(f"{path} ends its lines with CR alone, as old Macs did; save it with LF or CRLF.")
     return head
 
 

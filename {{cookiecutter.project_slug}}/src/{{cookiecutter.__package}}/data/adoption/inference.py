@@ -1,9 +1,8 @@
 """From the facts about each column to what the schema says of it, with the reason."""
 
-import math
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
@@ -11,16 +10,26 @@ import polars as pl
 
 from ...errors import ProjectError
 from ...schema import FALSE_WORDS, TRUE_WORDS, Column, Schema, Task
-from .survey import TIME_FORMATS, ColumnFacts, Survey, find_time_formats, read_times
+from .survey import ColumnFacts, Survey, find_time_formats
 
-Use = Literal["target", "feature", "identifier", "time", "ignored", "dropped"]
+Use = Literal["target", "feature", "identifier", "group", "time", "ignored", "dropped"]
 
 _FEWEST_ROWS = 50
 _MOST_CLASSES = 50
 _ROWS_A_CATEGORY = 10
+_MOST_LISTED = 60
 _FEWEST_AMOUNTS = 20
 
-_IDENTIFIER_NAME = re.compile(r"(?i)(^|[\s_.-])(id|uuid|guid|key|index|rowid)($|[\s_.-])|[a-z](Id|ID)$|^unnamed")
+# What the last word of a column's name says: that it counts rows, who a row is about, or of what kind something is.
+_ID = re.compile(r"id|uuid|guid|key|rowid|unnamed|identifier|no|nr|number|code")
+_WHO = re.compile(
+    r"customer|cust|client|patient|user|member|guest|player|person|subject|participant|respondent|student|pupil"
+    r"|employee|household|family|account|owner|kunde"
+)
+_KIND = re.compile(
+    r"zip|zipcode|postal|postcode|plz|city|town|place|airport|station|origin|dest|destination|country|state|county"
+    r"|region|product|item|sku|article|store|shop|branch|brand|model|make|category|class|type|code|department|dept"
+)
 _NUMBER = re.compile(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?")
 _NUMBER_WITH_SIGN = re.compile(r"[-+]?[$€£¥] ?[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?[$€£¥%]")
 _MARKED_NUMBER = re.compile(r"[-+]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|[-+]?\d+,\d+")
@@ -28,14 +37,18 @@ _MARKED_NUMBER = re.compile(r"[-+]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|[
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user says of the columns."""
+    """What the user says of the columns; `columns` has those that options such as --id and --drop name."""
 
     target: str
     task: Task | None = None
-    identifiers: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     time: str | None = None
     date_format: str | None = None
+
+    def options(self) -> list[tuple[str, str]]:
+        """Each option that names a column, with the column."""
+        said = [(option, name) for option, names in self.columns.items() for name in names]
+        return [("--target", self.target), *said] + [("--time-split", self.time or "")] * bool(self.time)
 
 
 @dataclass(frozen=True)
@@ -50,10 +63,8 @@ class Decision:
 
 def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) -> None:
     """Raise ProjectError where a column that the user named does not exist, occurs twice, or is given two parts."""
-    said = [("--target", wishes.target), *(("--id", name) for name in wishes.identifiers)]
-    said += [("--drop", name) for name in wishes.dropped] + [("--time-split", wishes.time or "")] * bool(wishes.time)
     seen: dict[str, str] = {}
-    for option, name in said:
+    for option, name in wishes.options():
         if name not in names:
             raise ProjectError(f"{option} {name}: the table has no such column. {_describe_near(name, names)}")
         if (count := header.count(name)) > 1:
@@ -69,15 +80,19 @@ def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tupl
     Raises ProjectError where the target does not fit the task, the task cannot be told, or no feature is left.
     """
     task, target = _decide_target(wishes, survey.columns[wishes.target])
-    decided = {wishes.target: target}
+    decided, wished = {wishes.target: target}, {name: option for option, name in wishes.options()}
     for name, facts in survey.columns.items():
-        if name in wishes.identifiers:
-            why = "--id: rows with the same value share a split"
-            decided[name] = Decision(name, "identifier", Column(type="text", role="identifier"), why)
-        elif name == wishes.time:
-            decided[name] = _decide_time(name, facts, survey.sample[name], wishes.date_format)
+        if name in wished and name != wishes.target:
+            decided[name] = _obey(wished[name], name, facts, survey.sample[name], wishes.date_format)
         elif name != wishes.target:
-            decided[name] = _decide_column(name, facts, survey.sample[name])
+            decided[name] = _decide_column(name, facts, survey.sample[name], wishes.date_format)
+    # Rows that share a value of the coarsest group share most of the finer ones, too.
+    groups = [name for name, decision in decided.items() if decision.use == "group" and name not in wished]
+    groups.sort(key=lambda name: survey.columns[name].different)
+    given = wishes.columns.get("--group", ())
+    for name in groups if given else groups[1:]:
+        why = f"names who a row is about, as {[*given, *groups][0]!r} does: --group or --category"
+        decided[name] = Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
     if not any(decision.use == "feature" for decision in decided.values()):
         reasons = "\n".join(f"  {decision.name}: {decision.why}" for decision in decided.values() if decision != target)
         raise ProjectError(f"No column is left to predict from:\n{reasons}")
@@ -104,7 +119,8 @@ def _decide_target(wishes: Wishes, facts: ColumnFacts) -> tuple[Task, Decision]:
                 f"are none, such as {_first(facts.words)!r}; use --task classification, or "
                 + ("say --decimal-comma or --thousands." if _mostly(_MARKED_NUMBER, facts.words) else "mend them.")
             )
-        return task, Decision(name, "target", _number_column(facts), f"numbers{missing}")
+        column = Column(type="integer" if facts.is_whole else "number")
+        return task, Decision(name, "target", column, f"{facts.minimum:.10g} to {facts.maximum:.10g}{missing}")
     if facts.different > _MOST_CLASSES:
         instead = "use --task regression" if facts.is_numeric else "group them into fewer"
         raise ProjectError(
@@ -118,123 +134,165 @@ def _decide_target(wishes: Wishes, facts: ColumnFacts) -> tuple[Task, Decision]:
 
 
 def _tell_task(name: str, facts: ColumnFacts) -> Task:
-    if not facts.is_numeric:
-        if _mostly(_NUMBER_WITH_SIGN, facts.words):
-            raise ProjectError(
-                f"{name} has numbers with a sign, such as {_first(facts.words)!r}: remove the sign to predict them, "
-                "or say --task classification if they are names of classes."
-            )
+    distinct, is_signed = facts.different, _mostly(_NUMBER_WITH_SIGN, facts.words)
+    is_row = facts.is_whole and facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
+    if (not facts.is_numeric and not is_signed) or (facts.is_whole and distinct == 2) or (is_row and distinct <= 10):
         return "classification"
-    distinct = facts.different
+    if is_signed:
+        raise ProjectError(
+            f"{name} has numbers with a sign, such as {_first(facts.words)!r}: remove the sign to predict them, "
+            "or say --task classification if they are names of classes."
+        )
     if not facts.is_whole or distinct > _FEWEST_AMOUNTS:
         return "regression"
-    is_row = facts.minimum in (0, 1) and facts.maximum - facts.minimum + 1 == distinct
-    if distinct == 2 or (is_row and distinct <= 10):
-        return "classification"
     raise ProjectError(
         f"{name} has {distinct} different whole numbers, from {facts.minimum:g} to {facts.maximum:g}: "
         "say --task classification if they are names of classes, --task regression if they are amounts."
     )
 
 
-def _decide_time(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
-    why = "--time-split: the latest rows are held out"
-    if date_format is None and facts.has_numbers and "%Y%m%d" not in find_time_formats(sample):
-        column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=why)
-    else:
-        form = _choose_format(name, sample.drop_nulls(), date_format)
-        column = Column(type="timestamp", format=form, role="ignored", description=why)
-        why += f"; written {form}"
-    if facts.different < 3:
-        raise ProjectError(
-            f"--time-split {name}: {facts.different} different times cannot be cut into three splits; leave it out."
-        )
-    return Decision(name, "time", column, why)
+def _obey(option: str, name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
+    nullable = facts.missing > 0
+    if option in ("--id", "--group"):
+        part: Literal["identifier", "group"] = "identifier" if option == "--id" else "group"
+        return Decision(name, part, Column(type="text", role=part), f"{option}: rows with the same value share a split")
+    if option == "--text":
+        return Decision(name, "feature", Column(type="text", nullable=nullable), option)
+    if option == "--category":
+        return _categorize(name, facts, option)
+    formats, example = find_time_formats(facts, sample, date_format), _first(facts.values)
+    is_split = option == "--time-split"
+    is_number = is_split and facts.has_numbers and not formats
+    problem = ""
+    if len(formats) > 1:
+        problem = f"{example!r} can be read as {' or '.join(formats)}; say which with --date-format."
+    elif not formats and not is_number:
+        times = "numbers or times" if is_split else "times"
+        problem = f"values such as {example!r} are no {times} of a known format; say it as in --date-format '%d.%m.%Y'."
+    elif is_split and facts.different < 3:
+        problem = f"{facts.different} different times cannot be cut into three splits; leave it out."
+    if problem:
+        raise ProjectError(f"{option} {name}: {problem}")
+    use: Use = "time" if is_split else "feature"
+    if is_number:
+        column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=option)
+        return Decision(name, use, column, option)
+    column = Column(type="timestamp", format=formats[0], nullable=nullable)
+    return Decision(name, use, column, f"{option}; written {formats[0]}")
 
 
-def _choose_format(name: str, values: pl.Series, given: str | None) -> str:
-    found = find_time_formats(values, [given] if given else TIME_FORMATS)
-    example = _first(values)
-    if not found:
-        raise ProjectError(
-            f"--time-split {name}: values such as {example!r} are neither numbers nor "
-            f"{'written as ' + given if given else 'times of a known format'}; "
-            "give the format with --date-format, as in '%d.%m.%Y'."
-        )
-    if len({tuple(read_times(values, form).head(1_000)) for form in found}) > 1:
-        raise ProjectError(
-            f"--time-split {name}: {example!r} can be read as {' or '.join(found)}; say which with --date-format."
-        )
-    return found[0]
-
-
-def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series) -> Decision:
+def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
     if not facts.present:
         return Decision(name, "dropped", None, "empty: no row has a value")
     if facts.different == 1 and not facts.missing:
         return Decision(name, "dropped", None, f"constant: every row has {_first(facts.values)!r:.40}")
     nullable = facts.missing > 0
-    missing = f"{facts.missing / facts.rows:.1%} missing" if nullable else ""
     words = {word.lower() for word in facts.values} if not facts.numbers else set()
     if words & set(TRUE_WORDS) and words & set(FALSE_WORDS) and words <= {*TRUE_WORDS, *FALSE_WORDS}:
-        return Decision(name, "feature", Column(type="boolean", nullable=nullable), missing)
-    reason = _find_reason_to_ignore(name, facts, sample)
+        return Decision(name, "feature", Column(type="boolean", nullable=nullable), _describe_missing(facts))
+    formats = [] if facts.has_numbers and not _may_be_days(facts) else find_time_formats(facts, sample, date_format)
+    if len(formats) == 1:
+        column = Column(type="timestamp", format=formats[0], nullable=nullable)
+        return Decision(name, "feature", column, _join(f"written {formats[0]}", _describe_missing(facts)))
+    if is_group(name, facts):
+        return Decision(name, "group", Column(type="text", role="group"), f"{facts.different} values that repeat")
+    reason = _find_reason_to_ignore(name, facts, formats)
     if reason:
         return Decision(name, "ignored", Column(type="text", role="ignored", description=reason), reason)
-    if not facts.is_numeric:
-        column = Column(type="category", nullable=nullable, categories=_sort(facts.values))
-        return Decision(name, "feature", column, missing)
+    is_name = facts.is_whole and _tell_part(name) != "" and facts.different > _FEWEST_AMOUNTS
+    if not facts.is_numeric or is_name:
+        is_text = facts.rows_each < 2 or (facts.words_each >= 3 and facts.rows_each < _ROWS_A_CATEGORY)
+        if is_text and not facts.has_numbers and facts.different > _most_listed(facts):
+            column, said = Column(type="text", nullable=nullable), f"{facts.different} different values"
+            return Decision(name, "feature", column, _join(said, _describe_missing(facts)))
+        return _categorize(name, facts)
     unreadable = facts.present - facts.numbers
     odd = f"{unreadable} rows are no number, such as {_first(facts.words)!r:.40}: rejected" if unreadable else ""
-    return Decision(name, "feature", _number_column(facts, nullable), "; ".join(filter(None, [missing, odd])))
+    # Numbers without gaps, as many large as small, may be names; counts are mostly small.
+    is_row = facts.is_whole and facts.different > max(500.0, 0.4 * facts.maximum) and facts.minimum in (0, 1)
+    is_even = is_row and 0.4 < (sample.cast(pl.Float64, strict=False).median() or 0) / facts.maximum < 0.6  # type: ignore[operator]
+    codes = "--category or --group if these are codes" if is_even else ""
+    kind: Literal["integer", "number"] = "integer" if facts.is_whole else "number"
+    column = Column(type=kind, nullable=nullable, unseen="take", minimum=facts.minimum, maximum=facts.maximum)
+    return Decision(name, "feature", column, _join(_describe_missing(facts), odd, codes))
 
 
-def _find_reason_to_ignore(name: str, facts: ColumnFacts, sample: pl.Series) -> str:
-    is_unique = facts.different >= 0.98 * facts.present and not facts.missing
-    is_named = _IDENTIFIER_NAME.search(name) is not None
-    if facts.is_numeric:
-        is_dense = is_unique and facts.maximum - facts.minimum < facts.rows * 1.02
-        if facts.is_whole and (is_dense or (is_named and facts.different > _FEWEST_AMOUNTS)):
-            return "an identifier: " + ("each row has its own" if is_unique else "by its name")
+def is_group(name: str, facts: ColumnFacts) -> bool:
+    """Whether a column names who or what several rows are about, such as a customer that returns.
+
+    By its name where it is one of a person's or an identifier's; otherwise where codes such as A-1029 have a few
+    rows each. What many rows share (an airport, a ZIP code, a product) is a kind of thing, which new rows share too.
+    """
+    if facts.single > 0.98 * facts.present or facts.different < 30 or not (facts.is_whole or not facts.has_numbers):
+        return False
+    most_rows = {"who": 200, "id": 50, "kind": 0, "": 5}[part := _tell_part(name)]
+    is_coded = part != "" or (facts.are_codes and not facts.is_numeric and facts.rows_each >= 1.5)
+    return is_coded and facts.rows_each <= most_rows and facts.different > min(_MOST_LISTED, facts.rows // 20)
+
+
+def _tell_part(name: str) -> Literal["who", "kind", "id", ""]:
+    words = re.split(r"[\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).strip("_ ").lower())
+    is_named = _ID.fullmatch(words[-1]) is not None
+    noun = words[-2] if is_named and len(words) > 1 else words[-1].removesuffix("id")
+    if "per" in words:
         return ""
-    if find_time_formats(sample):
-        return "a date or time; no feature is made of it"
+    if _WHO.fullmatch(noun) or _KIND.fullmatch(noun):
+        return "who" if _WHO.fullmatch(noun) else "kind"
+    return "id" if words[0] in ("id", "unnamed", "index") or words[-1] in ("id", "uuid", "guid", "key", "rowid") else ""
+
+
+def _may_be_days(facts: ColumnFacts) -> bool:
+    return facts.is_whole and 1700_01_01 <= facts.minimum <= facts.maximum <= 2200_12_31
+
+
+def _find_reason_to_ignore(name: str, facts: ColumnFacts, formats: list[str]) -> str:
+    is_unique = facts.different >= 0.98 * facts.present and not facts.missing
+    if facts.is_numeric:
+        is_dense = facts.maximum - facts.minimum < facts.rows * 1.02
+        is_number = facts.is_whole and is_unique and (is_dense or _tell_part(name) in ("who", "id"))
+        return "an identifier: each row has its own" if is_number else ""
+    if formats:
+        return f"a date that can be read as {' or '.join(formats)}: say which with --date-format"
     if _mostly(_NUMBER_WITH_SIGN, facts.words):
         return f"numbers with a sign, such as {_first(facts.words)!r:.40}: remove the sign to use them"
     if _mostly(_MARKED_NUMBER, facts.words):
         return "numbers with marks in them: say --thousands or --decimal-comma"
-    limit = max(5, min(60, facts.rows // _ROWS_A_CATEGORY))
-    if facts.different <= limit:
-        return ""
-    if is_unique and (is_named or facts.has_numbers):
-        return "an identifier: each row has its own"
-    return f"text: {facts.different} different values, more than {limit} categories"
+    is_code = _tell_part(name) in ("who", "id") or facts.has_numbers or facts.are_codes
+    return "an identifier: each row has its own" if is_unique and is_code and facts.different > 5 else ""
+
+
+def _most_listed(facts: ColumnFacts) -> int:
+    return max(5, min(_MOST_LISTED, facts.rows // _ROWS_A_CATEGORY))
+
+
+def _categorize(name: str, facts: ColumnFacts, wish: str = "") -> Decision:
+    # Those of a few rows in a large table tell nothing that can be learned; they count as none of the list.
+    fewest = min(_ROWS_A_CATEGORY, facts.rows // 200)
+    listed = [value for value, count in facts.values.items() if count >= fewest] or list(facts.values)
+    rare = f"rare values that count as other: {facts.different - len(listed)}" * (len(listed) < facts.different)
+    column, hint = Column(type="category", nullable=facts.missing > 0), ""
+    if facts.different > _most_listed(facts):
+        rare = f"{facts.different} values, about {facts.rows_each:.0f} rows each"
+        if facts.are_codes and not wish and not _tell_part(name):
+            hint = "--group if rows of one value belong together"
+    else:
+        column = column.model_copy(update={"unseen": "take", "categories": _sort(listed)})
+    return Decision(name, "feature", column, _join(wish, rare, _describe_missing(facts), hint))
+
+
+def _describe_missing(facts: ColumnFacts) -> str:
+    share = facts.missing / facts.rows
+    return (f"{share:.1%} missing" if share >= 0.001 else f"{facts.missing} missing") if facts.missing else ""
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _describe_near(name: str, names: Sequence[str]) -> str:
-    same = [other for other in names if other.strip().casefold() == name.strip().casefold()]
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or same
-    shown = ", ".join(map(repr, near or names[:20])) + ("" if near or len(names) <= 20 else ", …")
-    hint = f"Did you mean {shown}?" if near else f"It has {shown}."
-    is_row = _mostly(_NUMBER, names)
-    return hint + " These look like values: the file needs a first line with the columns' names." * is_row
-
-
-def _number_column(facts: ColumnFacts, nullable: bool = False) -> Column:
-    low, high = _widen(facts.minimum, facts.maximum, facts.is_whole)
-    return Column(type="integer" if facts.is_whole else "number", nullable=nullable, minimum=low, maximum=high)
-
-
-def _widen(minimum: float, maximum: float, whole: bool) -> tuple[float, float]:
-    # Half the span to either side, in round numbers; what is never negative stays so, and a flag a flag.
-    if whole and minimum >= 0 and maximum <= 1:
-        return 0, 1
-    slack = (maximum - minimum) / 2 or max(abs(maximum), 1.0)
-    exponent = max(math.floor(math.log10(slack)), 0 if whole else -300)
-    low = round(math.floor((minimum - slack) / 10.0**exponent) * 10.0**exponent, -exponent)
-    high = round(math.ceil((maximum + slack) / 10.0**exponent) * 10.0**exponent, -exponent)
-    low, high = max(low, 0) if minimum >= 0 else low, min(high, 0) if maximum <= 0 else high
-    return min(low, minimum), max(high, maximum)
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    shown = ", ".join(map(repr, near or names[:20])) + ", …" * (not near and len(names) > 20)
+    return f"Did you mean {shown}?" if near else f"The first line of the file has {shown}."
 
 
 def _sort(values: Collection[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What is in each column of a table, and how points in time are written."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ TIME_FORMATS = (
         for clock in ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f")
     ),
     *(f"%Y-%m-%dT%H:%M{seconds}" for seconds in ("", ":%S", ":%S%.f", ":%SZ", ":%S%.fZ", ":%S%z")),
-    "%Y-%m-%d %H:%M:%S%z",
+    *("%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S%.f%z", "%Y%m%dT%H%M%S"),
     *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
 )
 
@@ -28,6 +29,8 @@ _COUNTED_CELLS = 2_000_000
 _MOST_KEPT = 300
 _NUMERIC_SHARE = 0.98
 _READABLE_SHARE = 0.99
+_LIKE_A_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{8}|\d{1,2} [^\W\d]{3}|[^\W\d]{3,} \d{1,2},")
+_CODE = re.compile(r"\S*\d\S*")
 
 # Words that mean missing wherever they stand, and words that do among numbers.
 _ALWAYS_MISSING = frozenset(
@@ -43,8 +46,8 @@ class ColumnFacts:
     """Counts over all rows of a column that have a value in any.
 
     `has_numbers`: nearly all values are numbers, if only by their digits; `is_numeric`: and none is a code such as
-    0815; `is_whole`: each number is an integer. `values` counts the first 301 different values, `words` are the first
-    301 that are no number.
+    0815; `is_whole`: each number is an integer. `single` values stand in one row each. `values` counts the first
+    301 different values, `words` are the first 301 that are no number.
     """
 
     rows: int
@@ -57,8 +60,24 @@ class ColumnFacts:
     minimum: float = 0.0
     maximum: float = 0.0
     different: int = 0
+    single: int = 0
     values: dict[str, int] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+
+    @property
+    def rows_each(self) -> float:
+        """How many rows a value has on average."""
+        return self.present / max(1, self.different)
+
+    @property
+    def words_each(self) -> float:
+        """How many words a value has on average."""
+        return sum(len(value.split()) for value in self.values) / max(1, len(self.values))
+
+    @property
+    def are_codes(self) -> bool:
+        """Whether nearly all values are one word with a digit in it."""
+        return sum(_CODE.fullmatch(value) is not None for value in self.values) > 0.9 * len(self.values)
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,7 @@ def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dic
             minimum=number.min(),
             maximum=number.max(),
             different=pl.len(),
+            single=(count == 1).sum(),
             values=value.head(_MOST_KEPT + 1),
             counts=count.head(_MOST_KEPT + 1),
             words=value.filter(number.is_null()).head(_MOST_KEPT + 1),
@@ -139,17 +159,19 @@ def _find_missing_words(columns: Iterable[ColumnFacts]) -> list[str]:
     return sorted((among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others)
 
 
-def find_time_formats(values: pl.Series, formats: Iterable[str] = TIME_FORMATS) -> list[str]:
-    """Those of the formats in which nearly all values can be read, those without fractions of a second first."""
-    tried = values.drop_nulls().head(5_000)
-    # A format that fails on a few values fails, and what has no digit is no date.
-    few = tried.head(20)
-    if not few.str.contains(r"\d").any():
-        return []
-    likely = [form for form in formats if read_times(few, form).count() > len(few) / 2]
-    return [form for form in likely if read_times(tried, form).count() >= _READABLE_SHARE * len(tried)]
-
-
-def read_times(values: pl.Series, form: str) -> pl.Series:
-    """The points in time that strings are, null where they are none."""
-    return pl.select(parse_timestamp(pl.lit(values), form)).to_series()
+def find_time_formats(facts: ColumnFacts, sample: pl.Series, given: str | None = None) -> list[str]:
+    """The format given or else those known in which nearly all values can be read; one for each different reading."""
+    first = list(facts.values)[:20]
+    formats = [given] if given else []
+    if sum(_LIKE_A_TIME.match(value) is not None for value in first) > len(first) / 2:
+        # A format that fails on a few values fails.
+        read = pl.select(parse_timestamp(pl.lit(pl.Series(first)), form).count().alias(form) for form in TIME_FORMATS)
+        formats += [form for form, count in read.row(0, named=True).items() if count > len(first) / 2]
+    tried, readings = sample.drop_nulls().head(5_000) if formats else sample, dict[tuple[object, ...], str]()
+    for form in formats:
+        times = pl.select(parse_timestamp(pl.lit(tried), form)).to_series()
+        if times.count() >= _READABLE_SHARE * max(1, len(tried)):
+            if form == given:
+                return [form]
+            readings.setdefault(tuple(times.head(1_000)), form)
+    return list(readings.values())
