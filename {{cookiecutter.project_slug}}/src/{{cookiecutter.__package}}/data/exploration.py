@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib.style
+import numpy as np
 import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
