@@ -24,8 +24,10 @@ from sklearn.ensemble import (
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
+from threadpoolctl import threadpool_limits
 
 from ..config import ModelSettings, SearchRange, SelectionSettings
 from ..errors import ProjectError
@@ -79,10 +81,10 @@ _BOOSTING = (
 )
 
 # A bound on the leaves keeps a forest of many rows small enough to be served.
-_FOREST = {"n_estimators": 200, "min_samples_leaf": 2, "max_leaf_nodes": 1000}
+_FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_leaf_nodes": 1000}
 _FOREST_SPACE = {
     "min_samples_leaf": SearchRange(low=1, high=20, log=True),
-    "max_features": SearchRange(low=0.1, high=1.0, log=True),
+    "max_features": SearchRange(low=0.1, high=0.6, log=True),
 }
 # Above 10,000 rows boosting stops early, by scikit-learn's own default.
 _BOOSTING_SPACE = {
@@ -119,6 +121,7 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
 }
 
 _TEXT_PARTS = 30
+_ROWS_FOR_THREADS = 20_000
 # The modules of onnxmltools that convert the classes of other libraries.
 _CONVERTERS = {"lightgbm": "lightgbm.operator_converters.LightGbm", "xgboost": "xgboost.operator_converters.XGBoost"}
 # What a tree splits at is a value between two rows, which scaling would move in float32.
@@ -184,11 +187,11 @@ def fit_pipeline(
     no probabilities.
     """
     preparation = make_preparation(task, settings, plan, len(np.unique(training[1])))
-    estimator = make_estimator(task, settings.seed, name, hyperparameters)
+    steps = [*preparation.steps, *make_estimator(task, settings.seed, name, hyperparameters).steps]
     if settings.calibration != "none" and task == "classification":
-        calibrated = CalibratedClassifierCV(estimator, method=settings.calibration, cv=folds, ensemble=False)
-        estimator = Pipeline([("estimate", calibrated)])
-    pipeline = fit_estimator(Pipeline([*preparation.steps, *estimator.steps]), training, name, hyperparameters)
+        calibrated = CalibratedClassifierCV(steps[-1][1], method=settings.calibration, cv=folds, ensemble=False)
+        steps[-1] = ("estimate", calibrated)
+    pipeline = fit_estimator(Pipeline(steps), training, name, hyperparameters)
     if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
         last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
     return pipeline
@@ -196,8 +199,10 @@ def fit_pipeline(
 
 def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
     """Fit on all processors; their number changes nothing. Raises ProjectError where hyperparameters are wrong."""
+    # Below so many rows boosting's threads wait for each other longer than they work.
+    limit = 1 if len(training[1]) < _ROWS_FOR_THREADS else None
     try:
-        with parallel_config("threading", n_jobs=-1):
+        with parallel_config("threading", n_jobs=-1), threadpool_limits(limit, "openmp"):
             return pipeline.fit(*training)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
@@ -214,8 +219,9 @@ def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, lab
     encoded = {*plan.codes, *(place for start, stop in plan.texts for place in range(start, stop))}
     plain = [place for place in range(len(plan.names)) if place not in encoded]
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
+    folds = (KFold if task == "regression" else StratifiedKFold)(5, shuffle=True, random_state=settings.seed)
     codes = list(plan.codes) if task == "regression" or labels == 2 else []
-    parts = [("impute", impute, plain), ("codes", TargetEncoder(random_state=settings.seed), codes)]
+    parts = [("impute", impute, plain), ("codes", TargetEncoder(cv=folds), codes)]
     width = len(plain) + len(codes)
     for start, stop in plan.texts:
         reduce = TruncatedSVD(min(_TEXT_PARTS, stop - start - 1), random_state=settings.seed)

@@ -6,16 +6,18 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 import polars as pl
+from joblib import cpu_count
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
-from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from ..config import ModelSettings, SearchRange
 from ..errors import ProjectError
@@ -23,7 +25,7 @@ from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import Run
-from .dataset import Dataset
+from .dataset import Dataset, align_scores
 from .estimators import (
     AUTO,
     BLEND,
@@ -118,44 +120,50 @@ class CrossValidation:
 
     def measure(self, name: str, hyperparameters: dict[str, Any], trial: optuna.Trial | None = None) -> Try:
         """Fit on each fold and score what it leaves out; no further once `trial` is hopeless beside others."""
-        start, values, scores = time.monotonic(), [], self._no_scores()
-        for step, ((fitted, left), (features, others)) in enumerate(zip(self.folds, self._prepared, strict=True)):
-            target = self.rows.target[fitted]
-            estimator = make_estimator(self.schema.task, self.settings.seed, name, hyperparameters)
-            self._score(
-                scores, left, fit_estimator(estimator, (features, target), name, hyperparameters), others, target
-            )
-            values.append(self.metric.compute(self.rows.target[left], scores[left]))
+        found, start = Try(name, hyperparameters, [], self._make_scores(), 0), time.monotonic()
+        # A processor for each fold: threads within boosting wait for each other longer than they work.
+        processors = cpu_count()
+        for first in range(0, len(self.folds), processors):
+            places = range(first, min(first + processors, len(self.folds)))
+            with ThreadPoolExecutor(processors) as pool:
+                scored = list(pool.map(partial(self._score_fold, name, hyperparameters), places))
+            for place, scores in zip(places, scored, strict=True):
+                left = self.folds[place][1]
+                found.scores[left] = scores
+                found.values.append(self.metric.compute(self.rows.target[left], scores))
             if trial is not None:
-                trial.report(self.metric.gain(values[-1], 0), step)
+                trial.report(self.metric.gain(found.value, 0), places[-1])
                 if trial.should_prune():
                     break
-        return Try(name, hyperparameters, values, scores, time.monotonic() - start)
+        return found._replace(seconds=time.monotonic() - start)
+
+    def _score_fold(self, name: str, hyperparameters: dict[str, Any], place: int) -> Scores:
+        (features, others), target = self._prepared[place], self.rows.target[self.folds[place][0]]
+        estimator = make_estimator(self.schema.task, self.settings.seed, name, hyperparameters)
+        with threadpool_limits(1, "openmp"):
+            fitted = fit_estimator(estimator, (features, target), name, hyperparameters)
+            return self._align(score_with_pipeline(fitted, bool(self.schema.labels))(others), target)
 
     def score_whole(self, name: str, hyperparameters: dict[str, Any]) -> Scores:
         """Scores of the rows that folds leave out, as `Try` has them, by the whole pipeline with its calibration."""
-        scores = self._no_scores()
+        scores = self._make_scores()
         for fitted, left in track(self.folds, "Scoring"):
             rows, matrix = self.rows.take(fitted), self.matrix[fitted]
             inner = make_folds(rows, self.settings, each_once=True)
             pipeline = fit_pipeline(
                 self.schema.task, self.settings, self.plan, (matrix, rows.target), name, hyperparameters, inner
             )
-            self._score(scores, left, pipeline, self.matrix[left], rows.target)
+            found = score_with_pipeline(pipeline, bool(self.schema.labels))(self.matrix[left])
+            scores[left] = self._align(found, rows.target)
         return scores
 
-    def _no_scores(self) -> Scores:
-        return np.full((len(self.rows), *([len(self.schema.labels)] if self.schema.labels else [])), np.nan)
+    def _make_scores(self) -> Scores:
+        labels = self.schema.labels
+        return np.full((len(self.rows), len(labels)) if labels else len(self.rows), np.nan)
 
-    def _score(
-        self, scores: Scores, left: NDArray[np.int64], pipeline: Pipeline, features: NDArray[Any], target: NDArray[Any]
-    ) -> None:
-        found = score_with_pipeline(pipeline, bool(self.schema.labels))(features)
-        if self.schema.labels:
-            scores[left] = 0
-            scores[np.ix_(left, np.unique(target))] = found
-        else:
-            scores[left] = found
+    def _align(self, scores: Scores, target: NDArray[Any]) -> Scores:
+        present = tuple(self.schema.labels[place] for place in np.unique(target)) if self.schema.labels else ()
+        return align_scores(scores, present, self.schema)
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,7 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
     """
     settings, metric = validation.settings, validation.metric
     families = _find_families(validation.schema, settings)
-    sampler, pruner = optuna.samplers.TPESampler(seed=settings.seed), optuna.pruners.MedianPruner(len(families))
+    sampler, pruner = optuna.samplers.TPESampler(seed=settings.seed), optuna.pruners.PercentilePruner(75)
     study = optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize")
     for name, family in families.items():
         study.enqueue_trial({"estimator": name, **family.start})
