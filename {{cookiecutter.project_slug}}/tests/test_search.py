@@ -12,7 +12,7 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import FeaturePlan
 from {{ cookiecutter.__package }}.modeling.dataset import Dataset
-from {{ cookiecutter.__package }}.modeling.estimators import fit_pipeline
+from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, fit_pipeline
 from {{ cookiecutter.__package }}.modeling.export import export_pipeline
 from {{ cookiecutter.__package }}.modeling.search import make_folds
 from {{ cookiecutter.__package }}.modeling.training import train_model
@@ -21,7 +21,7 @@ from {{ cookiecutter.__package }}.schema import Task
 from .toys import TOY_MODEL, change_config, make_toy, read_files, write_config, write_raw
 
 SMALL = {"random_forest": {"n_estimators": 20}, "hist_gradient_boosting": {"max_iter": 20}}
-FAMILIES = {"logistic_regression", "random_forest", "hist_gradient_boosting"}
+FAMILIES = {name for name, kind in ESTIMATORS["classification"].items() if kind.space}
 
 
 def settings(**changes: Any) -> ModelSettings:
