@@ -252,12 +252,15 @@ def make_estimator(task: Task, seed: int, name: str, hyperparameters: Mapping[st
         return Pipeline([("estimate", blend(list(members.items()), weights=weights, **settled))])
     kind = find_estimator(task, name)
     allowed = kind.create().get_params()
-    if unknown := [key for key in hyperparameters if key not in allowed]:
+    settled = {"random_state": seed} if "random_state" in allowed else {}
+    try:
+        estimator = kind.create(**{**settled, **hyperparameters})
+    except TypeError as error:
+        unknown = [key for key in hyperparameters if key not in allowed]
         raise ProjectError(
             f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {name}; "
             f"it has {', '.join(sorted(allowed))}."
-        )
-    estimator = kind.create(**{**({"random_state": seed} if "random_state" in allowed else {}), **hyperparameters})
+        ) from error
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ProjectError(
             f"{name} has no predict_proba, and a classification needs probabilities: choose another "

@@ -257,17 +257,20 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
     blend = blend_tries(best, validation) if settings.estimator == AUTO else None
     for found in [*best, blend] if blend else best:
         _logger.info("%s: cross-validated %s %.4f", found.estimator, settings.gate.metric, found.value)
-    table = [
+    table = _tabulate([*tries.values(), *([blend] if blend else [])], settings.gate.metric)
+    return blend or _find_best(best, metric), table
+
+
+def _tabulate(tries: list[Try], metric: str) -> pl.DataFrame:
+    return pl.DataFrame(
         {
-            "estimator": found.estimator,
-            settings.gate.metric: found.value,
-            "folds": len(found.values),
-            "seconds": found.seconds,
-            "hyperparameters": json.dumps(found.hyperparameters, default=str),
+            "estimator": [found.estimator for found in tries],
+            metric: [found.value for found in tries],
+            "folds": [len(found.values) for found in tries],
+            "seconds": [round(found.seconds, 3) for found in tries],
+            "hyperparameters": [json.dumps(found.hyperparameters, default=str) for found in tries],
         }
-        for found in [*tries.values(), *([blend] if blend else [])]
-    ]
-    return blend or _find_best(best, metric), pl.DataFrame(table)
+    )
 
 
 def _find_best(tries: list[Try], metric: Metric) -> Try:

@@ -35,7 +35,8 @@ _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops"
 _logger = get_logger(__name__)
 
 
-def choose_weights(*_: Any) -> tuple[float, ...]:  # in place of modeling/decision.py
+def choose_weights(*_: Any) -> tuple[float, ...]:
+    """Nothing, until modeling/decision.py takes its place."""
     return ()
 
 
