@@ -33,7 +33,8 @@ DEPENDENCIES = frozenset(
     annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
     ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core
     azure_identity azure_storage_blob billiard blinker botocore cachetools celery certifi cffi
-    charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama comm
+    charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama colorlog
+    comm
     configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator
     dictdiffer diskcache distro docker dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
     dvc_objects dvc_render dvc_s3 dvc_studio_client dvc_task entrypoints execnet executing fastapi
@@ -50,7 +51,7 @@ DEPENDENCIES = frozenset(
     mako markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline mdurl ml_dtypes mlflow
     mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict mypy mypy_extensions
     mypyc narwhals nbclient nbformat nbstripout nest_asyncio2 networkx numpy oauthlib omegaconf
-    onnx onnxruntime opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
+    onnx onnxruntime optuna opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
     opentelemetry_semantic_conventions orjson packaging pandas parso pathspec pexpect pil pillow
     platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
     propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1

@@ -18,7 +18,6 @@ from {{ cookiecutter.__package }}.config import ParitySettings, Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.dataset import read_matrix
-from {{ cookiecutter.__package }}.modeling.estimators import EstimatorKind
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.export import compare_scores, export_pipeline
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
@@ -96,7 +95,7 @@ def test_a_forest_without_an_imputer_is_refused(tmp_path: Path) -> None:
     target = (matrix[:, 0] > 0).astype(int)
     matrix[generator.random(matrix.shape) < 0.2] = np.nan
     forest = Pipeline([("estimate", RandomForestClassifier(20, random_state=0))]).fit(matrix, target)
-    record, _ = export_pipeline(forest, EstimatorKind(RandomForestClassifier), (matrix, target), SETTINGS, tmp_path)
+    record, _ = export_pipeline(forest, (matrix, target), SETTINGS, tmp_path)
     assert record.label_changes > 0
     assert [path.name for path in tmp_path.iterdir()] == [SKOPS_FILE]
 

@@ -23,7 +23,10 @@ from .toys import change_config, read_files, toy_rows, write_raw
         ({"hyperparameters": {"logistic_regression": {"depth": 3}}}, r"'depth' is no hyperparameter of"),
         ({"hyperparameters": {"logistic_regression": {"C": -1}}}, r"cannot be trained with"),
         ({"gate": {"metric": "rmse", "minimum": 1}}, r"gate.metric 'rmse' is none of "),
-        ({"search": {"trials": 3}}, r"search.space has no logistic_regression"),
+        (
+            {"estimator": "sklearn.naive_bayes.GaussianNB", "search": {"trials": 3}},
+            r"search.space has no sklearn.naive",
+        ),
         ({"estimator": "no_probabilities"}, r"no_probabilities has no predict_proba.*in a CalibratedClassifierCV"),
     ],
 )
@@ -62,7 +65,7 @@ def test_an_estimator_of_your_own_needs_one_entry(prepared: Project, monkeypatch
     assert (manifest.estimator, manifest.runtime, registered) == ("naive_bayes", "onnx", ["mine"])
 
 
-def test_the_search_takes_what_is_best_on_the_validation_rows_and_reads_no_test_row(prepared: Project) -> None:
+def test_the_search_takes_what_is_best_and_reads_no_test_row(prepared: Project) -> None:
     space = {"logistic_regression": {"C": [1e-9, 1.0]}}
     searched = change_config(prepared, "model", search={"trials": 2, "space": space})
     assert train_model(searched).hyperparameters["C"] == 1.0

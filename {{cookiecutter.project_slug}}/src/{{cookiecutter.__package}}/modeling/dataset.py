@@ -1,6 +1,7 @@
 """A split as what estimators take: a feature matrix and a target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..config import Project
-from ..data.splitting import Split, read_split
+from ..data.splitting import _IDENTITY, Split, read_split
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame, engineer_features, plan_features
 from ..schema import Schema
@@ -17,28 +18,43 @@ from .model import Scores, choose_places
 
 Rows = tuple[NDArray[np.float32], NDArray[Any]]
 
+_make_empty = partial(np.empty, 0)
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of a split; `target` holds places in the schema's labels, or a regression's numbers."""
+    """Rows of a split; `target` holds places in the schema's labels, or a regression's numbers.
+
+    Rows of one of the `groups` belong on one side of a split, and where there are `times`, earlier rows on the first.
+    """
 
     columns: Columns
     target: NDArray[Any]
+    groups: NDArray[Any] = field(default_factory=_make_empty)
+    times: NDArray[Any] = field(default_factory=_make_empty)
 
     def __len__(self) -> int:
         return len(self.target)
 
     def take(self, rows: NDArray[np.int64]) -> "Dataset":
         """The rows in these places alone."""
-        return Dataset({name: values[rows] for name, values in self.columns.items()}, self.target[rows])
+        groups, times = (values[rows] if len(values) else values for values in (self.groups, self.times))
+        return Dataset({name: values[rows] for name, values in self.columns.items()}, self.target[rows], groups, times)
+
+    def join(self, other: "Dataset") -> "Dataset":
+        """These rows, then the other ones."""
+        pairs = ((self.target, other.target), (self.groups, other.groups), (self.times, other.times))
+        columns = {name: np.concatenate([values, other.columns[name]]) for name, values in self.columns.items()}
+        return Dataset(columns, *map(np.concatenate, pairs))
 
 
-def read_dataset(splits: Path, split: Split, schema: Schema) -> Dataset:
-    """A split's features and target. Raises ProjectError where it has no rows."""
+def read_dataset(splits: Path, split: Split, schema: Schema, time_column: str | None = None) -> Dataset:
+    """A split's features and target; its times are those of `time_column`. Raises ProjectError where it has no rows."""
     frame = read_split(splits, split)
     target = frame[schema.target]
     values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
-    return Dataset(columns_from_frame(schema, frame), values.to_numpy())
+    times = frame[time_column].to_physical().to_numpy() if time_column else _make_empty()
+    return Dataset(columns_from_frame(schema, frame), values.to_numpy(), frame[_IDENTITY].to_numpy(), times)
 
 
 def read_matrix(project: Project, split: Split) -> Rows:

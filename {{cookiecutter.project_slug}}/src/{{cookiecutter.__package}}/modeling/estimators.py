@@ -1,44 +1,71 @@
 """The estimators by name, and the pipeline around them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from typing import Any
 
+import numpy as np
+from joblib import parallel_config
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingClassifier,
+    VotingRegressor,
 )
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, TargetEncoder
+from threadpoolctl import threadpool_limits
 
-from ..config import ModelSettings, SelectionSettings
+from ..config import ModelSettings, SearchRange, SelectionSettings
 from ..errors import ProjectError
+from ..features import FeaturePlan
 from ..schema import Task
 from .dataset import Rows
+
+AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
+"""`auto` chooses among the estimators that have a `space`, or their `blend`; of that the hyperparameters are, by
+estimator, those of its members and their `weight`."""
+
+Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""For each fold, the places of the rows to fit on and of those to predict."""
 
 
 @dataclass(frozen=True)
 class EstimatorKind:
-    """A class with scikit-learn's interface, and what else training and export have to know of it.
+    """A class with scikit-learn's interface, and what else search, training and export have to know of it.
 
-    `scaled`: it needs features of one scale. `trusted`: types that a skops file of it may hold besides those that
-    skops knows to be harmless. `register_converter`: called before the export, it tells skl2onnx of the class.
+    `scaled`: it needs features of one scale. `defaults` and `space`: what `auto` tries first, and then; a list of
+    values or a range. `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
+    `register_converter`: called before the training, it tells skl2onnx of the class.
     """
 
     create: Any
     scaled: bool = False
     trusted: tuple[str, ...] = ()
     register_converter: Callable[[], None] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    space: Mapping[str, list[Any] | SearchRange] = field(default_factory=dict)
 
 
 TRUSTED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.feature_selection._univariate_selection.f_classif",
     "sklearn.feature_selection._univariate_selection.f_regression",
+    "sklearn.utils._bunch.Bunch",
 )
 """What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
 
@@ -53,63 +80,193 @@ _BOOSTING = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 
+# A bound on the leaves keeps a forest of many rows small enough to be served.
+_FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_leaf_nodes": 1000}
+_FOREST_SPACE = {
+    "min_samples_leaf": SearchRange(low=1, high=20, log=True),
+    "max_features": SearchRange(low=0.1, high=0.6, log=True),
+}
+# Above 10,000 rows boosting stops early, by scikit-learn's own default.
+_BOOSTING_SPACE = {
+    "learning_rate": SearchRange(low=0.02, high=0.2, log=True),
+    "max_iter": SearchRange(low=50, high=400, log=True),
+    "max_leaf_nodes": SearchRange(low=4, high=63, log=True),
+    "min_samples_leaf": SearchRange(low=5, high=100, log=True),
+    "l2_regularization": SearchRange(low=1e-3, high=10.0, log=True),
+    "max_features": SearchRange(low=0.3, high=1.0),
+}
+
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
-        "logistic_regression": EstimatorKind(LogisticRegression, scaled=True),
-        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE),
-        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingClassifier, trusted=_BOOSTING),
+        "logistic_regression": EstimatorKind(
+            LogisticRegression,
+            scaled=True,
+            defaults={"max_iter": 1000},
+            space={"C": SearchRange(low=1e-3, high=100.0, log=True)},
+        ),
+        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, defaults=_FOREST, space=_FOREST_SPACE),
+        "hist_gradient_boosting": EstimatorKind(
+            HistGradientBoostingClassifier, trusted=_BOOSTING, space=_BOOSTING_SPACE
+        ),
     },
     "regression": {
-        "ridge": EstimatorKind(Ridge, scaled=True),
-        "random_forest": EstimatorKind(RandomForestRegressor, trusted=_TREE),
-        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingRegressor, trusted=_BOOSTING),
+        "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": SearchRange(low=1e-2, high=1e4, log=True)}),
+        "random_forest": EstimatorKind(
+            RandomForestRegressor, trusted=_TREE, defaults=_FOREST | {"max_features": 0.5}, space=_FOREST_SPACE
+        ),
+        "hist_gradient_boosting": EstimatorKind(
+            HistGradientBoostingRegressor, trusted=_BOOSTING, space=_BOOSTING_SPACE
+        ),
     },
 }
 
+_TEXT_PARTS = 30
+_ROWS_FOR_THREADS = 20_000
+# The modules of onnxmltools that convert the classes of other libraries.
+_CONVERTERS = {"lightgbm": "lightgbm.operator_converters.LightGbm", "xgboost": "xgboost.operator_converters.XGBoost"}
+# What a tree splits at is a value between two rows, which scaling would move in float32.
+_UNSCALED = ("sklearn.ensemble.", "sklearn.tree.", "lightgbm.", "xgboost.", "catboost.")
+
 
 def find_estimator(task: Task, name: str) -> EstimatorKind:
-    """The estimator of that name. Raises ProjectError where the task has none of that name."""
-    if name not in (known := ESTIMATORS[task]):
+    """The estimator of that name in `ESTIMATORS`, or of that import path. Raises ProjectError where there is none."""
+    if name in (known := ESTIMATORS[task]):
+        return known[name]
+    module, _, attribute = name.rpartition(".")
+    where = f"config/model.yaml: estimator {name!r}"
+    if not module:
         raise ProjectError(
-            f"config/model.yaml: estimator {name!r} is none of {', '.join(known)}, the estimators for a {task}."
-        )
-    return known[name]
-
-
-def fit_pipeline(task: Task, settings: ModelSettings, training: Rows, hyperparameters: dict[str, Any]) -> Pipeline:
-    """Impute, select, scale where needed, estimate.
-
-    Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the
-    other way down a forest. Only linear models are scaled: in float32 a scaled value can cross a
-    tree's threshold. Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or
-    a classifier gives no probabilities.
-    """
-    kind = find_estimator(task, settings.estimator)
-    allowed = kind.create().get_params()
-    unknown = [name for name in hyperparameters if name not in allowed]
-    if unknown:
-        raise ProjectError(
-            f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {settings.estimator}; "
-            f"it has {', '.join(sorted(allowed))}."
-        )
-    seed = {"random_state": settings.seed} if "random_state" in allowed else {}
-    steps = {
-        "impute": SimpleImputer(strategy="median", keep_empty_features=True),
-        "select": make_selector(settings.features.selection, task, training[0].shape[1]),
-        "scale": StandardScaler() if kind.scaled else None,
-        "estimate": kind.create(**seed | hyperparameters),
-    }
-    pipeline = Pipeline([(name, step) for name, step in steps.items() if step is not None])
-    if task == "classification" and not hasattr(pipeline, "predict_proba"):
-        raise ProjectError(
-            f"{settings.estimator} has no predict_proba, and a classification needs probabilities: choose another "
-            "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
+            f"{where} is none of {', '.join(known)}, the estimators for a {task}, nor {AUTO}, nor an import path such "
+            "as sklearn.ensemble.ExtraTreesClassifier."
         )
     try:
-        return pipeline.fit(*training)
+        create = getattr(import_module(module), attribute)
+        fits = (is_classifier if task == "classification" else is_regressor)(create())
+    except (ImportError, AttributeError) as error:
+        raise ProjectError(
+            f"{where} cannot be imported ({error}); `uv add --optional training` its package."
+        ) from error
+    except TypeError as error:
+        raise ProjectError(f"{where} is no estimator that can be made without arguments: {error}") from error
+    if not fits:
+        raise ProjectError(f"{where} is no estimator for a {task}.")
+    library = module.split(".")[0]
+    register = partial(_register_booster, library, create, task) if library in _CONVERTERS else None
+    return EstimatorKind(create, not name.startswith(_UNSCALED), register_converter=register)
+
+
+def _register_booster(library: str, create: Any, task: Task) -> None:
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common import shape_calculator
+
+    try:
+        converters = import_module(f"onnxmltools.convert.{_CONVERTERS[library]}")
+    except ImportError:  # which export tells
+        return
+    shapes: Any = shape_calculator.calculate_linear_regressor_output_shapes
+    options: dict[str, Any] = {"split": None}
+    if task == "classification":
+        shapes = shape_calculator.calculate_linear_classifier_output_shapes
+        options = {"zipmap": [True, False], "nocl": [True, False]}
+    convert = getattr(converters, f"convert_{library}")
+    update_registered_converter(create, create.__name__, shapes, convert, options=options)
+
+
+def fit_pipeline(
+    task: Task,
+    settings: ModelSettings,
+    plan: FeaturePlan,
+    training: Rows,
+    name: str,
+    hyperparameters: Mapping[str, Any],
+    folds: Folds | None = None,
+) -> Pipeline:
+    """Prepare, scale where needed, estimate; where it is asked for calibrate on `folds`, each row left out once.
+
+    Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or a classifier gives
+    no probabilities.
+    """
+    preparation = make_preparation(task, settings, plan, len(np.unique(training[1])))
+    steps = [*preparation.steps, *make_estimator(task, settings.seed, name, hyperparameters).steps]
+    if settings.calibration != "none" and task == "classification":
+        calibrated = CalibratedClassifierCV(steps[-1][1], method=settings.calibration, cv=folds, ensemble=False)
+        steps[-1] = ("estimate", calibrated)
+    pipeline = fit_estimator(Pipeline(steps), training, name, hyperparameters)
+    if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
+        last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
+    return pipeline
+
+
+def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
+    """Fit on all processors; their number changes nothing. Raises ProjectError where hyperparameters are wrong."""
+    # Below so many rows boosting's threads wait for each other longer than they work.
+    limit = 1 if len(training[1]) < _ROWS_FOR_THREADS else None
+    try:
+        with parallel_config("threading", n_jobs=-1), threadpool_limits(limit, "openmp"):
+            return pipeline.fit(*training)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
-        raise ProjectError(f"{settings.estimator} cannot be trained with {hyperparameters}: {reason}") from error
+        raise ProjectError(f"{name} cannot be trained with {dict(hyperparameters)}: {reason}") from error
+
+
+def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, labels: int) -> Pipeline:
+    """What makes of the feature matrix what estimators take.
+
+    Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the other way down a
+    forest. A code becomes the mean target of its value (cross-fitted; Micci-Barreca, 2001), which ONNX has for two
+    labels or values alone; of more labels the text of the column tells. A text becomes its 30 main components.
+    """
+    encoded = {*plan.codes, *(place for start, stop in plan.texts for place in range(start, stop))}
+    plain = [place for place in range(len(plan.names)) if place not in encoded]
+    impute = SimpleImputer(strategy="median", keep_empty_features=True)
+    folds = (KFold if task == "regression" else StratifiedKFold)(5, shuffle=True, random_state=settings.seed)
+    codes = list(plan.codes) if task == "regression" or labels == 2 else []
+    parts = [("impute", impute, plain), ("codes", TargetEncoder(cv=folds), codes)]
+    width = len(plain) + len(codes)
+    for start, stop in plan.texts:
+        reduce = TruncatedSVD(min(_TEXT_PARTS, stop - start - 1), random_state=settings.seed)
+        parts.append((f"text {start}", reduce, list(range(start, stop))))
+        width += reduce.n_components
+    steps = {
+        "impute": ColumnTransformer([part for part in parts if part[2]]) if encoded else impute,
+        "select": make_selector(settings.features.selection, task, width),
+    }
+    return Pipeline([(name, step) for name, step in steps.items() if step is not None])
+
+
+def make_estimator(task: Task, seed: int, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
+    """An estimator that is not fitted, and what scales its features. Raises ProjectError as `fit_pipeline` does.
+
+    Trees are not scaled for: in float32 a scaled value can cross a threshold.
+    """
+    if name == BLEND:
+        members = {
+            each: make_estimator(task, seed, each, {key: value for key, value in own.items() if key != WEIGHT})
+            for each, own in hyperparameters.items()
+        }
+        # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
+        weights = np.array([own[WEIGHT] for own in hyperparameters.values()])
+        soft = {"voting": "soft", "flatten_transform": False}
+        blend = VotingClassifier if task == "classification" else VotingRegressor
+        settled = soft if task == "classification" else {}
+        return Pipeline([("estimate", blend(list(members.items()), weights=weights, **settled))])
+    kind = find_estimator(task, name)
+    allowed = kind.create().get_params()
+    settled = {"random_state": seed} if "random_state" in allowed else {}
+    try:
+        estimator = kind.create(**{**settled, **hyperparameters})
+    except TypeError as error:
+        unknown = [key for key in hyperparameters if key not in allowed]
+        raise ProjectError(
+            f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {name}; "
+            f"it has {', '.join(sorted(allowed))}."
+        ) from error
+    if task == "classification" and not hasattr(estimator, "predict_proba"):
+        raise ProjectError(
+            f"{name} has no predict_proba, and a classification needs probabilities: choose another "
+            "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
+        )
+    return Pipeline([*([("scale", StandardScaler())] if kind.scaled else []), ("estimate", estimator)])
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

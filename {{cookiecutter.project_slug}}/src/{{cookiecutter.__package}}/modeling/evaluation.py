@@ -40,7 +40,7 @@ class Evaluation(BaseModel, frozen=True):
 
 
 def evaluate_model(project: Project) -> Evaluation:
-    """Measure the candidate on the validation and test rows and write `reports/`; logged in the candidate's run.
+    """Measure the candidate on the test rows and write `reports/`; logged in the candidate's run.
 
     Raises ProjectError where there is no candidate or no prepared data, or where they do not belong together.
     """
@@ -60,11 +60,10 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
     if model.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
     metric = find_metric(schema.task, project.model.gate.metric)
-    validation = read_dataset(project.splits, "validation", schema)
     test = read_dataset(project.splits, "test", schema)
     scores = score_dataset(model, test, schema)
     metrics = {
-        "validation": compute_metrics(schema.task, validation.target, score_dataset(model, validation, schema)),
+        **model.manifest.metrics,  # of the validation rows, from before they were trained on
         "test": compute_metrics(schema.task, test.target, scores),
     }
     intervals = {
@@ -79,7 +78,10 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
     }
     files = _write_files(project, tables, _draw_pictures(project, test, scores, tables[IMPORTANCE_TABLE]))
     write_page(project, model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals}), tables)
-    candidate, rows = hash_file(project.candidate / MANIFEST_FILE), {"validation": len(validation), "test": len(test)}
+    candidate, rows = (
+        hash_file(project.candidate / MANIFEST_FILE),
+        {"validation": summary.rows["validation"], "test": len(test)},
+    )
     evaluation = Evaluation(candidate=candidate, data=summary.sha256, rows=rows, metrics=metrics, intervals=intervals)
     write_json(project.reports / _METRICS_FILE, evaluation.model_dump())
     for name, value in metrics["test"].items():

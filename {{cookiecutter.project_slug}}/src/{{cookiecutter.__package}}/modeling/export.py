@@ -11,17 +11,18 @@ import onnx
 import skops.io
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
-from ..config import ParitySettings
+from ..config import ModelSettings, ParitySettings
 from ..errors import ProjectError
-from ..schema import Schema
+from ..schema import Schema, Task
 from ..terminal import get_logger
 from .dataset import Rows
-from .estimators import EstimatorKind
+from .estimators import AUTO, ESTIMATORS, find_estimator
 from .manifest import ONNX_FILE, SKOPS_FILE, ParityRecord
-from .model import ScoreFunction, Scores, choose_places, load_onnx, score_with_pipeline
+from .model import ScoreFunction, Scores, choose_places, load_onnx, load_skops, score_with_pipeline
 
 # The second domain, of trees, is named for the converters of onnxmltools, which know no later version.
 _OPSET = {"": 17, "ai.onnx.ml": 3}
@@ -51,12 +52,33 @@ def write_skops(pipeline: Pipeline, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(new, _ZIP_EPOCH), data, zipfile.ZIP_DEFLATED)
 
 
+def check_convertible(task: Task, settings: ModelSettings) -> None:
+    """Teach skl2onnx what may be trained. What it does not know is told before it is trained in vain.
+
+    Raises ProjectError where the settings require ONNX, and it is known that there will be none.
+    """
+    names = ESTIMATORS[task] if settings.estimator == AUTO else [settings.estimator]
+    kinds = {name: find_estimator(task, name) for name in names}
+    problems = ["isotonic calibration"] if settings.calibration == "isotonic" else []
+    for name, kind in kinds.items():
+        if kind.register_converter is not None:
+            kind.register_converter()
+        if type(kind.create()) not in sklearn_operator_name_map:
+            problems.append(name)
+    if problems and settings.parity.required:
+        raise ProjectError(
+            f"config/model.yaml: {' and '.join(problems)} cannot become ONNX, which parity.required asks for: choose "
+            "otherwise, register a converter (docs/guides/extending.md), or set parity.required to false, and "
+            "scikit-learn serves it."
+        )
+
+
 def export_pipeline(
-    pipeline: Pipeline, kind: EstimatorKind, held_out: Rows, settings: ParitySettings, folder: Path
+    pipeline: Pipeline, held_out: Rows, settings: ParitySettings, folder: Path
 ) -> tuple[ParityRecord, ScoreFunction]:
     """Write a fitted pipeline as files; how far ONNX is from it on held-out rows, and the function that scores.
 
-    An ONNX file that is too far from it is removed, and scikit-learn scores.
+    An ONNX file that is too far from it is removed, and scikit-learn scores. Raises ProjectError where it cannot.
     """
     (matrix, target), path = held_out, folder / ONNX_FILE
     is_classification = hasattr(pipeline, "predict_proba")
@@ -64,8 +86,6 @@ def export_pipeline(
     options = {id(pipeline.steps[-1][1]): {"zipmap": False}} if is_classification else None
     types = [("features", FloatTensorType([None, matrix.shape[1]]))]
     write_skops(pipeline, folder / SKOPS_FILE)
-    if kind.register_converter is not None:
-        kind.register_converter()
     try:
         model = to_onnx(pipeline, initial_types=types, options=options, target_opset=_OPSET)
         path.write_bytes(model.SerializeToString(deterministic=True))
@@ -79,6 +99,7 @@ def export_pipeline(
         _logger.info("ONNX agrees with scikit-learn on %s held-out rows", parity.rows)
         return parity, score
     path.unlink(missing_ok=True)
+    load_skops(folder / SKOPS_FILE)  # raises where it could not be served either
     _logger.warning("No ONNX: %s. This model is served by scikit-learn.", parity.reason.rstrip("."))
     return parity, expected
 

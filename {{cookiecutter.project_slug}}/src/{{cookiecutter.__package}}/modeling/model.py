@@ -116,7 +116,8 @@ def load_skops(path: Path) -> Any:
     if unknown:
         raise ProjectError(
             f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know them to be harmless, "
-            "add them to `trusted` of the estimator in modeling/estimators.py."
+            "add them to `trusted` of the estimator in ESTIMATORS of modeling/estimators.py, where one that "
+            "config/model.yaml names by its import path needs an entry first (docs/guides/extending.md)."
         )
     return skops.io.load(path, trusted=sorted(trusted))
 

@@ -1,41 +1,64 @@
-"""The `train` stage: a candidate from the training rows, chosen on the validation rows."""
+"""The `train` stage: what is chosen on the training rows, measured on the validation rows, and fitted on both."""
 
-import math
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import ParameterSampler
+from numpy.typing import NDArray
 
 from ..config import Project
 from ..data.preparation import DataSummary, read_summary
 from ..errors import ProjectError
-from ..features import engineer_features, plan_features
-from ..files import hash_file, staged_folder
+from ..features import FeaturePlan, engineer_features, plan_features
+from ..files import hash_file, staged_folder, write_bytes
 # {% if cookiecutter.monitoring == "drift" %}
 from ..monitoring.reference import describe_reference, write_reference
 # {% endif %}
-from ..terminal import get_logger, track
+from ..schema import Schema
+from ..terminal import get_logger
 from ..tracking.run import Run, start_run
-from .dataset import Rows, align_scores, read_dataset, read_matrix
-from .estimators import find_estimator, fit_pipeline
-from .export import export_pipeline, take_onnx
+from .dataset import Dataset, align_scores, read_dataset
+from .estimators import AUTO, fit_pipeline
+from .export import check_convertible, export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
-from .metrics import find_metric
-from .model import Model, score_with_pipeline, write_golden
+from .metrics import compute_metrics, find_metric
+from .model import Model, ScoreFunction, Scores, score_with_pipeline, write_golden
+from .search import CrossValidation, make_folds, search_estimator
+
+SEARCH_TABLE = "search.csv"
 
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
 
 _logger = get_logger(__name__)
 
 
-def train_model(project: Project, onnx: Path | None = None) -> Manifest:
-    """Train on the training rows and write `models/candidate`, whole or not at all; logged as a run.
+def choose_weights(*_: Any) -> tuple[float, ...]:
+    """Nothing, until modeling/decision.py takes its place."""
+    return ()
 
-    The same data and settings give the same bytes. Where `onnx` is given, that file becomes the candidate instead.
-    Raises ProjectError where there is no prepared data, a setting is wrong, or the file does not fit.
+
+@dataclass(frozen=True)
+class _Trained:
+    """A model that is written; `held_out` are the scores that validation rows get from what has not seen them."""
+
+    estimator: str
+    hyperparameters: dict[str, Any]
+    labels: tuple[str, ...]
+    weights: tuple[float, ...]
+    parity: ParityRecord
+    score: ScoreFunction
+    held_out: Scores
+
+
+def train_model(project: Project, onnx: Path | None = None) -> Manifest:
+    """Train and write `models/candidate`, whole or not at all; logged as a run.
+
+    The same data and settings give the same bytes, unless `search.minutes` ends the search. Where `onnx` is given, that
+    file becomes the candidate instead. Raises ProjectError where there is no prepared data, a setting is wrong, or the
+    file does not fit.
     """
     with start_run(project) as run:
         settings, summary = project.model, read_summary(project)
@@ -60,70 +83,111 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
 
 def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, folder: Path) -> Manifest:
     schema, settings = project.schema, project.model
-    plan = plan_features(schema, settings.features.derived)
-    training, held_out = read_dataset(project.splits, "train", schema), read_matrix(project, "validation")
-    rows = engineer_features(training.columns, plan), training.target
-    labels = tuple(schema.labels[place] for place in np.unique(training.target)) if schema.labels else ()
-    if len(labels) == 1:
+    plan, times = plan_features(schema, settings.features.derived), project.pipeline.split.time_column
+    training, held_out = (read_dataset(project.splits, name, schema, times) for name in ("train", "validation"))
+    if schema.labels and len(np.unique(training.target)) == 1:
         raise ProjectError(
-            f"All training rows have the same {schema.target}: {labels[0]!r}. "
+            f"All training rows have the same {schema.target}: {schema.labels[training.target[0]]!r}. "
             "Bring rows of another class, or change split.seed in config/pipeline.yaml."
         )
     if onnx is None:
-        hyperparameters = _choose_hyperparameters(project, rows, held_out, labels, run)
-        run.log_parameters(hyperparameters)
-        _logger.info("Training %s on %s rows, %s features", settings.estimator, *rows[0].shape)
-        pipeline = fit_pipeline(schema.task, settings, rows, hyperparameters)
-        kind = find_estimator(schema.task, settings.estimator)
-        parity, score = export_pipeline(pipeline, kind, held_out, settings.parity, folder)
+        trained = _fit(project, run, plan, training, held_out, folder)
     else:
-        hyperparameters = {}
-        labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, labels, held_out[0])
-        reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
-        parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason)
+        trained = _take(project, onnx, plan, training, held_out, folder)
+    scores = align_scores(trained.held_out, trained.labels, schema)
     manifest = Manifest(
         table=schema,
         derived=settings.features.derived,
         features=plan.names,
-        labels=labels,
-        estimator=settings.estimator if onnx is None else f"onnx:{onnx.stem}",
-        hyperparameters=hyperparameters,
+        labels=trained.labels,
+        weights=trained.weights,
+        estimator=trained.estimator,
+        hyperparameters=trained.hyperparameters,
         seed=settings.seed,
-        runtime="onnx" if parity.passed else "sklearn",
-        parity=parity,
+        runtime="onnx" if trained.parity.passed else "sklearn",
+        parity=trained.parity,
         data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        metrics={"validation": compute_metrics(schema.task, held_out.target, scores)},
     )
     # {% if cookiecutter.monitoring == "drift" %}
-    write_reference(describe_reference(schema, labels, training.columns, score(held_out[0]), held_out[1]), folder)
+    known = training.columns, trained.held_out, held_out.target
+    write_reference(describe_reference(schema, trained.labels, *known), folder)
     # {% endif %}
-    write_golden(folder, Model(manifest, plan, score), training.columns, *rows)
+    features = engineer_features(training.columns, plan)
+    write_golden(folder, Model(manifest, plan, trained.score), training.columns, features, training.target)
     return write_manifest(folder, manifest)
 
 
-def _choose_hyperparameters(
-    project: Project, training: Rows, held_out: Rows, labels: tuple[str, ...], run: Run
-) -> dict[str, Any]:
+def _fit(
+    project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path
+) -> _Trained:
+    schema, settings, both = project.schema, project.model, training.join(held_out)
+    check_convertible(schema.task, settings)
+    features = engineer_features(both.columns, plan)
+    seen, others = features[: len(training)], features[len(training) :]
+    name, hyperparameters, weights = _choose(project, run, plan, training, seen)
+    run.log_parameters({"estimator": name, **hyperparameters})
+    _logger.info("Training %s on %s rows, %s features", name, *features.shape)
+
+    def fit(rows: Dataset, matrix: NDArray[np.float32]) -> Any:
+        folds = None if settings.calibration == "none" else make_folds(rows, settings, each_once=True)
+        return fit_pipeline(schema.task, settings, plan, (matrix, rows.target), name, hyperparameters, folds)
+
+    # Before the validation rows are trained on, too, they tell what the choice is worth.
+    scores = score_with_pipeline(fit(training, seen), bool(schema.labels))(others)
+    labels = _find_labels(schema, both)
+    scores = _keep_labels(align_scores(scores, _find_labels(schema, training), schema), labels, schema)
+    parity, score = export_pipeline(fit(both, features), (others, held_out.target), settings.parity, folder)
+    return _Trained(name, hyperparameters, labels, weights, parity, score, scores)
+
+
+def _take(
+    project: Project, onnx: Path, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path
+) -> _Trained:
+    matrix, labels = engineer_features(held_out.columns, plan), _find_labels(project.schema, training)
+    labels, score = take_onnx(onnx, folder / ONNX_FILE, project.schema, labels, matrix)
+    reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
+    parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason)
+    scores = score(matrix)
+    weights = choose_weights(project.model, project.schema, labels, held_out.target, scores)
+    return _Trained(f"onnx:{onnx.stem}", {}, labels, weights, parity, score, scores)
+
+
+def _choose(
+    project: Project, run: Run, plan: FeaturePlan, training: Dataset, matrix: NDArray[np.float32]
+) -> tuple[str, dict[str, Any], tuple[float, ...]]:
+    """The estimator, its hyperparameters, and the weights of the labels, by cross-validation where it is asked for."""
     schema, settings = project.schema, project.model
+    is_searched = settings.estimator == AUTO or settings.search.trials > 0
+    name, hyperparameters = settings.estimator, settings.hyperparameters.get(settings.estimator, {})
+    if not is_searched and not settings.decision.best_for:
+        return name, hyperparameters, ()
+    if len(training) > settings.search.rows:
+        _logger.info("Cross-validating on %s of %s training rows (search.rows)", settings.search.rows, len(training))
+        generator = np.random.default_rng(settings.seed)
+        places = np.sort(generator.choice(len(training), settings.search.rows, replace=False))
+        training, matrix = training.take(places), matrix[places]
     metric = find_metric(schema.task, settings.gate.metric)
-    fixed = settings.hyperparameters.get(settings.estimator, {})
-    if not settings.search.trials:
-        return fixed
-    space = settings.search.space.get(settings.estimator, {})
-    size = math.prod(map(len, space.values())) if space else 0
-    if not size:
-        raise ProjectError(
-            f"config/model.yaml: search.trials is {settings.search.trials}, but search.space has no "
-            f"{settings.estimator} with values for each name; add what to try, or set trials to 0."
-        )
-    trials = list(ParameterSampler(space, min(settings.search.trials, size), random_state=settings.seed))
-    gains = []
-    for step, trial in enumerate(track(trials, "Searching")):
-        pipeline = fit_pipeline(schema.task, settings, training, fixed | trial)
-        scores = score_with_pipeline(pipeline, bool(labels))(held_out[0])
-        value = metric.compute(held_out[1], align_scores(scores, labels, schema))
-        run.log_metrics({f"search_{settings.gate.metric}": value}, step)
-        _logger.info("%s with %s: validation %s %.4f", settings.estimator, trial, settings.gate.metric, value)
-        gains.append(metric.gain(value, 0))
-    best: dict[str, Any] = trials[int(np.argmax(np.nan_to_num(gains, nan=-math.inf)))]
-    return fixed | best
+    validation = CrossValidation(schema, settings, plan, metric, training, matrix)
+    if is_searched:
+        found, table = search_estimator(validation, run)
+        path = project.reports / "tables" / SEARCH_TABLE
+        write_bytes(path, table.write_csv().encode())
+        run.log_file(path, "tables")
+        name, hyperparameters, scores = found.estimator, found.hyperparameters, found.scores
+    if not settings.decision.best_for:
+        return name, hyperparameters, ()
+    if settings.calibration != "none" or not is_searched:
+        scores = validation.score_whole(name, hyperparameters)
+    scored, labels = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1), _find_labels(schema, training)
+    scores = _keep_labels(scores[scored], labels, schema)
+    return name, hyperparameters, choose_weights(settings, schema, labels, training.target[scored], scores)
+
+
+def _find_labels(schema: Schema, rows: Dataset) -> tuple[str, ...]:
+    return tuple(schema.labels[place] for place in np.unique(rows.target)) if schema.labels else ()
+
+
+def _keep_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
+    return scores[:, [schema.labels.index(label) for label in labels]] if labels else scores
