@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..config import Project
-from ..data.splitting import _IDENTITY, Split, read_split
+from ..data.splitting import IDENTITY, Split, read_split
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame, engineer_features, plan_features
 from ..schema import Schema
@@ -54,7 +54,7 @@ def read_dataset(splits: Path, split: Split, schema: Schema, time_column: str | 
     target = frame[schema.target]
     values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
     times = frame[time_column].to_physical().to_numpy() if time_column else _make_empty()
-    return Dataset(columns_from_frame(schema, frame), values.to_numpy(), frame[_IDENTITY].to_numpy(), times)
+    return Dataset(columns_from_frame(schema, frame), values.to_numpy(), frame[IDENTITY].to_numpy(), times)
 
 
 def read_matrix(project: Project, split: Split) -> Rows:

@@ -25,7 +25,7 @@ from .estimators import AUTO, fit_pipeline
 from .export import check_convertible, export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import compute_metrics, find_metric
-from .model import Model, ScoreFunction, Scores, score_with_pipeline, write_golden
+from .model import describe_typical, Model, ScoreFunction, Scores, score_with_pipeline, write_golden
 from .search import CrossValidation, make_folds, search_estimator
 
 SEARCH_TABLE = "search.csv"
@@ -101,6 +101,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         features=plan.names,
         labels=trained.labels,
         weights=trained.weights,
+        typical=describe_typical(schema, training.columns),
         estimator=trained.estimator,
         hyperparameters=trained.hyperparameters,
         seed=settings.seed,
@@ -112,7 +113,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
     )
     # {% if cookiecutter.monitoring == "drift" %}
     known = training.columns, trained.held_out, held_out.target
-    write_reference(describe_reference(schema, trained.labels, *known), folder)
+    write_reference(describe_reference(schema, trained.labels, *known, derived=settings.features.derived), folder)
     # {% endif %}
     features = engineer_features(training.columns, plan)
     write_golden(folder, Model(manifest, plan, trained.score), training.columns, features, training.target)
