@@ -25,7 +25,7 @@ from .estimators import AUTO, fit_pipeline
 from .export import check_convertible, export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import compute_metrics, find_metric
-from .model import describe_typical, Model, ScoreFunction, Scores, score_with_pipeline, write_golden
+from .model import Model, ScoreFunction, Scores, describe_typical, score_with_pipeline, write_golden
 from .search import CrossValidation, make_folds, search_estimator
 
 SEARCH_TABLE = "search.csv"
