@@ -20,6 +20,7 @@ from ..monitoring.reference import describe_reference, write_reference
 from ..terminal import get_logger, track
 from ..tracking.run import Run, start_run
 from .dataset import Rows, align_scores, read_dataset, read_matrix
+from .decision import choose_weights
 from .estimators import find_estimator, fit_pipeline
 from .export import export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
@@ -39,7 +40,7 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     """
     with start_run(project) as run:
         settings, summary = project.model, read_summary(project)
-        find_metric(project.schema.task, settings.gate.metric)
+        find_metric(project.schema, settings)
         run.log_parameters(
             {
                 "estimator": settings.estimator if onnx is None else f"onnx:{onnx.stem}",
@@ -75,10 +76,13 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         _logger.info("Training %s on %s rows, %s features", settings.estimator, *rows[0].shape)
         pipeline = fit_pipeline(schema.task, settings, rows, hyperparameters)
         kind = find_estimator(schema.task, settings.estimator)
-        parity, score = export_pipeline(pipeline, kind, held_out, settings.parity, folder)
+        judged = score_with_pipeline(pipeline, bool(labels))(held_out[0])
+        weights = choose_weights(settings, schema, labels, held_out[1], judged)
+        parity, score = export_pipeline(pipeline, kind, held_out, settings.parity, folder, weights)
     else:
         hyperparameters = {}
         labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, labels, held_out[0])
+        weights = choose_weights(settings, schema, labels, held_out[1], score(held_out[0]))
         reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
         parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason)
     manifest = Manifest(
@@ -86,6 +90,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         derived=settings.features.derived,
         features=plan.names,
         labels=labels,
+        weights=weights,
         estimator=settings.estimator if onnx is None else f"onnx:{onnx.stem}",
         hyperparameters=hyperparameters,
         seed=settings.seed,
@@ -95,7 +100,8 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
     )
     # {% if cookiecutter.monitoring == "drift" %}
-    write_reference(describe_reference(schema, labels, training.columns, score(held_out[0]), held_out[1]), folder)
+    reference = describe_reference(schema, labels, training.columns, score(held_out[0]), held_out[1], weights)
+    write_reference(reference, folder)
     # {% endif %}
     write_golden(folder, Model(manifest, plan, score), training.columns, *rows)
     return write_manifest(folder, manifest)
@@ -105,7 +111,7 @@ def _choose_hyperparameters(
     project: Project, training: Rows, held_out: Rows, labels: tuple[str, ...], run: Run
 ) -> dict[str, Any]:
     schema, settings = project.schema, project.model
-    metric = find_metric(schema.task, settings.gate.metric)
+    metric = find_metric(schema, settings)
     fixed = settings.hyperparameters.get(settings.estimator, {})
     if not settings.search.trials:
         return fixed

@@ -56,13 +56,18 @@ class Reference(BaseModel, frozen=True, extra="forbid"):
     numbers: dict[str, Distribution]
     categories: dict[str, Distribution]
     predictions: Distribution  # labels, or a regression's values
-    confidence: Distribution | None = None  # probabilities of the labels that were predicted
+    confidence: Distribution | None = None  # probabilities of the likeliest labels
     errors: Distribution | None = None  # absolute errors of a regression, in the target's unit
     wrong: int | None = None  # rows whose label was another
 
 
 def describe_reference(
-    schema: Schema, labels: tuple[str, ...], training: Columns, scores: Scores, truth: NDArray[Any]
+    schema: Schema,
+    labels: tuple[str, ...],
+    training: Columns,
+    scores: Scores,
+    truth: NDArray[Any],
+    weights: tuple[float, ...] = (),
 ) -> Reference:
     """Count the training rows' features, and the predictions `scores` of held-out rows against `truth`."""
     kept = {name: column for name, column in schema.features.items() if not column.sensitive}
@@ -70,10 +75,10 @@ def describe_reference(
     return Reference(
         numbers={name: count_values(training[name]) for name in kept if name not in names},
         categories={name: count_values(training[name], categories) for name, categories in names.items()},
-        predictions=count_values(choose_places(scores) if labels else round_scores(scores), labels),
+        predictions=count_values(choose_places(scores, weights) if labels else round_scores(scores), labels),
         confidence=count_values(round_scores(scores.max(axis=1))) if labels else None,
         errors=None if labels else count_values(round_scores(np.abs(truth - round_scores(scores)))),
-        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema) != truth)) if labels else None,
+        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema, weights) != truth)) if labels else None,
     )
 
 

@@ -63,7 +63,9 @@ class RefusedError(Exception):
         self.error = Error(detail=detail, errors=list(errors))
 
 
-def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str, Any]]:
+def make_predictions(
+    scores: list[Any], labels: Sequence[str], weights: Sequence[float] = ()
+) -> list[dict[str, Any]]:
     """The prediction of each row from its probabilities, or value. Raises RefusedError where they are not finite."""
     # For the few numbers of a request, plain Python is faster than NumPy.
     totals = [sum(shares) for shares in scores] if labels else scores
@@ -73,9 +75,12 @@ def make_predictions(scores: list[Any], labels: Sequence[str]) -> list[dict[str,
         raise RefusedError(422, "Some rows have no finite answer; see errors", errors)
     if not labels:
         return [{"value": value} for value in scores]
+    decided = scores
+    if weights:
+        decided = [[share * weight for share, weight in zip(shares, weights, strict=True)] for shares in scores]
     return [
-        {"label": labels[shares.index(max(shares))], "probabilities": dict(zip(labels, shares, strict=True))}
-        for shares in scores
+        {"label": labels[weighted.index(max(weighted))], "probabilities": dict(zip(labels, shares, strict=True))}
+        for shares, weighted in zip(scores, decided, strict=True)
     ]
 
 

@@ -72,7 +72,7 @@ class ServedModel:
     def predict(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """One prediction for each row, in their order. Raises RefusedError where one is not finite."""
         scores = self._model.predict(self._row_reader.read(rows))
-        return make_predictions(scores.tolist(), self.manifest.labels)
+        return make_predictions(scores.tolist(), self.manifest.labels, self.manifest.weights)
 
 
 class Service:
