@@ -147,7 +147,7 @@ def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str])
             shares, legend = np.full(len(given), 1 / len(given)), f"{name}, {len(given)} rows"
             axes.hist(given, bins=20, range=(0, 1), weights=shares, alpha=0.6, label=legend)
         axes.set(xlabel=f"Probability of {label}", ylabel="Share of its rows")
-        axes.legend()
+        axes.legend(loc="upper center")
     return figure
 
 

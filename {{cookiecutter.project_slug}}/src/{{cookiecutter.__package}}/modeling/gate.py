@@ -111,7 +111,8 @@ def compare_paired(
     new, old = metric.on_draws(truth, *candidate), metric.on_draws(truth, *champion)
     gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(truth), resamples, seed)
     ours, theirs = metric.compute(truth, *candidate), metric.compute(truth, *champion)
-    gain, deviation = metric.gain(ours, theirs), float(np.std(gains[np.isfinite(gains)]))
+    gain, finite = metric.gain(ours, theirs), gains[np.isfinite(gains)]
+    deviation = float(np.std(finite)) if len(finite) else 0.0
 
     def be_sure(sign: int) -> float:
         tail = float(stdtr(max(len(truth) - 1, 1), sign * gain / deviation)) if deviation else float(sign * gain > 0)
