@@ -9,7 +9,7 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
+from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model, read_evaluation
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
@@ -111,8 +111,10 @@ def test_the_page_opens_with_the_metric_its_interval_the_minimum_and_latest(trai
 
 
 def test_page_card_and_record_hold_the_candidate_against_a_constant_and_a_linear_model(trained_toy: Project) -> None:
-    forest = make_candidate(trained_toy, estimator="random_forest", gate=GATE | {"minimum": 10})
-    record = evaluate_model(forest).baselines
+    small = {"random_forest": {"n_estimators": 5, "max_depth": 3}}
+    gate = GATE | {"resamples": 100}
+    forest = make_candidate(trained_toy, estimator="random_forest", hyperparameters=small, gate=gate)
+    record = read_evaluation(forest).baselines
     constant, linear = record["the best constant answer"], record["a linear model"]
     assert constant.metrics["roc_auc"] == 0.5
     assert constant.comparison.confidence > 0.99
@@ -150,8 +152,8 @@ def test_the_rows_of_a_sensitive_target_are_not_shown(trained_toy: Project) -> N
 
 
 def test_a_metric_of_ones_own_reaches_gate_intervals_and_card(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A `small` (1) that is missed costs five times the other.
-    cost = Metric(lambda truth, given: float(np.mean(np.where(truth == 1, 5 * given[:, 0], given[:, 1]))), False)
+    # A `small` (1) that is missed costs twice the other.
+    cost = Metric(lambda truth, given: float(np.mean(np.where(truth == 1, 2 * given[:, 0], given[:, 1]))), False)
     monkeypatch.setitem(METRICS["classification"], "missed_small", cost)
     run_pipeline(change_config(toy, "model", gate={"metric": "missed_small", "minimum": 2.0, "resamples": 100}))
     manifest = Registry(toy.models).manifest("v1")

@@ -106,15 +106,13 @@ def plot_ranking(
             legend = f"{label}: average {average_precision_score(is_label, given):.3f}, {is_label.mean():.0%} of rows"
             right.step(recall, precision, where="post", label=legend)
     left.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, test rows")
-    across = (
-        {"xlabel": "Threshold", "xlim": (-0.02, 1.02)}
-        if len(labels) == 2
-        else {"xlabel": "Recall", "ylabel": "Precision"}
-    )
-    right.set(ylim=(-0.02, 1.05), title="Precision and recall, test rows", **across)
+    right.set(xlabel="Recall", ylabel="Precision", ylim=(-0.02, 1.05), title="Precision and recall, test rows")
     left.legend(loc="lower right")
+    if len(labels) == 2:
+        right.set(xlabel="Threshold", ylabel="Precision, recall", xlim=(-0.02, 1.02))
     if right.lines:
-        right.legend(loc="lower left")
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
+        right.legend(**below if len(labels) == 2 else {"loc": "lower left"})
     return figure
 
 

@@ -36,7 +36,7 @@ class Metric:
     was `decided`, the places of the labels that the rows got; for a regression two arrays of values.
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., float]
     greater_is_better: bool = True
     decided: bool = False
 
@@ -61,7 +61,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class ConfusionMetric(Metric):
-    """One whose function takes rows by true label and label given, (…, labels, labels)."""
+    """One whose function takes rows by true label and label given, (labels, labels)."""
 
     decided: bool = True
 
@@ -92,35 +92,27 @@ def count_confusion(truth: Array, places: Array, labels: int) -> NDArray[np.int6
     return np.bincount(truth * labels + places, minlength=labels**2).reshape(labels, labels)
 
 
-def _average_shares(counts: Array, of: Array, present: Array) -> Array:
-    """The mean over the labels that are `present`: rows that are right as a share `of` a number of rows."""
-    shares = np.diagonal(counts, axis1=-2, axis2=-1) / np.maximum(of, 1)
-    return np.asarray(np.sum(shares, axis=-1, where=present > 0) / np.maximum(np.sum(present > 0, axis=-1), 1))
+def _average(counts: Array, of: Array, present: Array) -> float:
+    """The mean over the labels that are `present` of their rows that are right as a share `of` some number of rows."""
+    return float(np.mean((counts.diagonal() / np.maximum(of, 1))[present > 0]))
 
 
-def _balanced_accuracy(counts: Array) -> Array:
-    return _average_shares(counts, counts.sum(axis=-1), counts.sum(axis=-1))
+def _f1_macro(counts: Array) -> float:
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    return 2 * _average(counts, both, both)
 
 
-def _f1_macro(counts: Array) -> Array:
-    both = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return 2 * _average_shares(counts, both, both)
+def _share_right(counts: Array, axis: int) -> float:
+    """The share that is right of the rows that got a label (axis 0) or have it (axis 1)."""
+    present = np.array([0, 1]) if len(counts) == 2 else counts.sum(axis=0) + counts.sum(axis=1)
+    return _average(counts, counts.sum(axis=axis), present)
 
 
-def _share_right(counts: Array, axis: int) -> Array:
-    """The share of rows that are right of those that got a label (axis -2) or have it (axis -1)."""
-    of = counts.sum(axis=axis)
-    if counts.shape[-1] == 2:
-        return np.asarray(counts[..., 1, 1] / np.maximum(of[..., 1], 1))
-    return _average_shares(counts, of, counts.sum(axis=-1) + counts.sum(axis=-2))
-
-
-def _mcc(counts: Array) -> Array:
+def _mcc(counts: Array) -> float:
     """Gorodkin (2004), Comparing two K-category assignments by a K-category correlation coefficient."""
-    true, given, rows = counts.sum(axis=-1).astype(float), counts.sum(axis=-2), counts.sum(axis=(-2, -1))
-    right = np.trace(counts, axis1=-2, axis2=-1)
-    spreads = (rows**2 - np.sum(true**2, axis=-1)) * (rows**2 - np.sum(given.astype(float) ** 2, axis=-1))
-    return np.asarray((right * rows - np.sum(true * given, axis=-1)) / np.sqrt(np.where(spreads > 0, spreads, np.inf)))
+    rows, true, given = float(counts.sum()), counts.sum(axis=1).astype(float), counts.sum(axis=0).astype(float)
+    spread = np.sqrt((rows**2 - true @ true) * (rows**2 - given @ given))
+    return float((counts.trace() * rows - true @ given) / spread) if spread else 0.0
 
 
 def _log_loss(truth: Array, probabilities: Array) -> float:
@@ -157,11 +149,11 @@ def _mape(truth: Array, values: Array) -> float:
 
 METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
-        "accuracy": ConfusionMetric(lambda counts: np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))),
-        "balanced_accuracy": ConfusionMetric(_balanced_accuracy),
+        "accuracy": ConfusionMetric(lambda counts: counts.trace() / counts.sum()),
+        "balanced_accuracy": ConfusionMetric(lambda counts: _average(counts, counts.sum(axis=1), counts.sum(axis=1))),
         "f1_macro": ConfusionMetric(_f1_macro),
-        "precision": ConfusionMetric(lambda counts: _share_right(counts, axis=-2)),
-        "recall": ConfusionMetric(lambda counts: _share_right(counts, axis=-1)),
+        "precision": ConfusionMetric(lambda counts: _share_right(counts, axis=0)),
+        "recall": ConfusionMetric(lambda counts: _share_right(counts, axis=1)),
         "mcc": ConfusionMetric(_mcc),
         "roc_auc": RankingMetric(_roc_auc),
         "average_precision": RankingMetric(_average_precision),
@@ -196,10 +188,8 @@ def list_metrics(schema: Schema, settings: ModelSettings) -> dict[str, Metric]:
         )
     matrix = np.array([[costs.get(true, {}).get(given, 0.0) for given in labels] for true in labels])
 
-    def cost(counts: Array) -> Array:
-        return np.asarray(np.sum(counts * matrix, axis=(-2, -1)) / counts.sum(axis=(-2, -1)))
-
-    return METRICS[schema.task] | {"cost": ConfusionMetric(cost, greater_is_better=False)}
+    cost = ConfusionMetric(lambda counts: np.sum(counts * matrix) / counts.sum(), greater_is_better=False)
+    return METRICS[schema.task] | {"cost": cost}
 
 
 def find_metric(schema: Schema, settings: ModelSettings, setting: str = "gate.metric") -> Metric:

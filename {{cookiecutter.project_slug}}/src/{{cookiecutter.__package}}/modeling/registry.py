@@ -3,12 +3,12 @@
 import getpass
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
@@ -44,22 +44,11 @@ class Pointer(BaseModel, frozen=True, extra="forbid"):
     move: Move
 
 
-class Trial(BaseModel, frozen=True, extra="forbid"):
-    """A candidate that was held against a champion, None before the first, on test rows; both by their hash."""
-
-    champion: str | None
-    rows: str
-    candidate: str
-
-
-_Line = TypeVar("_Line", Move, Trial)
-
-
 class Registry:
     """The versions under a models folder. What changes them happens within `locked`.
 
     `pointer` is the file that names the version in production, `history` has a line of JSON for each move of it, and
-    `candidates` one for each candidate that was held against it, or, before the first version, against none.
+    `candidates` one of text for each candidate that was held against a version, or, before the first, against none.
     """
 
     def __init__(self, models: Path) -> None:
@@ -67,7 +56,7 @@ class Registry:
         self.versioned = models / "versioned"
         self.pointer = models / "latest" / "pointer.json"
         self.history = models / "latest" / "history.jsonl"
-        self.candidates = models / "latest" / "candidates.jsonl"
+        self.candidates = models / "latest" / "candidates.txt"
 
     def folder(self, version: str) -> Path:
         return self.versioned / version
@@ -100,7 +89,8 @@ class Registry:
 
     def moves(self) -> list[Move]:
         """Every move of `latest`, oldest first."""
-        moves = _read_lines(self.history, Move)
+        lines = self.history.read_text(encoding="utf-8").splitlines() if self.history.is_file() else []
+        moves = [Move.model_validate_json(line) for line in lines if line]
         pointer = self._read_pointer()
         # The pointer moves first; a process killed right after it has not written the history yet.
         if pointer is not None and (not moves or moves[-1] != pointer.move):
@@ -149,20 +139,19 @@ class Registry:
         move = Move(at=at, by=_user(), from_version=former, to_version=version, why=why, forced=forced)
         digest = hash_file(self.folder(version) / MANIFEST_FILE)
         write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
-        _write_lines(self.history, [*moves, move])
+        write_bytes(self.history, "".join(f"{each.model_dump_json()}\n" for each in (*moves, move)).encode())
 
     def count_candidate(self, champion: str | None, rows: str, candidate: str) -> int:
         """Which candidate this is, from 1, of all that were held against a champion on these test rows; recorded.
 
-        `rows` and `candidate` are hashes. Raises ProjectError where the record is damaged.
+        `rows` and `candidate` are hashes.
         """
-        trials = _read_lines(self.candidates, Trial)
-        trial = Trial(champion=champion, rows=rows, candidate=candidate)
-        if trial not in trials:
-            _write_lines(self.candidates, trials := [*trials, trial])
-        return [each.candidate for each in trials if (each.champion, each.rows) == (champion, rows)].index(
-            candidate
-        ) + 1
+        start, found = f"{champion or 'none'} {rows} ", self.candidates
+        lines = found.read_text(encoding="utf-8").splitlines() if found.is_file() else []
+        if start + candidate not in lines:
+            lines.append(start + candidate)
+            write_bytes(found, "".join(f"{line}\n" for line in lines).encode())
+        return [line for line in lines if line.startswith(start)].index(start + candidate) + 1
 
     def prune(self, keep: int) -> list[str]:
         """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""
@@ -180,18 +169,6 @@ class Registry:
             return None
         except (OSError, ValidationError) as error:
             raise ProjectError(f"{self.pointer} is damaged; restore it, or remove it and promote again.") from error
-
-
-def _read_lines(path: Path, kind: type[_Line]) -> list[_Line]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        return [kind.model_validate_json(line) for line in lines if line]
-    except ValueError as error:
-        raise ProjectError(f"{path} is damaged; restore it, or take the lines out that are no JSON.") from error
-
-
-def _write_lines(path: Path, lines: Iterable[BaseModel]) -> None:
-    write_bytes(path, "".join(f"{line.model_dump_json()}\n" for line in lines).encode())
 
 
 def _user() -> str:
