@@ -63,9 +63,7 @@ class RefusedError(Exception):
         self.error = Error(detail=detail, errors=list(errors))
 
 
-def make_predictions(
-    scores: list[Any], labels: Sequence[str], weights: Sequence[float] = ()
-) -> list[dict[str, Any]]:
+def make_predictions(scores: list[Any], labels: Sequence[str], weights: Sequence[float] = ()) -> list[dict[str, Any]]:
     """The prediction of each row from its probabilities, or value. Raises RefusedError where they are not finite."""
     # For the few numbers of a request, plain Python is faster than NumPy.
     totals = [sum(shares) for shares in scores] if labels else scores
