@@ -100,7 +100,9 @@ class Verdict:
 
 def measure_interval(metric: Metric, truth: Array, answers: Answers, seed: int) -> tuple[float, float] | None:
     """The middle 95% of a metric's resampled values; None where too few draws give a number."""
-    values = _resample(metric.on_draws(truth, *answers), len(truth), INTERVAL_DRAWS, seed)
+    kept = sample_rows(len(truth), seed)
+    measure = metric.on_draws(truth[kept], answers.scores[kept], answers.weights)
+    values = _resample(measure, len(kept), INTERVAL_DRAWS, seed)
     return None if np.isfinite(values).mean() < 0.5 else _middle(values)
 
 
@@ -108,14 +110,15 @@ def compare_paired(
     metric: Metric, truth: Array, candidate: Answers, champion: Answers, resamples: int, seed: int
 ) -> PairedComparison:
     """Measure candidate and champion on the same rows and the same draws of them; `truth` is as `metric` takes it."""
-    new, old = metric.on_draws(truth, *candidate), metric.on_draws(truth, *champion)
-    gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(truth), resamples, seed)
+    kept = sample_rows(len(truth), seed)
+    new, old = (metric.on_draws(truth[kept], each.scores[kept], each.weights) for each in (candidate, champion))
+    gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(kept), resamples, seed)
     ours, theirs = metric.compute(truth, *candidate), metric.compute(truth, *champion)
     gain, finite = metric.gain(ours, theirs), gains[np.isfinite(gains)]
     deviation = float(np.std(finite)) if len(finite) else 0.0
 
     def be_sure(sign: int) -> float:
-        tail = float(stdtr(max(len(truth) - 1, 1), sign * gain / deviation)) if deviation else float(sign * gain > 0)
+        tail = float(stdtr(max(len(kept) - 1, 1), sign * gain / deviation)) if deviation else float(sign * gain > 0)
         return min(float(np.mean(sign * gains > 0)), tail)
 
     return PairedComparison(ours, theirs, gain, *_middle(gains), be_sure(1), be_sure(-1), len(truth))
@@ -131,8 +134,8 @@ def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
 def _resample(measure: Callable[[NDArray[np.int64]], float], rows: int, draws: int, seed: int) -> NDArray[np.float64]:
     # What scipy.stats.bootstrap gives, which a test holds it against. That one warns where a draw has no number,
     # as the AUC of a rare label often has none, and takes longer than some of the metrics.
-    kept, generator = sample_rows(rows, seed), np.random.default_rng(seed)
-    return np.array([measure(kept[generator.integers(0, len(kept), len(kept))]) for _ in range(draws)])
+    generator = np.random.default_rng(seed)
+    return np.array([measure(generator.integers(0, rows, rows)) for _ in range(draws)])
 
 
 def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
