@@ -25,7 +25,7 @@ PROJECTS = [
 SHOWN = {
     "A feature": ["15 features", "16 features"],
     "An estimator": ["Training lightgbm", "ONNX agrees with scikit-learn"],
-    "A metric": ["Test cost: "],
+    "A metric": ["Test worst_recall: ", "Test lopsided: "],
     "A stage": ["split,rows\ntrain,"],
     "A model from elsewhere": ["models/latest is now v1"],
     "A field in the answer": ['"margin":', '"rounded":'],

@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = _copy_some_rows(here, Project(root))
     gate = here.model.gate.model_dump()
     # These tests are about the machinery; whether the model is good enough is for the gate to say.
-    gate["minimum"] = -1e9 if find_metric(here.schema.task, gate["metric"]).greater_is_better else 1e9
+    gate["minimum"] = -1e9 if find_metric(here.schema, here.model).greater_is_better else 1e9
     project = change_config(project, "model", gate=gate)
     # Tests are no runs that anyone wants to find again.
     project = change_config(project, "tracking", enabled=False)

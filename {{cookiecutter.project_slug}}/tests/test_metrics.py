@@ -8,25 +8,49 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from {{ cookiecutter.__package }}.config import DecisionSettings, GateSettings, ModelSettings
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, find_metric
-from {{ cookiecutter.__package }}.schema import Task
+from {{ cookiecutter.__package }}.schema import Schema, Task
+
+Function = Callable[[NDArray[Any], NDArray[Any]], float]
+
+
+def _ranked(function: Any, **options: Any) -> Function:
+    def call(truth: NDArray[Any], scores: NDArray[Any]) -> float:
+        return float(function(truth, scores if scores.shape[1] > 2 else scores[:, 1], **options))
+
+    return call
+
+
+def _judged(function: Any, averaged: bool = False) -> Function:
+    def call(truth: NDArray[Any], scores: NDArray[Any]) -> float:
+        average = {"average": "macro" if scores.shape[1] > 2 else "binary"} if averaged else {}
+        return float(function(truth, scores.argmax(axis=1), **average))
+
+    return call
+
 
 # Those that scikit-learn has, too; an owner's own need not be here.
-COUNTERPARTS: dict[Task, dict[str, Callable[[NDArray[Any], NDArray[Any]], float]]] = {
+COUNTERPARTS: dict[Task, dict[str, Function]] = {
     "classification": {
-        "accuracy": lambda truth, scores: metrics.accuracy_score(truth, scores.argmax(axis=1)),
-        "balanced_accuracy": lambda truth, scores: metrics.balanced_accuracy_score(truth, scores.argmax(axis=1)),
+        "accuracy": _judged(metrics.accuracy_score),
+        "balanced_accuracy": _judged(metrics.balanced_accuracy_score),
         "f1_macro": lambda truth, scores: metrics.f1_score(truth, scores.argmax(axis=1), average="macro"),
-        "roc_auc": lambda truth, scores: metrics.roc_auc_score(
-            truth, scores if scores.shape[1] > 2 else scores[:, 1], multi_class="ovr"
-        ),
+        "precision": _judged(metrics.precision_score, averaged=True),
+        "recall": _judged(metrics.recall_score, averaged=True),
+        "mcc": _judged(metrics.matthews_corrcoef),
+        "roc_auc": _ranked(metrics.roc_auc_score, multi_class="ovr"),
+        "average_precision": _ranked(metrics.average_precision_score),
         "log_loss": metrics.log_loss,
+        "brier": _ranked(metrics.brier_score_loss),
     },
     "regression": {
         "r2": metrics.r2_score,
         "rmse": metrics.root_mean_squared_error,
         "mae": metrics.mean_absolute_error,
+        "median_absolute_error": metrics.median_absolute_error,
+        "mape": metrics.mean_absolute_percentage_error,
     },
 }
 
@@ -35,7 +59,7 @@ def _make_scores(task: Task, labels: int) -> tuple[NDArray[Any], NDArray[np.floa
     generator = np.random.default_rng(labels)
     truth = generator.integers(0, labels, 300)
     if task == "regression":
-        return truth, truth + generator.normal(0, 5, 300)
+        return truth + 1, truth + 1 + generator.normal(0, 5, 300)
     # Rounded, so that there are ties.
     probabilities = np.round(generator.dirichlet(np.ones(labels), 300) + 0.2 * np.eye(labels)[truth], 2)
     return truth, probabilities / probabilities.sum(axis=1, keepdims=True)
@@ -44,7 +68,7 @@ def _make_scores(task: Task, labels: int) -> tuple[NDArray[Any], NDArray[np.floa
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task, known in COUNTERPARTS.items() for name in known])
 @pytest.mark.parametrize("labels", [2, 3, 7])
 def test_a_metric_is_that_of_scikit_learn_and_best_if_all_is_right(task: Task, name: str, labels: int) -> None:
-    (truth, scores), ours, theirs = _make_scores(task, labels), find_metric(task, name), COUNTERPARTS[task][name]
+    (truth, scores), ours, theirs = _make_scores(task, labels), METRICS[task][name], COUNTERPARTS[task][name]
     assert ours.compute(truth, scores) == pytest.approx(theirs(truth, scores))
     drawn = np.random.default_rng(0).integers(0, 300, 300)
     assert ours.on_draws(truth, scores)(drawn) == pytest.approx(theirs(truth[drawn], scores[drawn]))
@@ -56,16 +80,58 @@ def test_a_metric_is_that_of_scikit_learn_and_best_if_all_is_right(task: Task, n
 def test_scores_that_are_no_numbers_make_no_metric(task: Task, name: str) -> None:
     truth, scores = _make_scores(task, 3)
     scores[7] = np.nan
-    assert np.isnan(find_metric(task, name).compute(truth, scores))
+    assert np.isnan(METRICS[task][name].compute(truth, scores))
 
 
 def test_a_label_that_does_not_occur_is_left_out() -> None:
     truth = np.array([0, 0, 1, 1])
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.9, 0], [0.3, 0.7, 0]])
     for name in ("balanced_accuracy", "roc_auc"):
-        assert find_metric("classification", name).compute(truth, probabilities) == 0.75
+        assert METRICS["classification"][name].compute(truth, probabilities) == 0.75
 
 
-def test_a_metric_of_the_other_task_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ProjectError, match=r"gate.metric 'r2' is none of .*accuracy"):
-        find_metric("classification", "r2")
+def test_a_metric_that_judges_labels_judges_the_decided_ones() -> None:
+    truth, scores = _make_scores("classification", 2)
+    recall, auc = METRICS["classification"]["recall"], METRICS["classification"]["roc_auc"]
+    assert recall.compute(truth, scores, (0.01, 0.99)) == pytest.approx(np.mean(scores[truth == 1, 1] > 0.01))
+    assert auc.compute(truth, scores, (0.01, 0.99)) == auc.compute(truth, scores)
+
+
+SCHEMA = Schema.model_validate(
+    {
+        "task": "classification",
+        "target": "paid",
+        "columns": {"paid": {"type": "category", "categories": ["no", "yes"]}, "age": {"type": "number"}},
+    }
+)
+
+
+def _settings(metric: str, costs: dict[str, dict[str, float]] | None = None) -> ModelSettings:
+    gate, decision = GateSettings(metric=metric, minimum=0), DecisionSettings(costs=costs or {})
+    return ModelSettings(estimator="logistic_regression", gate=gate, decision=decision)
+
+
+def test_the_cost_is_the_mean_of_what_each_label_costs_for_each_true_one() -> None:
+    cost = find_metric(SCHEMA, _settings("cost", {"yes": {"no": 5}, "no": {"yes": 1, "no": -1}}))
+    probabilities = np.eye(2)[[0, 1, 0, 1]]
+    assert cost.compute(np.array([1, 1, 0, 0]), probabilities) == (5 + 0 - 1 + 1) / 4
+    assert cost.gain(1, 2) > 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "costs", "message"),
+    [
+        ("r2", None, r"gate.metric 'r2' is none of .*accuracy"),
+        ("cost", None, "gate.metric 'cost' is none of .*decision.costs would make one"),
+        (
+            "cost",
+            {"maybe": {"no": 1.0}},
+            "decision.costs has 'maybe', which is no label of paid; there are 'no', 'yes'",
+        ),
+    ],
+)
+def test_a_metric_that_is_not_there_is_refused_with_those_there_are(
+    metric: str, costs: dict[str, dict[str, float]] | None, message: str
+) -> None:
+    with pytest.raises(ProjectError, match=message):
+        find_metric(SCHEMA, _settings(metric, costs))

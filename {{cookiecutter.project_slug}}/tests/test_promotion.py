@@ -1,5 +1,6 @@
 """The gate, and that it refuses."""
 
+import random
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Schema, is_same_table
 
-from .toys import TOY_SCHEMA, change_config, make_candidate, read_files, run_pipeline
+from .toys import TOY_SCHEMA, change_config, make_candidate, read_files, run_pipeline, toy_rows, write_raw
 
 WEAK = {"logistic_regression": {"C": 1e-4}}
 COLUMNS = TOY_SCHEMA["columns"]
@@ -41,7 +42,38 @@ def test_a_worse_model_is_refused_and_latest_stays(worse: Project) -> None:
     before = read_files(worse.models)
     with pytest.raises(PromotionRefusedError, match=r"is not better than that of latest: 0\.\d+ against 0\.\d+"):
         promote_model(worse)
-    assert read_files(worse.models) == before
+    after = read_files(worse.models)
+    assert after.pop("latest/candidates.txt").startswith(before.pop("latest/candidates.txt"))
+    assert after == before
+
+
+def test_each_candidate_is_counted_once_and_anew_for_a_new_champion(worse: Project) -> None:
+    def read_reasons() -> str:
+        with pytest.raises(PromotionRefusedError) as refused:
+            promote_model(worse)
+        return str(refused.value)
+
+    registry, latest = Registry(worse.models), ("v1", "rows")
+    assert [registry.count_candidate(*latest, name) for name in ("a", "b", "a", "c")] == [1, 2, 1, 3]
+    assert registry.count_candidate("v1", "newer rows", "c") == registry.count_candidate("v2", "rows", "c") == 1
+    read_reasons()
+    read_reasons()
+    assert promote_model(make_candidate(worse, seed=1), force_reason="a look at the record") == "v2"
+    gate = registry.manifest("v2").gate
+    assert gate is not None
+    assert gate.number == 2
+    assert (gate.asked or 0) == pytest.approx(1 - 0.05 / 6)
+    assert promote_model(make_candidate(worse, seed=2), force_reason="a new champion") == "v3"
+    assert (registry.manifest("v3").gate or gate).number == 1
+
+
+def test_a_first_model_of_random_labels_is_refused_and_the_sentence_says_so(toy: Project) -> None:
+    lines = toy_rows(300)
+    labels = random.Random(5).choices(["big", "small"], k=300)
+    write_raw(toy.root, [f"{label},{line.split(',', 1)[1]}" for label, line in zip(labels, lines, strict=True)])
+    with pytest.raises(PromotionRefusedError, match=r"(?s)log_loss is .*that of the best constant answer.*unset"):
+        run_pipeline(toy)
+    assert Registry(toy.models).versions() == []
 
 
 def test_a_forced_promotion_keeps_the_reasons_against_it(worse: Project) -> None:
@@ -50,7 +82,7 @@ def test_a_forced_promotion_keeps_the_reasons_against_it(worse: Project) -> None
     gate = registry.manifest("v2").gate
     assert gate is not None
     assert gate.forced == "the customer asked"
-    assert "is not better than that of latest" in gate.reasons[0]
+    assert "is not better than that of latest" in gate.reasons[-1]
     assert "the customer asked" in (registry.folder("v2") / "model_card.md").read_text(encoding="utf-8")
 
 

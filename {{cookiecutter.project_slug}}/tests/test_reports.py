@@ -9,13 +9,26 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
+from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model, read_evaluation
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric
+from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.plots import plot_calibration, plot_scores
+from {{ cookiecutter.__package }}.modeling.report import explain_success
+from {{ cookiecutter.__package }}.plots import plot_calibration, plot_gains, plot_ranking, plot_scores
 
-from .toys import TOY_HEADER, TOY_SCHEMA, change_config, make_toy, run_pipeline, toy_rows, write_raw
+from .toys import (
+    TOY_HEADER,
+    TOY_MODEL,
+    TOY_SCHEMA,
+    change_config,
+    make_candidate,
+    make_toy,
+    run_pipeline,
+    toy_rows,
+    write_raw,
+)
 
+GATE = TOY_MODEL["gate"]
 PREDICTIONS = "tables/test_predictions.csv"
 MARKUP = "<script>alert(1)</script>"
 
@@ -97,6 +110,32 @@ def test_the_page_opens_with_the_metric_its_interval_the_minimum_and_latest(trai
     assert f"v1, the version in <code>latest</code>, had {value:.4f} on" in top
 
 
+def test_page_card_and_record_hold_the_candidate_against_a_constant_and_a_linear_model(trained_toy: Project) -> None:
+    small = {"random_forest": {"n_estimators": 5, "max_depth": 3}}
+    gate = GATE | {"resamples": 100}
+    forest = make_candidate(trained_toy, estimator="random_forest", hyperparameters=small, gate=gate)
+    record = read_evaluation(forest).baselines
+    constant, linear = record["the best constant answer"], record["a linear model"]
+    assert constant.metrics["roc_auc"] == 0.5
+    assert constant.comparison.confidence > 0.99
+    assert linear.comparison.confidence + linear.comparison.doubt < 1.01
+    page = _read_page(forest)
+    assert f"A linear model has {linear.metrics['log_loss']:.4f}" in page
+    promote_model(forest, force_reason="for its card")
+    card = (Registry(forest.models).folder("v2") / "model_card.md").read_text(encoding="utf-8")
+    assert "| Metric | Test | Interval | Validation | The best constant answer | A linear model |" in card
+    assert "| roc_auc |" in card
+    assert f"The best constant answer has a test log_loss of {constant.metrics['log_loss']:.4f}" in card
+
+
+def test_what_is_too_good_is_said_with_the_column_to_look_at_first(trained_toy: Project) -> None:
+    importance = pl.DataFrame({"column": ["paid_back", "age"], "loss": [0.5, 0.1]})
+    assert explain_success({"accuracy": 1.0, "roc_auc": 0.98}, importance) == ""
+    hint = "Test roc_auc is 0.9950. If this surprises you, look first at 'paid_back'"
+    assert explain_success({"roc_auc": 0.995}, importance).startswith(hint)
+    assert "If this surprises you" not in _read_page(trained_toy)
+
+
 def test_the_page_shows_the_rows_that_are_most_wrong(hostile: Project) -> None:
     predictions = pl.read_csv(hostile.reports / PREDICTIONS)
     wrong = predictions.filter(pl.col("truth") != pl.col("prediction")).sort("probability", descending=True)
@@ -113,15 +152,15 @@ def test_the_rows_of_a_sensitive_target_are_not_shown(trained_toy: Project) -> N
 
 
 def test_a_metric_of_ones_own_reaches_gate_intervals_and_card(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A `small` (1) that is missed costs five times the other.
-    cost = Metric(lambda truth, given: float(np.mean(np.where(truth == 1, 5 * given[:, 0], given[:, 1]))), False)
+    # A `small` (1) that is missed costs twice the other.
+    cost = Metric(lambda truth, given: float(np.mean(np.where(truth == 1, 2 * given[:, 0], given[:, 1]))), False)
     monkeypatch.setitem(METRICS["classification"], "missed_small", cost)
     run_pipeline(change_config(toy, "model", gate={"metric": "missed_small", "minimum": 2.0, "resamples": 100}))
     manifest = Registry(toy.models).manifest("v1")
     low, high = manifest.intervals["missed_small"]
     assert low < manifest.metrics["test"]["missed_small"] < high
     assert "test missed_small 0." in Registry(toy.models).moves()[-1].why
-    assert re.search(r"\n\| missed_small \|.*\n\n## ", (toy.models / "versioned" / "v1" / "model_card.md").read_text())
+    assert re.search(r"\n\| missed_small \|.*\n\n", (toy.models / "versioned" / "v1" / "model_card.md").read_text())
 
 
 def test_calibration_has_bins_of_equal_counts_and_keeps_equal_probabilities_together() -> None:
@@ -138,3 +177,13 @@ def test_of_two_labels_one_is_drawn_and_of_many_the_most_frequent(labels: int, p
     generator = np.random.default_rng(0)
     truth, probabilities = generator.integers(0, labels, 500), generator.dirichlet(np.ones(labels), 500)
     assert len(plot_scores(truth, probabilities, [f"label {place}" for place in range(labels)]).axes) == panels
+
+
+def test_the_threshold_that_decides_is_marked_and_gains_count_the_likeliest_rows() -> None:
+    given = np.linspace(0, 1, 100)
+    truth, probabilities = (given > 0.7).astype(int), np.column_stack([1 - given, given])
+    roc, curves = plot_ranking(truth, probabilities, ["no", "yes"], weights=(0.2, 0.8)).axes
+    assert [line.get_label() for line in curves.get_lines()] == ["precision, yes", "recall, yes", "decides: 0.2"]
+    assert roc.get_lines()[-1].get_label() == "as decided"
+    _, gains = plot_gains(truth, probabilities, ["no", "yes"]).axes[0].get_lines()
+    assert np.asarray(gains.get_ydata())[[0, 1, 3, 10]] == pytest.approx([0, 1 / 3, 1, 1])

@@ -79,8 +79,13 @@ def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[
     return figure
 
 
-def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
-    """ROC and precision over recall of a label against the rest."""
+def plot_ranking(
+    truth: _Numbers, probabilities: _Numbers, labels: Sequence[str], weights: Sequence[float] = ()
+) -> Figure:
+    """ROC of a label against the rest; beside it precision over recall, or, of two labels, both by threshold.
+
+    The threshold that the weights of the two labels make is marked.
+    """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
     figure, (left, right) = _new_figure(2 * _WIDE, ncols=2)
@@ -89,14 +94,41 @@ def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]
         is_label, given = truth == place, probabilities[:, place]
         false, true, _ = roc_curve(is_label, given)
         left.plot(false, true, label=f"{label}: area {auc(false, true):.3f}")
-        precision, recall, _ = precision_recall_curve(is_label, given)
-        legend = f"{label}: average {average_precision_score(is_label, given):.3f}, {is_label.mean():.0%} of rows"
-        right.step(recall, precision, where="post", label=legend)
+        precision, recall, thresholds = precision_recall_curve(is_label, given)
+        if len(labels) == 2:
+            chosen = weights[0] / sum(weights) if weights else 0.5
+            taken = given > chosen
+            left.plot(taken[~is_label].mean(), taken[is_label].mean(), "o", color=_CONTRAST, label="as decided")
+            right.step(thresholds, precision[:-1], label=f"precision, {label}")
+            right.step(thresholds, recall[:-1], label=f"recall, {label}")
+            right.axvline(chosen, color=_CONTRAST, linestyle="--", label=f"decides: {chosen:.3g}")
+        else:
+            legend = f"{label}: average {average_precision_score(is_label, given):.3f}, {is_label.mean():.0%} of rows"
+            right.step(recall, precision, where="post", label=legend)
     left.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, test rows")
     right.set(xlabel="Recall", ylabel="Precision", ylim=(-0.02, 1.05), title="Precision and recall, test rows")
     left.legend(loc="lower right")
+    if len(labels) == 2:
+        right.set(xlabel="Threshold", ylabel="Precision, recall", xlim=(-0.02, 1.02))
     if right.lines:
-        right.legend(loc="lower left")
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
+        right.legend(**below if len(labels) == 2 else {"loc": "lower left"})
+    return figure
+
+
+def plot_gains(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
+    """Which share of the second label's rows are among the tenths of all rows that were thought likeliest to be."""
+    figure, axes = _new_figure()
+    tenths = np.arange(11) / 10
+    axes.plot(tenths, tenths, color=_QUIET, linestyle="--", label="by chance")
+    for place, label in _choose_labels(truth, labels):
+        found = np.cumsum((truth == place)[np.argsort(-probabilities[:, place], kind="stable")])
+        shares = np.append(0, found)[np.round(tenths * len(truth)).astype(int)] / found[-1]
+        axes.plot(tenths, shares, marker="o", label=label)
+        for tenth, share in zip(tenths[1:6], shares[1:6], strict=True):
+            axes.annotate(f"{share:.0%}", (tenth, share), xytext=(6, -14), textcoords="offset points")
+    axes.set(xlabel="Share of rows, likeliest first", ylabel="Share of the label's rows", title="Gains, test rows")
+    axes.legend(loc="lower right")
     return figure
 
 
@@ -113,7 +145,7 @@ def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str])
             shares, legend = np.full(len(given), 1 / len(given)), f"{name}, {len(given)} rows"
             axes.hist(given, bins=20, range=(0, 1), weights=shares, alpha=0.6, label=legend)
         axes.set(xlabel=f"Probability of {label}", ylabel="Share of its rows")
-        axes.legend()
+        axes.legend(loc="upper center")
     return figure
 
 

@@ -1,5 +1,6 @@
 """A split as what estimators take: a feature matrix and a target."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..data.splitting import IDENTITY, Split, read_split
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame, engineer_features, plan_features
 from ..schema import Schema
+from .metrics import Answers
 from .model import Scores, choose_places
 
 Rows = tuple[NDArray[np.float32], NDArray[Any]]
@@ -84,9 +86,11 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
     return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
 
 
-def choose_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> NDArray[np.int64]:
-    """The label that each row gets, as its place in the schema's labels."""
-    return choose_places(align_scores(scores, labels, schema))
+def choose_labels(
+    scores: Scores, labels: tuple[str, ...], schema: Schema, weights: Sequence[float] = ()
+) -> NDArray[np.int64]:
+    """The label that each row gets, as its place in the schema's labels; `weights` are those of `labels`."""
+    return np.array([schema.labels.index(label) for label in labels])[choose_places(scores, weights)]
 
 
 def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
@@ -96,3 +100,9 @@ def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Sco
     aligned = np.zeros((len(scores), len(schema.labels)), dtype=scores.dtype)
     aligned[:, [schema.labels.index(label) for label in labels]] = scores
     return aligned
+
+
+def align_answers(scores: Scores, labels: tuple[str, ...], weights: tuple[float, ...], schema: Schema) -> Answers:
+    """Answers with a probability and a weight for each label of the schema, 0 for those the model never saw."""
+    aligned = align_scores(np.array([weights]), labels, schema)[0].tolist() if weights else ()
+    return Answers(align_scores(scores, labels, schema), tuple(aligned))

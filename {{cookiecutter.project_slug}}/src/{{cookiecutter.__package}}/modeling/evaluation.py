@@ -17,12 +17,13 @@ from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import resume_run
-from .dataset import Dataset, align_scores, read_dataset, read_slices
+from .baselines import Baseline, measure_baselines
+from .dataset import Dataset, align_answers, read_dataset, read_slices
 from .gate import find_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
-from .metrics import METRICS, Metric, compute_metrics, count_confusion, find_metric
-from .model import Model, Scores, choose_places, load_model
-from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, write_page
+from .metrics import Answers, Metric, compute_metrics, count_confusion, find_metric, list_metrics
+from .model import Model, choose_places, load_model
+from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, explain_success, write_page
 
 _METRICS_FILE = "metrics.json"
 
@@ -30,13 +31,18 @@ _logger = get_logger(__name__)
 
 
 class Evaluation(BaseModel, frozen=True):
-    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data."""
+    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data.
+
+    `baselines` has the test metrics of others, and how the candidate compares with them by `metric`, the gate's.
+    """
 
     candidate: str
     data: str
     rows: dict[str, int]
     metrics: dict[str, dict[str, float]]
     intervals: dict[str, tuple[float, float]]
+    metric: str
+    baselines: dict[str, Baseline]
 
 
 def evaluate_model(project: Project) -> Evaluation:
@@ -59,34 +65,53 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
     schema, summary = project.schema, read_summary(project)
     if model.manifest.data.sha256 != summary.sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
-    metric = find_metric(schema.task, project.model.gate.metric)
+    metric = find_metric(schema, project.model)
     test = read_dataset(project.splits, "test", schema)
-    scores = score_dataset(model, test, schema)
+    answers = answer_dataset(model, test, schema)
     metrics = {
         **model.manifest.metrics,  # of the validation rows, from before they were trained on
-        "test": compute_metrics(schema.task, test.target, scores),
+        "test": compute_metrics(schema, project.model, test.target, answers),
     }
     intervals = {
         name: interval
-        for name, each in track(list(METRICS[schema.task].items()), "Measuring intervals")
-        if (interval := measure_interval(each, test.target, scores, project.model.seed))
+        for name, each in track(list(list_metrics(schema, project.model).items()), "Measuring intervals")
+        if (interval := measure_interval(each, test.target, answers, project.model.seed))
     }
+    baselines = measure_baselines(project, model.manifest, test, answers)
     tables = {
-        PREDICTIONS_TABLE: _describe_predictions(project, test, scores),
-        SLICES_TABLE: _describe_slices(project, metric, test, scores),
+        PREDICTIONS_TABLE: _describe_predictions(project, test, answers),
+        SLICES_TABLE: _describe_slices(project, metric, test, answers),
         IMPORTANCE_TABLE: _measure_importance(project, model, test, metric),
     }
-    files = _write_files(project, tables, _draw_pictures(project, test, scores, tables[IMPORTANCE_TABLE]))
-    write_page(project, model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals}), tables)
-    candidate, rows = (
-        hash_file(project.candidate / MANIFEST_FILE),
-        {"validation": summary.rows["validation"], "test": len(test)},
+    files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
+    measured = model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals})
+    write_page(project, measured, baselines, tables)
+    evaluation = Evaluation(
+        candidate=hash_file(project.candidate / MANIFEST_FILE),
+        data=summary.sha256,
+        rows={"validation": summary.rows["validation"], "test": len(test)},
+        metrics=metrics,
+        intervals=intervals,
+        metric=project.model.gate.metric,
+        baselines=baselines,
     )
-    evaluation = Evaluation(candidate=candidate, data=summary.sha256, rows=rows, metrics=metrics, intervals=intervals)
     write_json(project.reports / _METRICS_FILE, evaluation.model_dump())
-    for name, value in metrics["test"].items():
-        _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *intervals.get(name, (np.nan, np.nan)))
+    _tell(evaluation, explain_success(metrics["test"], tables[IMPORTANCE_TABLE]))
     return evaluation, files
+
+
+def _tell(evaluation: Evaluation, remark: str) -> None:
+    for name, value in evaluation.metrics["test"].items():
+        interval = evaluation.intervals.get(name, (np.nan, np.nan))
+        _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *interval)
+    for name, baseline in evaluation.baselines.items():
+        compared = baseline.comparison
+        numbers = compared.champion, 100 * compared.confidence
+        _logger.info(
+            "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%", evaluation.metric, name, *numbers
+        )
+    if remark:
+        _logger.info("%s", remark)
 
 
 def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:
@@ -109,26 +134,29 @@ def read_evaluation(project: Project) -> Evaluation:
         raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
     if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
         raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
+    if evaluation.metric != project.model.gate.metric:
+        raise ProjectError("gate.metric changed since the candidate was evaluated; run the `evaluate` stage again.")
     return evaluation
 
 
-def score_dataset(model: Model, dataset: Dataset, schema: Schema) -> Scores:
-    """A model's scores of a dataset, with a probability for each label of the schema."""
-    return align_scores(model.predict(dataset.columns), model.manifest.labels, schema)
+def answer_dataset(model: Model, dataset: Dataset, schema: Schema) -> Answers:
+    """A model's scores of a dataset, and its weights, with one of each for each label of the schema."""
+    manifest = model.manifest
+    return align_answers(model.predict(dataset.columns), manifest.labels, manifest.weights, schema)
 
 
-def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl.DataFrame:
+def _describe_predictions(project: Project, test: Dataset, answers: Answers) -> pl.DataFrame:
     """Each test row: its raw file, its row number there, its identifiers, what is true and what was predicted."""
-    schema, frame = project.schema, read_split(project.splits, "test", "_file")
+    scores, schema, frame = answers.scores, project.schema, read_split(project.splits, "test", "_file")
     described = {"file": frame["_file"].str.extract(r"([^/\\]+)\.[^.]+$"), "row": frame[ROW_NUMBER]}
     predicted = {"truth": pl.Series(test.target), "prediction": pl.Series(scores)}
     if schema.labels:
-        labels = pl.Series(schema.labels, dtype=pl.String)
+        labels, places = pl.Series(schema.labels, dtype=pl.String), choose_places(*answers)
         probabilities = pl.DataFrame(scores.astype(np.float64), [f"probability {label}" for label in schema.labels])
         predicted = {
             "truth": labels.gather(test.target),
-            "prediction": labels.gather(choose_places(scores)),
-            "probability": probabilities.max_horizontal(),
+            "prediction": labels.gather(places),
+            "probability": pl.Series(scores[np.arange(len(places)), places].astype(np.float64)),
             **probabilities.to_dict(),
         }
     shown = [name for name in schema.identifiers if name not in schema.sensitive]
@@ -136,11 +164,12 @@ def _describe_predictions(project: Project, test: Dataset, scores: Scores) -> pl
     return pl.DataFrame(described | {taken.get(name, name): frame[name] for name in shown} | predicted)
 
 
-def _describe_slices(project: Project, metric: Metric, test: Dataset, scores: Scores) -> pl.DataFrame:
+def _describe_slices(project: Project, metric: Metric, test: Dataset, answers: Answers) -> pl.DataFrame:
     gate = project.model.gate
     slices = read_slices(project.splits, "test", gate.slices.columns, project.schema)
+    scores, weights = answers
     rows = [
-        (column, value, int(np.count_nonzero(inside)), metric.compute(test.target[inside], scores[inside]))
+        (column, value, int(np.count_nonzero(inside)), metric.compute(test.target[inside], scores[inside], weights))
         for column, value, inside in find_groups(slices, gate.slices.minimum_rows)
     ]
     return pl.DataFrame(rows, schema=["column", "value", "rows", gate.metric], orient="row")
@@ -150,21 +179,22 @@ def _measure_importance(project: Project, model: Model, test: Dataset, metric: M
     """How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as it is served."""
     generator, schema = np.random.default_rng(project.model.seed), project.schema
     test = test.take(sample_rows(len(test), project.model.seed))
-    base = metric.compute(test.target, score_dataset(model, test, schema))
+    base = metric.compute(test.target, *answer_dataset(model, test, schema))
     rows = []
     for name, values in track(list(test.columns.items()), "Measuring importance"):
         losses = []
         for _ in range(5):
             shuffled = Dataset({**test.columns, name: generator.permutation(values)}, test.target)
-            losses.append(metric.gain(base, metric.compute(test.target, score_dataset(model, shuffled, schema))))
+            losses.append(metric.gain(base, metric.compute(test.target, *answer_dataset(model, shuffled, schema))))
         rows.append((name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
     return pl.DataFrame(rows, schema=["column", "loss", "deviation"], orient="row").sort("loss", descending=True)
 
 
-def _draw_pictures(project: Project, test: Dataset, scores: Scores, importance: pl.DataFrame) -> dict[str, Figure]:
+def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance: pl.DataFrame) -> dict[str, Figure]:
     labels, target, metric = project.schema.labels, project.schema.target, project.model.gate.metric
     columns, losses, deviations = (column.to_list() for column in importance)
     pictures = {"permutation_importance.png": plots.plot_importance(columns, losses, deviations, metric)}
+    scores, weights = answers
     kept = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
     if not kept.any():
         return pictures
@@ -172,10 +202,13 @@ def _draw_pictures(project: Project, test: Dataset, scores: Scores, importance: 
     some = sample_rows(len(truth), project.model.seed)
     drawn = truth[some], scores[some]
     if labels:
+        if len(labels) == 2:
+            pictures["gains.png"] = plots.plot_gains(*drawn, labels)
+        counts = count_confusion(truth, choose_places(scores, weights), len(labels))
         return pictures | {
-            "confusion_matrix.png": plots.plot_confusion_matrix(count_confusion(truth, scores), labels),
+            "confusion_matrix.png": plots.plot_confusion_matrix(counts, labels),
             "calibration.png": plots.plot_calibration(*drawn, labels),
-            "roc_precision_recall.png": plots.plot_ranking(*drawn, labels),
+            "roc_precision_recall.png": plots.plot_ranking(*drawn, labels, weights),
             "scores.png": plots.plot_scores(*drawn, labels),
         }
     return pictures | {

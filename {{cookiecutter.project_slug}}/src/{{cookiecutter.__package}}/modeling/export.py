@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def check_convertible(task: Task, settings: ModelSettings) -> None:
 
 
 def export_pipeline(
-    pipeline: Pipeline, held_out: Rows, settings: ParitySettings, folder: Path
+    pipeline: Pipeline, held_out: Rows, settings: ParitySettings, folder: Path, weights: Sequence[float] = ()
 ) -> tuple[ParityRecord, ScoreFunction]:
     """Write a fitted pipeline as files; how far ONNX is from it on held-out rows, and the function that scores.
 
@@ -94,7 +95,7 @@ def export_pipeline(
         reason = str(error).strip().split("\n")[0]
         parity = ParityRecord(rows=len(target), reason=f"The model does not convert to ONNX: {reason}")
     else:
-        parity = compare_scores(score(matrix), expected(matrix), target, settings)
+        parity = compare_scores(score(matrix), expected(matrix), target, settings, weights)
     if parity.passed:
         _logger.info("ONNX agrees with scikit-learn on %s held-out rows", parity.rows)
         return parity, score
@@ -104,7 +105,9 @@ def export_pipeline(
     return parity, expected
 
 
-def compare_scores(found: Scores, expected: Scores, target: NDArray[Any], settings: ParitySettings) -> ParityRecord:
+def compare_scores(
+    found: Scores, expected: Scores, target: NDArray[Any], settings: ParitySettings, weights: Sequence[float] = ()
+) -> ParityRecord:
     """How far ONNX's scores are from scikit-learn's for the same rows; fails closed on NaN and on a changed label."""
     rows, changes, reasons = len(expected), 0, []
     if found.shape != expected.shape:
@@ -114,7 +117,8 @@ def compare_scores(found: Scores, expected: Scores, target: NDArray[Any], settin
     if expected.ndim == 2:
         differences = differences.max(axis=1)
         # Where two labels are as likely as each other, as the votes of a forest often are, either is right.
-        margins = expected.max(axis=1) - expected[np.arange(rows), choose_places(found)]
+        likelihoods = expected * (np.array(weights) * len(weights) if weights else 1)
+        margins = likelihoods.max(axis=1) - likelihoods[np.arange(rows), choose_places(found, weights)]
         changes = int(np.count_nonzero(margins > settings.tolerance))
     else:
         differences = differences / (float(np.std(target)) or 1.0)

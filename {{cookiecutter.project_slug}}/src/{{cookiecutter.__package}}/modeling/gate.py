@@ -3,18 +3,22 @@
 Nothing here reads or writes a file, so that each rule can be tried with made-up models. Rows are drawn with
 replacement; where two models are compared, both are measured on the same draw (Efron and Tibshirani, An
 Introduction to the Bootstrap, 1993, chapters 13 and 16).
+
+Who tries often on the same rows wins by chance. So candidate k of those that were held against a champion on the same
+test rows may pass by chance in a / (k (k + 1)) of the cases, where a is 1 - `gate.confidence`: for all of them
+together, however many, that sums to a (alpha spending, as in Foster and Stine, Alpha-investing, 2008).
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr
 
 from ..config import GateSettings
-from .metrics import Metric
+from .metrics import Answers, Array, Metric
 
 INTERVAL_DRAWS = 200
 
@@ -22,7 +26,9 @@ _SETTINGS = "config/model.yaml"
 # More rows make an interval narrower, but not usefully so, and every draw measures all of them.
 _MOST_ROWS = 20_000
 
-Array = NDArray[Any]
+CONSTANT, LINEAR = "the best constant answer", "a linear model"
+"""What each candidate is held against besides `latest`: the first must be beaten, the second may not be better."""
+
 Slices = Mapping[str, Array]
 
 
@@ -35,6 +41,7 @@ class Measured:
     latency: float
     size: int
     parity_problem: str = ""
+    only_label: str = ""  # that which every test row gets, where there is one
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,9 @@ class PairedComparison:
     """Two models on the same rows.
 
     `gain` is how much better the candidate is, in the metric's unit, whichever way is better; `low` and `high` are
-    the middle 95% of its resampled values; `confidence` is the share of the draws in which the candidate is better,
-    a tie being none, and a draw without a number neither.
+    the middle 95% of its resampled values. `confidence` that the candidate is better, and `doubt`, that the champion
+    is, are each the smaller of two: the share of the draws in which it is, a tie being none, and a draw without a
+    number neither; and, as so many draws cannot tell 0.999 from 0.9999, Student's t of the gain over its deviation.
     """
 
     candidate: float
@@ -52,7 +60,28 @@ class PairedComparison:
     low: float
     high: float
     confidence: float
+    doubt: float
     rows: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which candidate this is, from 1, of those that were held against a champion on the same test rows."""
+
+    number: int = 1
+    champion: str = CONSTANT
+
+    def ask(self, settings: GateSettings) -> float:
+        """The confidence that it takes."""
+        return 1 - (1 - settings.confidence) / (self.number * (self.number + 1))
+
+    def explain(self, settings: GateSettings) -> str:
+        """Why it takes that much."""
+        return (
+            f"this is candidate number {self.number} against {self.champion} on these rows, so "
+            f"{100 * self.ask(settings):.6g}% is asked for, that all of them together keep to the "
+            f"{settings.confidence:.1%} of gate.confidence of {_SETTINGS}"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +89,7 @@ class Verdict:
     """What the gate says: no reason against it means that the candidate passed."""
 
     reasons: tuple[str, ...]
+    look: Look
     comparison: PairedComparison | None = None
 
     @property
@@ -68,21 +98,30 @@ class Verdict:
         return not self.reasons
 
 
-def measure_interval(metric: Metric, truth: Array, scores: Array, seed: int) -> tuple[float, float] | None:
+def measure_interval(metric: Metric, truth: Array, answers: Answers, seed: int) -> tuple[float, float] | None:
     """The middle 95% of a metric's resampled values; None where too few draws give a number."""
-    values = _resample(metric.on_draws(truth, scores), len(truth), INTERVAL_DRAWS, seed)
+    kept = sample_rows(len(truth), seed)
+    measure = metric.on_draws(truth[kept], answers.scores[kept], answers.weights)
+    values = _resample(measure, len(kept), INTERVAL_DRAWS, seed)
     return None if np.isfinite(values).mean() < 0.5 else _middle(values)
 
 
 def compare_paired(
-    metric: Metric, truth: Array, candidate: Array, champion: Array, resamples: int, seed: int
+    metric: Metric, truth: Array, candidate: Answers, champion: Answers, resamples: int, seed: int
 ) -> PairedComparison:
     """Measure candidate and champion on the same rows and the same draws of them; `truth` is as `metric` takes it."""
-    new, old = metric.on_draws(truth, candidate), metric.on_draws(truth, champion)
-    gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(truth), resamples, seed)
-    ours, theirs = metric.compute(truth, candidate), metric.compute(truth, champion)
-    confidence = float(np.mean(gains > 0))
-    return PairedComparison(ours, theirs, metric.gain(ours, theirs), *_middle(gains), confidence, len(truth))
+    kept = sample_rows(len(truth), seed)
+    new, old = (metric.on_draws(truth[kept], each.scores[kept], each.weights) for each in (candidate, champion))
+    gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(kept), resamples, seed)
+    ours, theirs = metric.compute(truth, *candidate), metric.compute(truth, *champion)
+    gain, finite = metric.gain(ours, theirs), gains[np.isfinite(gains)]
+    deviation = float(np.std(finite)) if len(finite) else 0.0
+
+    def be_sure(sign: int) -> float:
+        tail = float(stdtr(max(len(kept) - 1, 1), sign * gain / deviation)) if deviation else float(sign * gain > 0)
+        return min(float(np.mean(sign * gains > 0)), tail)
+
+    return PairedComparison(ours, theirs, gain, *_middle(gains), be_sure(1), be_sure(-1), len(truth))
 
 
 def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
@@ -95,8 +134,8 @@ def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
 def _resample(measure: Callable[[NDArray[np.int64]], float], rows: int, draws: int, seed: int) -> NDArray[np.float64]:
     # What scipy.stats.bootstrap gives, which a test holds it against. That one warns where a draw has no number,
     # as the AUC of a rare label often has none, and takes longer than some of the metrics.
-    kept, generator = sample_rows(rows, seed), np.random.default_rng(seed)
-    return np.array([measure(kept[generator.integers(0, len(kept), len(kept))]) for _ in range(draws)])
+    generator = np.random.default_rng(seed)
+    return np.array([measure(generator.integers(0, rows, rows)) for _ in range(draws)])
 
 
 def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -124,32 +163,56 @@ def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> I
         yield f"the model has {measured.size / 1e6:.1f} MB; {limit}"
     if measured.parity_problem:
         yield f"it cannot be served by ONNX: {measured.parity_problem}; parity.required of {_SETTINGS} is true"
+    if measured.only_label:
+        remedy = f"decision.best_for of {_SETTINGS}, such as balanced_accuracy, finds another threshold"
+        yield f"every test row gets the label {measured.only_label!r}; {remedy}"
+
+
+def check_baselines(settings: GateSettings, look: Look, compared: Mapping[str, PairedComparison]) -> Iterator[str]:
+    """The reasons against a candidate that come from what anybody could have had, as far as it was `compared`."""
+    if CONSTANT in compared:
+        yield from _find_doubts(settings, look, compared[CONSTANT], CONSTANT)
+    if LINEAR in compared and compared[LINEAR].doubt >= settings.confidence:
+        linear = compared[LINEAR]
+        numbers = f"{linear.champion:.4f} against {linear.candidate:.4f} on the same {linear.rows} rows"
+        yield f"test {settings.metric} of {LINEAR} is better: {numbers}, confidence {linear.doubt:.1%}"
 
 
 def check_against(
-    settings: GateSettings, metric: Metric, truth: Array, candidate: Array, champion: Array, slices: Slices, seed: int
+    settings: GateSettings,
+    metric: Metric,
+    truth: Array,
+    candidate: Answers,
+    champion: Answers,
+    slices: Slices,
+    seed: int,
+    look: Look,
 ) -> Verdict:
     """Compare a candidate with the champion on the same rows.
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
     compared = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
-    reasons, tolerance = [], settings.slices.tolerance
-    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
-    if not compared.gain > 0:
-        reasons.append(f"test {settings.metric} is not better than that of latest: {numbers}")
-    elif not compared.confidence >= settings.confidence:
-        draws = f"in {compared.confidence:.1%} of the bootstrap's draws ({numbers})"
-        limit = f"gate.confidence of {_SETTINGS} asks for {settings.confidence:.1%}"
-        reasons.append(f"test {settings.metric} is better {draws}; {limit}")
+    reasons, tolerance = [*_find_doubts(settings, look, compared, "latest")], settings.slices.tolerance
     for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
-        ours, theirs = (metric.compute(truth[inside], scores[inside]) for scores in (candidate, champion))
+        ours, theirs = (
+            metric.compute(truth[inside], each.scores[inside], each.weights) for each in (candidate, champion)
+        )
         # A metric that no model has on these rows, such as the AUC of one class, says nothing.
         if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
             where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
             limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
             reasons.append(f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}")
-    return Verdict(tuple(reasons), compared)
+    return Verdict(tuple(reasons), look, compared)
+
+
+def _find_doubts(settings: GateSettings, look: Look, compared: PairedComparison, other: str) -> Iterator[str]:
+    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
+    if not compared.gain > 0:
+        yield f"test {settings.metric} is not better than that of {other}: {numbers}"
+    elif not compared.confidence >= look.ask(settings):
+        sure = f"with a confidence of {100 * compared.confidence:.5g}% ({numbers})"
+        yield f"test {settings.metric} is better than that of {other} {sure}; {look.explain(settings)}"
 
 
 def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:

@@ -44,15 +44,18 @@ class ParityRecord(BaseModel, frozen=True, extra="forbid"):
 
 
 class GateRecord(BaseModel, frozen=True, extra="forbid"):
-    """What the gate said of a version: `gain` in the metric's unit and `confidence`, a share of draws, over another.
+    """What the gate said of a version: `gain` in the metric's unit and `confidence`, from 0 to 1, over another.
 
-    `reasons` is empty unless the version was `forced`, which says why.
+    It was candidate `number` against that one on the same rows, and `asked` for that confidence. `reasons` is empty
+    unless the version was `forced`, which says why.
     """
 
     metric: str
     against: str | None = None
     gain: float | None = None
     confidence: float | None = None
+    number: int = 1
+    asked: float | None = None
     reasons: tuple[str, ...] = ()
     forced: str = ""
 
@@ -62,9 +65,8 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
 
     `labels` are the classes in the order of the probabilities, empty for a regression; the label of a row is that
     whose probability times its weight is largest (`weights`, empty for all alike). `typical` has a usual value of
-    each feature. A candidate lacks `version`,
-    `created_at`, `commit` (git's, `-dirty` behind it where code or settings differed), `metrics`, `intervals` (the
-    middle 95% of each test metric) and `gate`.
+    each feature. A candidate lacks `version`, `created_at`, `commit` (git's, `-dirty` behind it where code or settings
+    differed), test `metrics`, `intervals` (the middle 95% of each of them) and `gate`.
     """
 
     version: str | None = None

@@ -42,9 +42,12 @@ class Model:
         return self.score(engineer_features(columns, self.plan))
 
 
-def choose_places(probabilities: Scores) -> NDArray[np.int64]:
-    """The decision: of each row's probabilities, (rows, labels), the place of the label that it gets."""
-    places: NDArray[np.int64] = probabilities.argmax(axis=1)
+def choose_places(probabilities: Scores, weights: Sequence[float] = ()) -> NDArray[np.int64]:
+    """The decision: of each row's probabilities, (rows, labels), the place of the label that it gets.
+
+    That is the label whose probability times its weight is largest; without weights the likeliest one.
+    """
+    places: NDArray[np.int64] = (probabilities * np.array(weights) if weights else probabilities).argmax(axis=1)
     return places
 
 

@@ -92,7 +92,7 @@ def _score_batch(model: Model, checked: CheckedRows, batch: pl.DataFrame, kept: 
     good, labels = frame.filter(checked.is_valid), model.manifest.labels
     scores = model.predict(columns_from_frame(model.manifest.table, good.select(checked.typed())))
     if labels:
-        names = pl.Series("prediction", labels, pl.String).gather(choose_places(scores))
+        names = pl.Series("prediction", labels, pl.String).gather(choose_places(scores, model.manifest.weights))
         predictions = [names, *pl.DataFrame(scores, [f"probability {label}" for label in labels]).cast(pl.Float64)]
     else:
         predictions = [pl.Series("prediction", scores, pl.Float64)]

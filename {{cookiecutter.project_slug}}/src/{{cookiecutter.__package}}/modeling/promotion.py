@@ -4,25 +4,28 @@ import json
 import math
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
 from timeit import repeat
+
+import numpy as np
 
 from ..config import Project
 from ..data.preparation import SUMMARY_FILE, read_summary
 from ..data.splitting import is_unseen
 from ..errors import CodeChangedError, ProjectError, PromotionRefusedError
-from ..files import hash_file
+from ..files import hash_file, hash_json
 from ..git import describe_commit
 from ..schema import is_same_table
 from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
-from .dataset import read_dataset, read_slices
-from .evaluation import Evaluation, read_evaluation, score_dataset
-from .gate import Measured, Verdict, check_against, check_alone
+from .dataset import Dataset, read_dataset, read_slices
+from .evaluation import Evaluation, answer_dataset, read_evaluation
+from .gate import CONSTANT, Look, Measured, Verdict, check_against, check_alone, check_baselines
 from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, GateRecord, Manifest, read_manifest, write_manifest
-from .metrics import find_metric
-from .model import Model, load_model
+from .metrics import Answers, find_metric
+from .model import Model, choose_places, load_model
 from .registry import Registry
 from .report import find_pictures, write_card
 
@@ -92,31 +95,44 @@ def roll_back(project: Project, version: str | None = None, new_schema: bool = F
 
 
 def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: str | None, new_schema: bool) -> Verdict:
-    gate, schema, manifest = project.model.gate, project.schema, candidate.manifest
-    metric, test = find_metric(schema.task, gate.metric), read_dataset(project.splits, "test", schema)
+    gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
+    metric, test = find_metric(schema, project.model), read_dataset(project.splits, "test", schema)
+    slices = read_slices(project.splits, "test", gate.slices.columns, schema)
+    answers = answer_dataset(candidate, test, schema)
+    reasons = [*check_alone(gate, metric, _measure(project, candidate, evaluation, test, answers))]
+    champion = None
+    if latest is not None:
+        try:
+            champion = _load_comparable(project, latest)
+        except CodeChangedError as problem:
+            if new_schema or _is_superseded(project, latest):
+                _logger.warning("%s The two were not compared.", problem)
+            else:
+                remedy = "The two cannot be compared; run `promote --new-schema` to accept that"
+                reasons.append(f"{problem} {remedy}")
+    against, rows = latest if champion else None, sorted((project.splits / "test").iterdir())
+    number = registry.count_candidate(against, hash_json([hash_file(path) for path in rows]), evaluation.candidate)
+    look = Look(number, against or CONSTANT)
+    reasons += check_baselines(gate, look, {name: each.comparison for name, each in evaluation.baselines.items()})
+    if champion is None:
+        return Verdict(tuple(reasons), look)
+    former = answer_dataset(champion, test, schema)
+    verdict = check_against(gate, metric, test.target, answers, former, slices, project.model.seed, look)
+    return replace(verdict, reasons=(*reasons, *verdict.reasons))
+
+
+def _measure(project: Project, candidate: Model, evaluation: Evaluation, test: Dataset, answers: Answers) -> Measured:
+    manifest, labels = candidate.manifest, project.schema.labels
     row = {name: values[:1] for name, values in test.columns.items()}
-    measured = Measured(
-        value=evaluation.metrics["test"][gate.metric],
+    given = np.unique(choose_places(*answers)).tolist() if labels else []
+    return Measured(
+        value=evaluation.metrics["test"][project.model.gate.metric],
         rows=len(test),
         latency=1000 * median(repeat(lambda: candidate.predict(row), number=1, repeat=100)),
         size=manifest.files[ONNX_FILE if manifest.runtime == "onnx" else SKOPS_FILE].bytes,
         parity_problem="" if manifest.parity.passed or not project.model.parity.required else manifest.parity.reason,
+        only_label=labels[given[0]] if len(given) == 1 else "",
     )
-    reasons = tuple(check_alone(gate, metric, measured))
-    if latest is None:
-        return Verdict(reasons)
-    try:
-        champion = _load_comparable(project, latest)
-    except CodeChangedError as problem:
-        if new_schema or _is_superseded(project, latest):
-            _logger.warning("%s The two were not compared.", problem)
-            return Verdict(reasons)
-        remedy = "The two cannot be compared; run `promote --new-schema` to accept that"
-        return Verdict((*reasons, f"{problem} {remedy}"))
-    scores, former = score_dataset(candidate, test, schema), score_dataset(champion, test, schema)
-    slices = read_slices(project.splits, "test", gate.slices.columns, schema)
-    against = check_against(gate, metric, test.target, scores, former, slices, project.model.seed)
-    return Verdict((*reasons, *against.reasons), against.comparison)
 
 
 def _load_comparable(project: Project, latest: str) -> Model:
@@ -146,9 +162,16 @@ def _add_version(
 ) -> str:
     compared = verdict.comparison
     forced = "" if verdict.passed else reason
-    gate = GateRecord(metric=project.model.gate.metric, reasons=verdict.reasons, forced=forced)
-    if compared:
-        gate = gate.model_copy(update={"against": latest, "gain": compared.gain, "confidence": compared.confidence})
+    gate = GateRecord(
+        metric=project.model.gate.metric,
+        against=latest if compared else None,
+        gain=compared.gain if compared else None,
+        confidence=compared.confidence if compared else None,
+        number=verdict.look.number,
+        asked=verdict.look.ask(project.model.gate),
+        reasons=verdict.reasons,
+        forced=forced,
+    )
     with Registry(project.models).new_version() as (version, folder):
         created_at, commit = datetime.now(UTC).isoformat(timespec="seconds"), describe_commit(project.root)
         made = {"version": version, "created_at": created_at, "commit": commit, "gate": gate}
@@ -159,7 +182,7 @@ def _add_version(
         for path in find_pictures(project):
             shutil.copyfile(path, folder / "figures" / path.name)
         manifest = manifest.model_copy(update=made | measured)
-        write_card(project, manifest, verdict, folder / "model_card.md")
+        write_card(project, manifest, evaluation.baselines, verdict, folder / "model_card.md")
         write_manifest(folder, manifest)
     return version
 
@@ -169,7 +192,7 @@ def _measure_again(project: Project, model: Model) -> str:
     if not is_same_table(model.manifest.table, schema) or not (project.splits / SUMMARY_FILE).is_file():
         return "not scored: no prepared rows of its table are here"
     test = read_dataset(project.splits, "test", schema)
-    value = find_metric(schema.task, gate.metric).compute(test.target, score_dataset(model, test, schema))
+    value = find_metric(schema, project.model).compute(test.target, *answer_dataset(model, test, schema))
     if not math.isfinite(value):
         raise ProjectError(f"{model.manifest.version} has {gate.metric} {value} on the test rows; latest stays.")
     return f"test {gate.metric} {value:.4f} on {len(test)} rows"

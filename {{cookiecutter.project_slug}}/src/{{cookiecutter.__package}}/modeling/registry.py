@@ -1,7 +1,6 @@
 """Versions on disk: `models/versioned/vN`, immutable, and `models/latest/`, the pointer with its history."""
 
 import getpass
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -48,7 +47,8 @@ class Pointer(BaseModel, frozen=True, extra="forbid"):
 class Registry:
     """The versions under a models folder. What changes them happens within `locked`.
 
-    `pointer` is the file that names the version in production, `history` has a line of JSON for each move of it.
+    `pointer` is the file that names the version in production, `history` has a line of JSON for each move of it, and
+    `candidates` one of text for each candidate that was held against a version, or, before the first, against none.
     """
 
     def __init__(self, models: Path) -> None:
@@ -56,6 +56,7 @@ class Registry:
         self.versioned = models / "versioned"
         self.pointer = models / "latest" / "pointer.json"
         self.history = models / "latest" / "history.jsonl"
+        self.candidates = models / "latest" / "candidates.txt"
 
     def folder(self, version: str) -> Path:
         return self.versioned / version
@@ -138,8 +139,19 @@ class Registry:
         move = Move(at=at, by=_user(), from_version=former, to_version=version, why=why, forced=forced)
         digest = hash_file(self.folder(version) / MANIFEST_FILE)
         write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
-        lines = [json.dumps(each.model_dump(), ensure_ascii=False) + "\n" for each in (*moves, move)]
-        write_bytes(self.history, "".join(lines).encode())
+        write_bytes(self.history, "".join(f"{each.model_dump_json()}\n" for each in (*moves, move)).encode())
+
+    def count_candidate(self, champion: str | None, rows: str, candidate: str) -> int:
+        """Which candidate this is, from 1, of all that were held against a champion on these test rows; recorded.
+
+        `rows` and `candidate` are hashes.
+        """
+        start, found = f"{champion or 'none'} {rows} ", self.candidates
+        lines = found.read_text(encoding="utf-8").splitlines() if found.is_file() else []
+        if start + candidate not in lines:
+            lines.append(start + candidate)
+            write_bytes(found, "".join(f"{line}\n" for line in lines).encode())
+        return [line for line in lines if line.startswith(start)].index(start + candidate) + 1
 
     def prune(self, keep: int) -> list[str]:
         """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""

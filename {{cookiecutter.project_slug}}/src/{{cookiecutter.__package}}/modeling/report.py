@@ -1,6 +1,7 @@
 """What `evaluate` found, for people: a page, which asks the network for nothing, and the model card."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from ..config import Project
 from ..errors import ProjectError
 from ..files import write_bytes
+from .baselines import Baseline
 from .gate import INTERVAL_DRAWS, Verdict
 from .manifest import Manifest
 from .metrics import find_metric
@@ -19,10 +21,13 @@ from .registry import Registry
 PREDICTIONS_TABLE, SLICES_TABLE = "test_predictions.csv", "slices.csv"
 IMPORTANCE_TABLE = "permutation_importance.csv"
 
+# What few real tables let a model reach.
+_TOO_GOOD = {"roc_auc": 0.99, "r2": 0.99}
 _CAPTIONS = {
     "confusion_matrix": "Which label was taken for which.",
     "calibration": "On the dashed line, a probability of 0.7 comes true in 7 of 10 rows; below, how many rows tell so.",
-    "roc_precision_recall": "How well the probabilities rank the rows, whatever the threshold.",
+    "roc_precision_recall": "How well the probabilities rank the rows; of two labels, with the threshold that decides.",
+    "gains": "Of the rows that it thinks likeliest, the first tenths hold this share of all that are of the label.",
     "scores": "The further the two groups lie apart, the better the label is told from the rest.",
     "predicted_values": "On the dashed line, the prediction is the truth.",
     "residuals": "A good model leaves no shape here: as much above as below, from left to right.",
@@ -46,6 +51,7 @@ _TEMPLATES = Environment(
     line_statement_prefix="%",
     keep_trailing_newline=True,
 )
+_TEMPLATES.globals["zip"] = zip
 _TEMPLATES.filters |= {"show": _show, "cell": lambda value: _show(value).replace("|", "&#124;")}
 _TEMPLATES.filters["base64"] = lambda path: b64encode(path.read_bytes()).decode()
 
@@ -56,7 +62,20 @@ def find_pictures(project: Project) -> dict[Path, str]:
     return {path: caption for path, caption in paths.items() if path.is_file()}
 
 
-def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFrame]) -> None:
+def explain_success(metrics: dict[str, float], importance: pl.DataFrame) -> str:
+    """A hint where the candidate is so good that it may have been told the answer; else nothing."""
+    for name, value in metrics.items():
+        if value >= _TOO_GOOD.get(name, np.inf) and importance.height:
+            return (
+                f"Test {name} is {value:.4f}. If this surprises you, look first at {importance['column'][0]!r}, "
+                "on which the model leans most: is it known before the answer is?"
+            )
+    return ""
+
+
+def write_page(
+    project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], tables: dict[str, pl.DataFrame]
+) -> None:
     """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
     gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
     latest: Manifest | None = None
@@ -67,7 +86,9 @@ def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFr
     page = _TEMPLATES.get_template("evaluation.html").render(
         manifest=manifest,
         settings=project.model,
-        metric=find_metric(schema.task, gate.metric),
+        metric=find_metric(schema, project.model),
+        baselines=baselines,
+        remark=explain_success(manifest.metrics["test"], tables[IMPORTANCE_TABLE]),
         value=value,
         interval=interval,
         latest=latest,
@@ -82,15 +103,20 @@ def write_page(project: Project, manifest: Manifest, tables: dict[str, pl.DataFr
     write_bytes(project.reports / "evaluation.html", page.encode())
 
 
-def write_card(project: Project, manifest: Manifest, verdict: Verdict, path: Path) -> None:
+def write_card(
+    project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], verdict: Verdict, path: Path
+) -> None:
     """Write a version's card (Mitchell and others, Model Cards, 2019); its pictures lie in `figures` beside it."""
-    tables = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
-    paths = {title: project.reports / "tables" / name for title, name in tables.items()}
+    names = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
+    paths = {title: project.reports / "tables" / name for title, name in names.items()}
+    tables = {title: pl.read_csv(table) for title, table in paths.items() if table.is_file()}
     card = _TEMPLATES.get_template("model_card.md.jinja").render(
         manifest=manifest,
         settings=project.model.card,
         draws=INTERVAL_DRAWS,
-        tables={title: pl.read_csv(table) for title, table in paths.items() if table.is_file()},
+        tables=tables,
+        baselines=baselines,
+        remark=explain_success(manifest.metrics["test"], tables.get("What it looks at", pl.DataFrame())),
         pictures=find_pictures(project),
         compared=verdict.comparison,
     )

@@ -20,7 +20,8 @@ from ..monitoring.reference import describe_reference, write_reference
 from ..schema import Schema
 from ..terminal import get_logger
 from ..tracking.run import Run, start_run
-from .dataset import Dataset, align_scores, read_dataset
+from .dataset import Dataset, align_answers, align_scores, read_dataset
+from .decision import choose_weights
 from .estimators import AUTO, fit_pipeline
 from .export import check_convertible, export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
@@ -33,11 +34,6 @@ SEARCH_TABLE = "search.csv"
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
 
 _logger = get_logger(__name__)
-
-
-def choose_weights(*_: Any) -> tuple[float, ...]:
-    """Nothing, until modeling/decision.py takes its place."""
-    return ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     """
     with start_run(project) as run:
         settings, summary = project.model, read_summary(project)
-        find_metric(project.schema.task, settings.gate.metric)
+        find_metric(project.schema, settings)
         run.log_parameters(
             {
                 "estimator": settings.estimator if onnx is None else f"onnx:{onnx.stem}",
@@ -94,7 +90,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         trained = _fit(project, run, plan, training, held_out, folder)
     else:
         trained = _take(project, onnx, plan, training, held_out, folder)
-    scores = align_scores(trained.held_out, trained.labels, schema)
+    answers = align_answers(trained.held_out, trained.labels, trained.weights, schema)
     manifest = Manifest(
         table=schema,
         derived=settings.features.derived,
@@ -109,11 +105,11 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         parity=trained.parity,
         data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        metrics={"validation": compute_metrics(schema.task, held_out.target, scores)},
+        metrics={"validation": compute_metrics(schema, settings, held_out.target, answers)},
     )
     # {% if cookiecutter.monitoring == "drift" %}
-    known = training.columns, trained.held_out, held_out.target
-    write_reference(describe_reference(schema, trained.labels, *known, derived=settings.features.derived), folder)
+    known = training.columns, trained.held_out, held_out.target, trained.weights, settings.features.derived
+    write_reference(describe_reference(schema, trained.labels, *known), folder)
     # {% endif %}
     features = engineer_features(training.columns, plan)
     write_golden(folder, Model(manifest, plan, trained.score), training.columns, features, training.target)
@@ -139,7 +135,7 @@ def _fit(
     scores = score_with_pipeline(fit(training, seen), bool(schema.labels))(others)
     labels = _find_labels(schema, both)
     scores = _keep_labels(align_scores(scores, _find_labels(schema, training), schema), labels, schema)
-    parity, score = export_pipeline(fit(both, features), (others, held_out.target), settings.parity, folder)
+    parity, score = export_pipeline(fit(both, features), (others, held_out.target), settings.parity, folder, weights)
     return _Trained(name, hyperparameters, labels, weights, parity, score, scores)
 
 
@@ -169,7 +165,7 @@ def _choose(
         generator = np.random.default_rng(settings.seed)
         places = np.sort(generator.choice(len(training), settings.search.rows, replace=False))
         training, matrix = training.take(places), matrix[places]
-    metric = find_metric(schema.task, settings.gate.metric)
+    metric = find_metric(schema, settings)
     validation = CrossValidation(schema, settings, plan, metric, training, matrix)
     if is_searched:
         found, table = search_estimator(validation, run)

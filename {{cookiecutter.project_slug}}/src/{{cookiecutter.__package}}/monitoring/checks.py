@@ -84,7 +84,8 @@ def check_predictions(reference: Reference, manifest: Manifest, window: Window) 
     scores, labels = window.scores, manifest.labels
     if scores is None:
         return
-    pair = reference.predictions.pair("prediction", choose_places(scores) if labels else round_scores(scores))
+    chosen = choose_places(scores, manifest.weights) if labels else round_scores(scores)
+    pair = reference.predictions.pair("prediction", chosen)
     yield check_distribution(pair)
     if reference.confidence is not None:
         highest = round_scores(scores.max(axis=1))
@@ -96,7 +97,8 @@ def check_predictions(reference: Reference, manifest: Manifest, window: Window) 
         errors = reference.errors.pair("absolute error", round_scores(np.abs(truth - round_scores(scores))))
         yield replace(check_distribution(errors, larger_only=True), subject="performance", kind="larger errors")
     if reference.wrong is not None:
-        wrong = int(np.count_nonzero(choose_labels(scores, labels, manifest.table) != truth))
+        places = choose_labels(scores, labels, manifest.table, manifest.weights)
+        wrong = int(np.count_nonzero(places != truth))
         shares = (reference.wrong, int(pair.reference.sum())), (wrong, len(truth))
         yield check_share("performance", "more errors", *shares, "{:.1%} -> {:.1%} wrong")
 

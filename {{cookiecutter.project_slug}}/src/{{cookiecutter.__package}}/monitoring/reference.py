@@ -73,7 +73,7 @@ class Reference(BaseModel, frozen=True, extra="forbid"):
     numbers: dict[str, Distribution]
     categories: dict[str, Distribution]
     predictions: Distribution  # labels, or a regression's values
-    confidence: Distribution | None = None  # probabilities of the labels that were predicted
+    confidence: Distribution | None = None  # probabilities of the likeliest labels
     errors: Distribution | None = None  # absolute errors of a regression, in the target's unit
     wrong: int | None = None  # rows whose label was another
 
@@ -112,6 +112,7 @@ def describe_reference(
     training: Columns,
     scores: Scores,
     truth: NDArray[Any],
+    weights: tuple[float, ...] = (),
     derived: tuple[DerivedFeature, ...] = (),
 ) -> Reference:
     """Count the training rows' features, and the predictions `scores` of held-out rows against `truth`."""
@@ -126,10 +127,10 @@ def describe_reference(
     return Reference(
         numbers={name: count_values(values) for name, values in watched.items() if name not in names},
         categories={name: count_values(watched[name], categories) for name, categories in names.items()},
-        predictions=count_values(choose_places(scores) if labels else round_scores(scores), labels),
+        predictions=count_values(choose_places(scores, weights) if labels else round_scores(scores), labels),
         confidence=count_values(round_scores(scores.max(axis=1))) if labels else None,
         errors=None if labels else count_values(round_scores(np.abs(truth - round_scores(scores)))),
-        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema) != truth)) if labels else None,
+        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema, weights) != truth)) if labels else None,
     )
 
 

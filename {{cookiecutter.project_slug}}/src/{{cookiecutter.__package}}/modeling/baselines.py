@@ -1,0 +1,75 @@
+"""What a candidate is held against besides `latest`: the best answer that looks at nothing, and a linear model."""
+
+import numpy as np
+from pydantic import BaseModel
+
+from ..config import Project
+from ..features import engineer_features, plan_features
+from .dataset import Dataset, align_answers, read_dataset
+from .decision import choose_weights
+from .estimators import fit_pipeline
+from .gate import CONSTANT, LINEAR, PairedComparison, compare_paired, sample_rows
+from .manifest import Manifest
+from .metrics import Answers, compute_metrics, find_metric
+from .model import score_with_pipeline
+
+LINEAR_ESTIMATORS = {"classification": "logistic_regression", "regression": "ridge"}
+
+_MOST_LABELS = 50
+
+
+class Baseline(BaseModel, frozen=True):
+    """Its metrics on the test rows, and the candidate compared with it by the gate's."""
+
+    metrics: dict[str, float]
+    comparison: PairedComparison
+
+
+def measure_baselines(project: Project, manifest: Manifest, test: Dataset, answers: Answers) -> dict[str, Baseline]:
+    """The baselines by name, measured on the same test rows as the candidate's `answers`.
+
+    They are made from at most 20,000 of the training rows. A candidate that is the linear model itself is held against
+    the constant alone.
+    """
+    schema, settings, metric = project.schema, project.model, find_metric(project.schema, project.model)
+    training = read_dataset(project.splits, "train", schema)
+    training = training.take(sample_rows(len(training), settings.seed))
+    found = {CONSTANT: _answer_constantly(project, training, len(test))}
+    if manifest.estimator != LINEAR_ESTIMATORS[schema.task]:
+        found[LINEAR] = _answer_linearly(project, training, test)
+    return {
+        name: Baseline(
+            metrics=compute_metrics(schema, settings, test.target, baseline),
+            comparison=compare_paired(metric, test.target, answers, baseline, settings.gate.resamples, settings.seed),
+        )
+        for name, baseline in found.items()
+    }
+
+
+def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answers:
+    """The shares of the labels, one label, the mean or a quantile: what the gate's metric likes best in training."""
+    labels, target = len(project.schema.labels), training.target
+    if labels:
+        shares = np.bincount(target, minlength=labels) / len(target)
+        answers = [shares, *np.eye(labels)[np.argsort(-shares, kind="stable")[:_MOST_LABELS]]]
+    else:
+        answers = [np.mean(target), *np.quantile(target, np.arange(1, 20) / 20)]
+    metric, whole = find_metric(project.schema, project.model), [(len(target), *np.shape(each)) for each in answers]
+    values = [metric.compute(target, np.broadcast_to(each, shape)) for each, shape in zip(answers, whole, strict=True)]
+    gains = [metric.gain(value, 0) for value in values]
+    best = answers[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]
+    return Answers(np.broadcast_to(best, (rows, *np.shape(best))))
+
+
+def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answers:
+    schema, name = project.schema, LINEAR_ESTIMATORS[project.schema.task]
+    settings = project.model.model_copy(update={"estimator": name, "calibration": "none"})
+    plan = plan_features(schema, settings.features.derived)
+    matrix = engineer_features(training.columns, plan)
+    hyperparameters = settings.hyperparameters.get(name, {})
+    pipeline = fit_pipeline(schema.task, settings, plan, (matrix, training.target), name, hyperparameters)
+    score = score_with_pipeline(pipeline, bool(schema.labels))
+    labels = tuple(schema.labels[place] for place in np.unique(training.target)) if schema.labels else ()
+    # Hardly fitted to single rows, so that its own training rows will do to decide by.
+    weights = choose_weights(settings, schema, labels, training.target, score(matrix)) if labels else ()
+    return align_answers(score(engineer_features(test.columns, plan)), labels, weights, schema)

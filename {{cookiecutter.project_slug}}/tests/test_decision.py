@@ -1,0 +1,116 @@
+"""The weights by which a row gets its label: the best for a metric, and those that every caller uses."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from {{ cookiecutter.__package }}.config import DecisionSettings, GateSettings, ModelSettings, Project
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.decision import choose_weights
+from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric, find_metric
+from {{ cookiecutter.__package }}.modeling.model import choose_places
+from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.schema import Schema
+
+from .toys import TOY_MODEL, change_config, make_toy, run_pipeline
+
+NAMES = ("a", "b", "c")
+
+
+def _schema(labels: int) -> Schema:
+    columns = {"kind": {"type": "category", "categories": NAMES[:labels]}, "size": {"type": "number"}}
+    return Schema.model_validate({"task": "classification", "target": "kind", "columns": columns})
+
+
+def _settings(best_for: str, costs: dict[str, dict[str, float]] | None = None) -> ModelSettings:
+    decision, gate = DecisionSettings(best_for=best_for, costs=costs or {}), GateSettings(metric="accuracy", minimum=0)
+    return ModelSettings(estimator="logistic_regression", gate=gate, decision=decision)
+
+
+def _make_rare(rows: int = 600, labels: int = 2) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Rows whose last labels are rare, and probabilities that are right on average."""
+    generator = np.random.default_rng(labels)
+    probabilities = generator.dirichlet([6, *[0.6] * (labels - 1)], rows)
+    return np.array([generator.choice(labels, p=each) for each in probabilities]), probabilities
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1_macro", "mcc", "cost"])
+def test_of_two_labels_the_threshold_is_as_good_as_any_but_for_a_twentieth_of_its_gain(name: str) -> None:
+    truth, probabilities = _make_rare()
+    settings = _settings(name, {"b": {"a": 9}, "a": {"b": 1}})
+    metric = find_metric(_schema(2), settings, "decision.best_for")
+    weights = choose_weights(settings, _schema(2), ("a", "b"), truth, probabilities)
+    likeliest = metric.compute(truth, probabilities)
+    thresholds = np.unique(probabilities[:, 1])
+    every = [metric.gain(metric.compute(truth, probabilities, (t, 1 - t)), likeliest) for t in thresholds]
+    gain = metric.gain(metric.compute(truth, probabilities, weights), likeliest)
+    assert sum(weights) == pytest.approx(1)
+    assert gain >= 0.95 * max(every) > 0
+    if name == "cost":  # of probabilities that are right: a missed b costs nine times a false one
+        assert weights[0] == pytest.approx(0.1, abs=0.05)
+
+
+def test_of_several_labels_the_weights_are_about_as_good_as_the_best_of_a_grid() -> None:
+    (truth, probabilities), metric = _make_rare(300, 3), METRICS["classification"]["balanced_accuracy"]
+    weights = choose_weights(_settings("balanced_accuracy"), _schema(3), NAMES, truth, probabilities)
+    grid = [metric.compute(truth, probabilities, (1, *each)) for each in product(np.geomspace(0.5, 50, 15), repeat=2)]
+    likeliest = metric.compute(truth, probabilities)
+    assert metric.compute(truth, probabilities, weights) - likeliest > 0.9 * (max(grid) - likeliest) > 0
+
+
+def test_a_label_that_the_model_has_not_seen_has_no_weight() -> None:
+    truth, probabilities = _make_rare()
+    two = choose_weights(_settings("f1_macro"), _schema(2), ("a", "b"), truth, probabilities)
+    assert choose_weights(_settings("f1_macro"), _schema(3), ("a", "c"), 2 * truth, probabilities) == two
+
+
+def test_a_metric_of_ones_own_that_judges_labels_may_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Metric(lambda truth, places: np.mean(places[truth == 1] == 1) - np.mean(places == 1), decided=True)
+    monkeypatch.setitem(METRICS["classification"], "found", found)
+    truth, probabilities = _make_rare()
+    weights = choose_weights(_settings("found"), _schema(2), ("a", "b"), truth, probabilities)
+    assert found.compute(truth, probabilities, weights) > found.compute(truth, probabilities) + 0.1
+
+
+def test_without_a_wish_or_where_nothing_is_better_the_likeliest_label_wins() -> None:
+    truth, probabilities = _make_rare()
+    assert choose_weights(_settings(""), _schema(2), ("a", "b"), truth, probabilities) == ()
+    perfect = np.eye(2)[truth]
+    assert choose_weights(_settings("f1_macro"), _schema(2), ("a", "b"), truth, perfect) == (0.5, 0.5)
+
+
+def test_what_judges_no_labels_cannot_decide() -> None:
+    with pytest.raises(ProjectError, match=r"best_for 'roc_auc' judges no labels; name one of accuracy, .*mcc"):
+        choose_weights(_settings("roc_auc"), _schema(2), ("a", "b"), *_make_rare())
+
+
+@pytest.fixture(scope="module")
+def costly(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A toy where taking a small one for big costs ten times the other mistake."""
+    project = make_toy(tmp_path_factory.mktemp("costly"))
+    decision = {"best_for": "cost", "costs": {"small": {"big": 10}, "big": {"small": 1}}}
+    gate = TOY_MODEL["gate"] | {"metric": "cost"}
+    run_pipeline(change_config(project, "model", decision=decision, gate=gate))
+    return Project(project.root)
+
+
+def test_evaluation_card_and_batch_give_the_label_that_the_manifest_decides(costly: Project) -> None:
+    model = load_latest(costly)
+    weights, labels = model.manifest.weights, model.manifest.labels
+    assert weights[labels.index("small")] > 0.7
+    predict_file(costly, costly.raw / "rows.csv", costly.root / "out.parquet")
+    for table in (
+        pl.read_csv(costly.reports / "tables" / "test_predictions.csv"),
+        pl.read_parquet(costly.root / "out.parquet"),
+    ):
+        scores = table.select(f"probability {label}" for label in labels).to_numpy()
+        assert table["prediction"].to_list() == [labels[place] for place in choose_places(scores, weights)]
+        assert table["prediction"].to_list() != [labels[place] for place in choose_places(scores)]
+    card = (Registry(costly.models).folder("v1") / "model_card.md").read_text(encoding="utf-8")
+    assert "probability times its weight is largest: big 0." in card
+    assert model.manifest.metrics["test"]["cost"] < 1
