@@ -218,7 +218,7 @@ def test_dates_texts_and_new_values_drift_and_a_later_date_alone_does_not(
 ) -> None:
     scores = np.tile([0.7, 0.3], (600, 1))
     known = reference.describe_reference(
-        STAY, manifest.labels, draw_stays(2000, 0), np.tile([0.7, 0.3], (2000, 1)), np.zeros(2000), (LEAD,)
+        STAY, manifest.labels, draw_stays(2000, 0), np.tile([0.7, 0.3], (2000, 1)), np.zeros(2000), (), (LEAD,)
     )
     known = reference.Reference.model_validate_json(known.model_dump_json())
     stays = manifest.model_copy(update={"table": STAY, "derived": (LEAD,)})

@@ -116,9 +116,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
     return write_manifest(folder, manifest)
 
 
-def _fit(
-    project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path
-) -> _Trained:
+def _fit(project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path) -> _Trained:
     schema, settings, both = project.schema, project.model, training.join(held_out)
     check_convertible(schema.task, settings)
     features = engineer_features(both.columns, plan)
