@@ -95,6 +95,7 @@ def load_onnx(path: Path, is_classification: bool, threads: int = 1) -> ScoreFun
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # a blend's converter leaves constants that nothing uses, which is no news
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
