@@ -38,6 +38,10 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "config/mlflow.yaml": {"tracking": ("mlflow",)},
     "docs/guides/mlflow.md": {"tracking": ("mlflow",)},
     "tests/test_mlflow.py": {"tracking": ("mlflow",)},
+    "deploy": {"containers": ("docker", "kubernetes")},
+    ".dockerignore": {"containers": ("docker", "kubernetes")},
+    "deploy/docker/serving.Dockerfile": {"serving": ("fastapi", "flask")},
+    "deploy/kubernetes": {"containers": ("kubernetes",)},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 
