@@ -28,6 +28,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "docs/guides/data-versioning.md": {"data_versioning": ("dvc",)},
     "tests/test_data_versioning.py": {"data_versioning": ("dvc",)},
     "src/{package}/monitoring": {"monitoring": ("drift",)},
+    "src/{package}/serving/drift.py": {"monitoring": ("drift",)},
     "src/{package}/serving/request_log.py": {"monitoring": ("drift",)},
     "config/monitoring.yaml": {"monitoring": ("drift",)},
     "docs/guides/monitoring.md": {"monitoring": ("drift",)},
@@ -39,9 +40,19 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "docs/guides/mlflow.md": {"tracking": ("mlflow",)},
     "tests/test_mlflow.py": {"tracking": ("mlflow",)},
     "deploy": {"containers": ("docker", "kubernetes")},
-    ".dockerignore": {"containers": ("docker", "kubernetes")},
+    "deploy/docker/grafana": {"serving": ("fastapi", "flask")},
+    "deploy/docker/grafana/dashboards/drift.json": {"monitoring": ("drift",)},
+    "deploy/docker/keep_latest.py": {"serving": ("fastapi", "flask")},
+    "deploy/docker/prometheus.yaml": {"serving": ("fastapi", "flask")},
     "deploy/docker/serving.Dockerfile": {"serving": ("fastapi", "flask")},
+    "deploy/docker/start.py": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes": {"containers": ("kubernetes",)},
+    ".dockerignore": {"containers": ("docker", "kubernetes")},
+    ".env.example": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
+    "compose.yaml": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
+    "docs/guides/containers.md": {"containers": ("docker", "kubernetes")},
+    "src/{package}/serving/hosting.py": {"containers": ("docker", "kubernetes")},
+    "tests/test_hosting.py": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

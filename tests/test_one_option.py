@@ -15,7 +15,11 @@ SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore", "src/ml_proje
 
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
-    "python_version": {".python-version"},
+    "python_version": {
+        ".python-version",
+        "deploy/docker/serving.Dockerfile",
+        "deploy/docker/training.Dockerfile",
+    },
     "task": {
         "config/schema.yaml",
         "config/model.yaml",
@@ -24,11 +28,25 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/serving.md",
         "docs/guides/tracking.md",
     },
-    "serving": {"docs/guides/extending.md", "docs/guides/monitoring.md", "docs/layout.md"},
+    "serving": {
+        "docs/guides/containers.md",
+        "docs/guides/extending.md",
+        "docs/guides/monitoring.md",
+        "docs/layout.md",
+    },
     "data_versioning": {"docs/guides/extending.md", "docs/layout.md"},
-    "tracking": {"docs/guides/tracking.md", "docs/layout.md", "src/ml_project/tracking/run.py"},
+    "tracking": {
+        "compose.yaml",
+        "deploy/docker/training.Dockerfile",
+        "docs/guides/containers.md",
+        "docs/guides/tracking.md",
+        "docs/layout.md",
+        "src/ml_project/tracking/run.py",
+    },
     "monitoring": {
+        "compose.yaml",
         "config/serving.yaml",
+        "docs/guides/containers.md",
         "docs/guides/models.md",
         "docs/guides/serving.md",
         "docs/layout.md",
@@ -38,6 +56,7 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/service.py",
         "src/ml_project/serving/settings.py",
     },
+    "containers": {"src/ml_project/serving/fastapi_app.py", "src/ml_project/serving/flask_app.py"},
 }
 """Files that are always there and whose content follows one option."""
 

@@ -29,6 +29,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..modeling.manifest import Manifest
 from . import metrics
+# {% if cookiecutter.containers != "none" %}
+from .hosting import adapt
+# {% endif %}
 from .rows import Answer, Error, RefusedError, explain
 from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
@@ -224,6 +227,9 @@ def create_app(service: Service | None = None) -> FastAPI:
     # Twice as fast as the path operation, which answers if this line is deleted.
     app.add_middleware(answer_fast, service=service)
     app.add_middleware(Front, maximum_body_bytes=service.settings.maximum_body_bytes)
+    # {% if cookiecutter.containers != "none" %}
+    app.add_middleware(adapt)
+    # {% endif %}
     return app
 
 
