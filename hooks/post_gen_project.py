@@ -42,6 +42,12 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     ".dockerignore": {"containers": ("docker", "kubernetes")},
     "deploy/docker/serving.Dockerfile": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes": {"containers": ("kubernetes",)},
+    "deploy/kubernetes/base/serving": {"serving": ("fastapi", "flask")},
+    "deploy/kubernetes/base/monitoring": {"monitoring": ("drift",)},
+    "deploy/kubernetes/base/requests": {"serving": ("fastapi", "flask"), "monitoring": ("drift",)},
+    "deploy/kubernetes/base/mlflow": {"tracking": ("mlflow",)},
+    "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
+    "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 
