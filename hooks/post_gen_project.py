@@ -53,6 +53,12 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "docs/guides/containers.md": {"containers": ("docker", "kubernetes")},
     "src/{package}/serving/hosting.py": {"containers": ("docker", "kubernetes")},
     "tests/test_hosting.py": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
+    "deploy/kubernetes/base/serving": {"serving": ("fastapi", "flask")},
+    "deploy/kubernetes/base/monitoring": {"monitoring": ("drift",)},
+    "deploy/kubernetes/base/requests": {"serving": ("fastapi", "flask"), "monitoring": ("drift",)},
+    "deploy/kubernetes/base/mlflow": {"tracking": ("mlflow",)},
+    "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
+    "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 
