@@ -23,15 +23,15 @@ LINK = re.compile(r"\]\((?!\w+:|#)<?([^)\s#>]+)")
 """The target of a Markdown link that leads to another file."""
 
 MENTION = re.compile(
-    r"(?<![\w./$<>{}-])((?:config|docs|notebooks|scripts|src|tests|data/raw|\.github)/[\w./-]*\w)"
+    r"(?<![\w./$<>{}-])((?:config|deploy|docs|notebooks|scripts|src|tests|data/raw|\.github)/[\w./-]*\w)"
 )
 """A path of the project in the middle of a text, a command or a recipe."""
 
 OTHER_LAYOUTS = "## Coming from another layout\n"
 """The heading of a table whose first column has the paths of other projects."""
 
-COPIED = re.compile(r"^COPY (?:--\S+ )*(.+) \S+$", re.MULTILINE)
-"""The sources of a Dockerfile's COPY."""
+COPIED = re.compile(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", re.MULTILINE)
+"""The sources of a Dockerfile's COPY, but for those of other stages and images."""
 
 MADE = (".venv/", "config/adopted.json", "config/previous", "scripts/train_xgboost.py", "uv.lock")
 """What a project's own commands and its guide make; its texts may speak of that before it is there."""
@@ -48,8 +48,10 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("data_versioning", "dvc"): r"(?i)\b(dvc|dvcignore)\b",
     ("monitoring", "drift"): r"(?i)\b(drift|monitor|monitoring)\b",
     ("tracking", "mlflow"): r"(?i)(?<![a-z])mlflow",
+    ("containers", "docker|kubernetes"): r"(?i)\b(docker\w*|podman|sagemaker)\b",
+    ("containers", "kubernetes"): r"(?i)\b(kubectl|kustomize|kustomization)\b",
 }
-"""Words that only a project with this answer may contain."""
+"""Words that only a project with this answer, or one of these, may contain."""
 
 
 @cache
@@ -78,7 +80,7 @@ def references(file: str, text: str) -> frozenset[str]:
     found = set() if file.startswith("tests/") else set(MENTION.findall(text))
     if path.suffix == ".md":
         found.update(resolved(path.parent, target) for target in LINK.findall(text))
-    if path.name.startswith("Dockerfile"):
+    if path.name.endswith("Dockerfile"):
         found.update(source for sources in COPIED.findall(text) for source in sources.split())
     return frozenset(found)
 
@@ -93,7 +95,13 @@ def missing(paths: frozenset[str], files: frozenset[str]) -> list[str]:
 def foreign_words(file: str, text: str, answers: frozenset[tuple[str, str]]) -> list[str]:
     """Return words that belong to an answer which was not given."""
     owned = words_of_answers(file, text)
-    return [word for answer, words in owned.items() if answer not in answers for word in words]
+    return [word for answer, words in owned.items() if not is_given(answer, answers) for word in words]
+
+
+def is_given(answer: tuple[str, str], answers: frozenset[tuple[str, str]]) -> bool:
+    """Tell whether one of the choices, between bars, was answered to a question."""
+    question, choices = answer
+    return any((question, choice) in answers for choice in choices.split("|"))
 
 
 @cache

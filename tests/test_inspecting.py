@@ -52,6 +52,7 @@ def test_what_only_looks_like_a_tag_is_no_leftover() -> None:
         ("docs/guides/serving.md", "Edit `config/columns.yaml`."),
         ("Makefile", "check:\n\tpython scripts/check.py"),
         ("Dockerfile", "COPY --chown=app pyproject.toml uv.toml /app/"),
+        ("deploy/docker/serving.Dockerfile", "COPY uv.toml ./"),
         (".github/workflows/ci.yml", "run: bash scripts/check.sh"),
         ("docs/layout.md", "## Coming from another layout\n\n| `src/a.py` | `src/b.py` |\n"),
     ],
@@ -69,6 +70,7 @@ def test_a_path_that_is_not_there_is_missing(file: str, text: str) -> None:
         ),
         ("docs/guides/serving.md", "[the schema](../../config/schema.yaml) of [all](../../README.md)"),
         ("docs/layout.md", "## Coming from another layout\n\n| `src/a.py` | `config/schema.yaml` |\n"),
+        ("Dockerfile", "COPY --from=build /opt/venv /opt/venv"),
         ("README.md", "Everything in docs/guides, and ${HOME}/config/other.yaml and `.venv/bin/python`."),
     ],
 )
@@ -88,6 +90,11 @@ def test_a_path_that_is_there_or_elsewhere_is_not_missing(file: str, text: str) 
 )
 def test_a_word_of_another_answer_is_foreign(file: str, text: str) -> None:
     assert foreign_words(file, text, FLASK)
+
+
+@pytest.mark.parametrize(("choice", "words"), [("none", ["docker"]), ("docker", []), ("kubernetes", [])])
+def test_a_word_may_belong_to_one_of_several_answers(choice: str, words: list[str]) -> None:
+    assert foreign_words("README.md", "Run it by docker.", frozenset({("containers", choice)})) == words
 
 
 def test_a_word_of_the_answer_given_is_not_foreign() -> None:

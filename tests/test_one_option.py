@@ -15,7 +15,11 @@ SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore", "src/ml_proje
 
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
-    "python_version": {".python-version"},
+    "python_version": {
+        ".python-version",
+        "deploy/docker/serving.Dockerfile",
+        "deploy/docker/training.Dockerfile",
+    },
     "task": {
         "config/schema.yaml",
         "config/model.yaml",
@@ -24,11 +28,33 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/serving.md",
         "docs/guides/tracking.md",
     },
-    "serving": {"docs/guides/extending.md", "docs/guides/monitoring.md", "docs/layout.md"},
-    "data_versioning": {"docs/guides/extending.md", "docs/layout.md"},
-    "tracking": {"docs/guides/tracking.md", "docs/layout.md", "src/ml_project/tracking/run.py"},
+    "serving": {
+        "deploy/kubernetes/base/kustomization.yaml",
+        "deploy/kubernetes/overlays/production/kustomization.yaml",
+        "deploy/kubernetes/overlays/staging/kustomization.yaml",
+        "docs/guides/containers.md",
+        "docs/guides/extending.md",
+        "docs/guides/kubernetes.md",
+        "docs/guides/monitoring.md",
+        "docs/layout.md",
+    },
+    "data_versioning": {"docs/guides/extending.md", "docs/guides/kubernetes.md", "docs/layout.md"},
+    "tracking": {
+        "compose.yaml",
+        "deploy/docker/training.Dockerfile",
+        "deploy/kubernetes/base/kustomization.yaml",
+        "docs/guides/containers.md",
+        "docs/guides/kubernetes.md",
+        "docs/guides/tracking.md",
+        "docs/layout.md",
+        "src/ml_project/tracking/run.py",
+    },
     "monitoring": {
+        "compose.yaml",
+        "deploy/kubernetes/base/kustomization.yaml",
+        "docs/guides/kubernetes.md",
         "config/serving.yaml",
+        "docs/guides/containers.md",
         "docs/guides/models.md",
         "docs/guides/serving.md",
         "docs/layout.md",
@@ -38,6 +64,7 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/service.py",
         "src/ml_project/serving/settings.py",
     },
+    "containers": {"src/ml_project/serving/fastapi_app.py", "src/ml_project/serving/flask_app.py"},
 }
 """Files that are always there and whose content follows one option."""
 

@@ -93,6 +93,17 @@ def test_monitor_reads_what_was_logged(served: Project) -> None:
     assert {"size: distribution", "prediction: distribution"} <= set(verdict.findings)
 
 
+def test_the_metrics_show_what_monitor_found_last(served: Project) -> None:
+    with closing(Service(served)) as service:
+        ask(service, request_rows(100))
+    assert registry.get_sample_value("drift_detected") is None
+    verdict = monitor_model(served)
+    assert registry.get_sample_value("drift_rows") == 100
+    assert registry.get_sample_value("drift_detected") == bool(verdict.findings)
+    (served.reports / "drift.json").write_text("damaged", encoding="utf-8")
+    assert registry.get_sample_value("drift_detected") is None
+
+
 def test_labels_are_joined_by_the_identifier_of_the_request(served: Project) -> None:
     other = {"big": "small", "small": "big"}
     lines = ["row_id,kind"]

@@ -30,6 +30,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..modeling.manifest import Manifest
 from . import metrics
+# {% if cookiecutter.containers != "none" %}
+from .hosting import adapt
+# {% endif %}
 from .rows import Answer, Error, RefusedError, refuse_body
 from .service import (
     KEY_HEADER,
@@ -277,6 +280,9 @@ def create_app(service: Service | None = None) -> FastAPI:
     # Three times as fast as the path operation, which answers if this line is deleted.
     app.add_middleware(answer_fast, service=service)
     app.add_middleware(Front, maximum_body_bytes=service.settings.maximum_body_bytes)
+    # {% if cookiecutter.containers != "none" %}
+    app.add_middleware(adapt)
+    # {% endif %}
     return app
 
 

@@ -23,6 +23,9 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..modeling.manifest import Manifest
 from . import metrics
+# {% if cookiecutter.containers != "none" %}
+from .hosting import adapt
+# {% endif %}
 from .rows import Answer, Error, RefusedError, refuse_body
 from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
@@ -130,6 +133,9 @@ def create_app(service: Service | None = None) -> OpenAPI:
     app.register_api(keyed)
     app.register_api(public)
     app.register_blueprint(Swagger.register(doc_url="openapi.json"))
+    # {% if cookiecutter.containers != "none" %}
+    app.wsgi_app = adapt(app.wsgi_app)  # type: ignore[method-assign]
+    # {% endif %}
     # granian ends its workers without `atexit`.
     Finalize(None, service.close, exitpriority=0)
     return app

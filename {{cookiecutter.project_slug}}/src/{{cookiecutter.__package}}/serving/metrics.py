@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import prometheus_client as prometheus
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from ..modeling.manifest import Manifest
 from .settings import COUNTS_VARIABLE
@@ -19,6 +20,8 @@ _POWERS_OF_TEN = tuple(10.0**power for power in range(-3, 10))
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
 registry = prometheus.CollectorRegistry()
+# What all workers read alike, and so is not added up.
+shared: list[Collector] = []
 _answers, _took = "Requests answered, by route and status", "Time from the whole request to the answer"
 _requests = prometheus.Counter("http_requests", _answers, ["route", "status"], registry=registry)
 _seconds = prometheus.Histogram("http_request_duration_seconds", _took, ["route"], buckets=_SECONDS, registry=registry)
@@ -66,6 +69,8 @@ def render() -> bytes:
     if COUNTS_VARIABLE in os.environ:
         counts = prometheus.CollectorRegistry()
         MultiProcessCollector(counts)  # type: ignore[no-untyped-call]
+        for collector in shared:
+            counts.register(collector)
     return prometheus.generate_latest(counts)
 
 

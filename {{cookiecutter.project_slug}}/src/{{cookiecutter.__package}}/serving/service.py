@@ -19,6 +19,7 @@ from ..terminal import configure_logging, get_logger
 from . import metrics
 from .explanation import explain_rows
 # {% if cookiecutter.monitoring == "drift" %}
+from .drift import collector
 from .request_log import RequestLog
 # {% endif %}
 from .rows import RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
@@ -103,6 +104,7 @@ class Service:
         self.settings = read_settings(self.project.root, SETTINGS_FILE, ServingSettings)
         configure_logging(self.project.logs / "inference.log")
         # {% if cookiecutter.monitoring == "drift" %}
+        collector.file = self.project.reports / "drift.json"
         self.log = RequestLog(self.settings.request_log, self.project.requests, self.project.schema.sensitive)
         # {% endif %}
         self.latest: ServedModel | None = None
