@@ -17,9 +17,11 @@ from ..modeling.model import load_model
 from ..modeling.registry import Registry
 from ..terminal import configure_logging, get_logger
 from . import metrics
-from .explanation import explain_rows
 # {% if cookiecutter.monitoring == "drift" %}
 from .drift import collector
+# {% endif %}
+from .explanation import explain_rows
+# {% if cookiecutter.monitoring == "drift" %}
 from .request_log import RequestLog
 # {% endif %}
 from .rows import RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
