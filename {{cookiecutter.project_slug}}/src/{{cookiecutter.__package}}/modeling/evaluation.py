@@ -13,6 +13,7 @@ from ..data.loading import ROW_NUMBER, rename_taken
 from ..data.preparation import read_summary
 from ..data.splitting import read_split
 from ..errors import ProjectError
+from ..features import Columns
 from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import Schema
 from ..terminal import get_logger, track
@@ -23,7 +24,7 @@ from .gate import find_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import Answers, Metric, compute_metrics, count_confusion, find_metric, list_metrics
 from .model import Model, choose_places, load_model
-from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, explain_success, write_page
+from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, explain_success, find_pictures, write_page
 
 _METRICS_FILE = "metrics.json"
 
@@ -104,12 +105,10 @@ def _tell(evaluation: Evaluation, remark: str) -> None:
     for name, value in evaluation.metrics["test"].items():
         interval = evaluation.intervals.get(name, (np.nan, np.nan))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *interval)
+    shown = "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%"
     for name, baseline in evaluation.baselines.items():
         compared = baseline.comparison
-        numbers = compared.champion, 100 * compared.confidence
-        _logger.info(
-            "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%", evaluation.metric, name, *numbers
-        )
+        _logger.info(shown, evaluation.metric, name, compared.champion, 100 * compared.confidence)
     if remark:
         _logger.info("%s", remark)
 
@@ -122,8 +121,8 @@ def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: di
     # The whole folder at once, so that no picture of a former task stays behind.
     with staged_folder(project.figures) as figures:
         for name, picture in pictures.items():
-            plots.save_figure(picture, figures / name)
-    return [*(project.figures / name for name in pictures), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]
+            plots.save_figure(picture, figures / f"{name}.png")
+    return [*find_pictures(project), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]
 
 
 def read_evaluation(project: Project) -> Evaluation:
@@ -177,41 +176,34 @@ def _describe_slices(project: Project, metric: Metric, test: Dataset, answers: A
 
 def _measure_importance(project: Project, model: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
     """How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as it is served."""
-    generator, schema = np.random.default_rng(project.model.seed), project.schema
-    test = test.take(sample_rows(len(test), project.model.seed))
-    base = metric.compute(test.target, *answer_dataset(model, test, schema))
-    rows = []
+    generator, test = np.random.default_rng(project.model.seed), test.take(sample_rows(len(test), project.model.seed))
+
+    def measure(changed: Columns) -> float:
+        answers = answer_dataset(model, Dataset(test.columns | changed, test.target), project.schema)
+        return metric.compute(test.target, *answers)
+
+    base, rows = measure({}), []
     for name, values in track(list(test.columns.items()), "Measuring importance"):
-        losses = []
-        for _ in range(5):
-            shuffled = Dataset({**test.columns, name: generator.permutation(values)}, test.target)
-            losses.append(metric.gain(base, metric.compute(test.target, *answer_dataset(model, shuffled, schema))))
+        losses = [metric.gain(base, measure({name: generator.permutation(values)})) for _ in range(5)]
         rows.append((name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
     return pl.DataFrame(rows, schema=["column", "loss", "deviation"], orient="row").sort("loss", descending=True)
 
 
 def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance: pl.DataFrame) -> dict[str, Figure]:
-    labels, target, metric = project.schema.labels, project.schema.target, project.model.gate.metric
-    columns, losses, deviations = (column.to_list() for column in importance)
-    pictures = {"permutation_importance.png": plots.plot_importance(columns, losses, deviations, metric)}
-    scores, weights = answers
-    kept = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
-    if not kept.any():
-        return pictures
-    truth, scores = test.target[kept], scores[kept]
-    some = sample_rows(len(truth), project.model.seed)
-    drawn = truth[some], scores[some]
-    if labels:
+    labels, target, (scores, weights) = project.schema.labels, project.schema.target, answers
+    columns = (column.to_list() for column in importance)
+    pictures = {"permutation_importance": plots.plot_importance(*columns, project.model.gate.metric)}
+    kept = np.flatnonzero(np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
+    some = kept[sample_rows(len(kept), project.model.seed)]
+    drawn = test.target[some], scores[some]
+    if labels and len(kept):
+        counts = count_confusion(test.target[kept], choose_places(scores[kept], weights), len(labels))
+        pictures["confusion_matrix"] = plots.plot_confusion_matrix(counts, labels)
+        pictures["calibration"] = plots.plot_calibration(*drawn, labels)
+        pictures["roc_precision_recall"] = plots.plot_ranking(*drawn, labels, weights)
         if len(labels) == 2:
-            pictures["gains.png"] = plots.plot_gains(*drawn, labels)
-        counts = count_confusion(truth, choose_places(scores, weights), len(labels))
-        return pictures | {
-            "confusion_matrix.png": plots.plot_confusion_matrix(counts, labels),
-            "calibration.png": plots.plot_calibration(*drawn, labels),
-            "roc_precision_recall.png": plots.plot_ranking(*drawn, labels, weights),
-            "scores.png": plots.plot_scores(*drawn, labels),
-        }
-    return pictures | {
-        "predicted_values.png": plots.plot_predicted_values(*drawn, target),
-        "residuals.png": plots.plot_residuals(*drawn, target),
-    }
+            pictures["gains"] = plots.plot_gains(*drawn, labels)
+    elif len(kept):
+        pictures["predicted_values"] = plots.plot_predicted_values(*drawn, target)
+        pictures["residuals"] = plots.plot_residuals(*drawn, target)
+    return pictures

@@ -79,8 +79,8 @@ class Look:
         """Why it takes that much."""
         return (
             f"this is candidate number {self.number} against {self.champion} on these rows, so "
-            f"{100 * self.ask(settings):.6g}% is asked for, that all of them together keep to the "
-            f"{settings.confidence:.1%} of gate.confidence of {_SETTINGS}"
+            f"{100 * self.ask(settings):.6g}% is asked for: gate.confidence of {_SETTINGS}, "
+            f"{settings.confidence:.1%}, is the total over all of them"
         )
 
 

@@ -28,7 +28,6 @@ _CAPTIONS = {
     "calibration": "On the dashed line, a probability of 0.7 comes true in 7 of 10 rows; below, how many rows tell so.",
     "roc_precision_recall": "How well the probabilities rank the rows; of two labels, with the threshold that decides.",
     "gains": "Of the rows that it thinks likeliest, the first tenths hold this share of all that are of the label.",
-    "scores": "The further the two groups lie apart, the better the label is told from the rest.",
     "predicted_values": "On the dashed line, the prediction is the truth.",
     "residuals": "A good model leaves no shape here: as much above as below, from left to right.",
     "permutation_importance": "What the model looks at: how much it loses without a column.",
@@ -44,6 +43,14 @@ def _show(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
+    """Where the numbers and the intervals that there are begin and end on a scale, in percent of its width."""
+    ends = {name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None}
+    known = {name: span for name, span in ends.items() if np.isfinite(span).all()}
+    low, high = np.min(list(known.values())), np.max(list(known.values()))
+    return [(name, *(2 + 96 * (span - low) / (high - low or 1)).round(2).tolist()) for name, span in known.items()]
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=select_autoescape(),
@@ -52,7 +59,7 @@ _TEMPLATES = Environment(
     keep_trailing_newline=True,
 )
 _TEMPLATES.globals["zip"] = zip
-_TEMPLATES.filters |= {"show": _show, "cell": lambda value: _show(value).replace("|", "&#124;")}
+_TEMPLATES.filters |= {"show": _show, "bars": _place_bars, "cell": lambda value: _show(value).replace("|", "&#124;")}
 _TEMPLATES.filters["base64"] = lambda path: b64encode(path.read_bytes()).decode()
 
 
@@ -77,23 +84,17 @@ def write_page(
     project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], tables: dict[str, pl.DataFrame]
 ) -> None:
     """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
-    gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
+    schema, registry = project.schema, Registry(project.models)
     latest: Manifest | None = None
     with suppress(ProjectError):  # what is wrong with it is for `promote` to say
         latest = registry.manifest(version) if (version := registry.latest()) else None
-    value, interval = manifest.metrics["test"][gate.metric], manifest.intervals.get(gate.metric)
-    latest_value = latest.metrics["test"].get(gate.metric) if latest else None
     page = _TEMPLATES.get_template("evaluation.html").render(
         manifest=manifest,
         settings=project.model,
         metric=find_metric(schema, project.model),
         baselines=baselines,
         remark=explain_success(manifest.metrics["test"], tables[IMPORTANCE_TABLE]),
-        value=value,
-        interval=interval,
         latest=latest,
-        latest_value=latest_value,
-        bars=_place_bars({"interval": interval, "minimum": gate.minimum, "latest": latest_value, "value": value}),
         pictures=find_pictures(project),
         slices=tables[SLICES_TABLE],
         importance=tables[IMPORTANCE_TABLE],
@@ -121,15 +122,6 @@ def write_card(
         compared=verdict.comparison,
     )
     write_bytes(path, card.encode())
-
-
-def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
-    """Where the numbers and the intervals that there are begin and end on a scale, in percent of its width."""
-    ends = {name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None}
-    known = {name: span for name, span in ends.items() if np.isfinite(span).all()}
-    low, high = np.min(list(known.values())), np.max(list(known.values()))
-    places = {name: (2 + 96 * (span - low) / (high - low or 1)).round(2) for name, span in known.items()}
-    return [(name, *place.tolist()) for name, place in places.items()]
 
 
 def _find_most_wrong(predictions: pl.DataFrame, labels: tuple[str, ...]) -> pl.DataFrame:
