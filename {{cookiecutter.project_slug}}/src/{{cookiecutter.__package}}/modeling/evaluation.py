@@ -191,8 +191,9 @@ def _measure_importance(project: Project, model: Model, test: Dataset, metric: M
 
 def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance: pl.DataFrame) -> dict[str, Figure]:
     labels, target, (scores, weights) = project.schema.labels, project.schema.target, answers
-    columns = (column.to_list() for column in importance)
-    pictures = {"permutation_importance": plots.plot_importance(*columns, project.model.gate.metric)}
+    columns, losses, deviations = (column.to_list() for column in importance)
+    drawing = plots.plot_importance(columns, losses, deviations, project.model.gate.metric)
+    pictures = {"permutation_importance": drawing}
     kept = np.flatnonzero(np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
     some = kept[sample_rows(len(kept), project.model.seed)]
     drawn = test.target[some], scores[some]
