@@ -19,7 +19,7 @@ from {{ cookiecutter.__package }}.modeling.gate import (
     Measured,
     Verdict,
     check_alone,
-    check_baselines,
+    check_rivals,
     compare_paired,
 )
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Answers, Metric
@@ -115,9 +115,9 @@ def test_a_slice_of_fewer_rows_than_the_minimum_says_nothing() -> None:
 def test_the_constant_must_be_beaten_and_a_linear_model_may_not_be_better() -> None:
     good, bad = Answers(_noisy(0.5, 1)), Answers(_noisy(1.0, 2))
     better, worse = (compare_paired(ERROR, TRUTH, *pair, 200, 3) for pair in ((good, bad), (bad, good)))
-    assert list(check_baselines(SETTINGS, Look(), {CONSTANT: better, LINEAR: better})) == []
-    assert list(check_baselines(SETTINGS, Look(), {LINEAR: replace(worse, doubt=0.9)})) == []
-    constant, linear = check_baselines(SETTINGS, Look(), {CONSTANT: worse, LINEAR: worse})
+    assert list(check_rivals(SETTINGS, Look(), {CONSTANT: better, LINEAR: better})) == []
+    assert list(check_rivals(SETTINGS, Look(), {LINEAR: replace(worse, doubt=0.9)})) == []
+    constant, linear = check_rivals(SETTINGS, Look(), {CONSTANT: worse, LINEAR: worse})
     assert re.fullmatch("test mae is not better than that of the best constant answer: .* same 400 rows", constant)
     assert re.fullmatch(r"test mae of a linear model is better: 0.\d+ against 0.\d+ on .*, confidence 100.0%", linear)
 
@@ -129,7 +129,7 @@ def test_random_labels_are_no_first_model() -> None:
         truth, given = generator.integers(0, 2, 60), generator.random(60)
         scores, half = np.column_stack([1 - given, given]), np.full((60, 2), 0.5)
         compared = compare_paired(auc, truth, Answers(scores), Answers(half), 100, seed)
-        promoted += not list(check_baselines(SETTINGS, Look(), {CONSTANT: compared}))
+        promoted += not list(check_rivals(SETTINGS, Look(), {CONSTANT: compared}))
     assert promoted <= 4  # of the 2.5% of 40 that chance may have; more has a probability of 0.3%
 
 

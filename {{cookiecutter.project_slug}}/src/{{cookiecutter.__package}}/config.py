@@ -243,6 +243,17 @@ class MonitoringSettings(Settings):
 _SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)
 
 
+class _Folder:
+    """A folder that `paths` of `config/pipeline.yaml` names, or one below it, as an attribute of a project."""
+
+    def __init__(self, setting: str, below: str = "") -> None:
+        self.setting, self.below = setting, below
+
+    def __get__(self, project: "Project", _: type["Project"]) -> Path:
+        named: Path = getattr(project.pipeline.paths, self.setting)
+        return project.root / named / self.below
+
+
 @dataclass(frozen=True)
 class Project:
     """A project on disk: its root, the settings in `config/`, and the folders of its artifacts.
@@ -252,6 +263,18 @@ class Project:
     """
 
     root: Path
+
+    raw = _Folder("raw")
+    rejected = _Folder("interim", "rejected")
+    splits = _Folder("processed", "splits")
+    # {% if cookiecutter.monitoring == "drift" %}
+    requests = _Folder("requests")
+    # {% endif %}
+    models = _Folder("models")
+    candidate = _Folder("models", "candidate")
+    reports = _Folder("reports")
+    figures = _Folder("reports", "figures/evaluation")
+    logs = _Folder("logs")
 
     @cached_property
     def schema(self) -> Schema:
@@ -264,44 +287,6 @@ class Project:
     @cached_property
     def model(self) -> ModelSettings:
         return read_settings(self.root, "model.yaml", ModelSettings)
-
-    @property
-    def raw(self) -> Path:
-        return self.root / self.pipeline.paths.raw
-
-    @property
-    def rejected(self) -> Path:
-        return self.root / self.pipeline.paths.interim / "rejected"
-
-    @property
-    def splits(self) -> Path:
-        return self.root / self.pipeline.paths.processed / "splits"
-
-    # {% if cookiecutter.monitoring == "drift" %}
-    @property
-    def requests(self) -> Path:
-        return self.root / self.pipeline.paths.requests
-
-    # {% endif %}
-    @property
-    def models(self) -> Path:
-        return self.root / self.pipeline.paths.models
-
-    @property
-    def candidate(self) -> Path:
-        return self.models / "candidate"
-
-    @property
-    def reports(self) -> Path:
-        return self.root / self.pipeline.paths.reports
-
-    @property
-    def figures(self) -> Path:
-        return self.reports / "figures" / "evaluation"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / self.pipeline.paths.logs
 
 
 def find_project(start: Path | None = None) -> Project:

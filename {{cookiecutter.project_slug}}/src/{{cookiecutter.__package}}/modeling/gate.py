@@ -168,14 +168,22 @@ def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> I
         yield f"every test row gets the label {measured.only_label!r}; {remedy}"
 
 
-def check_baselines(settings: GateSettings, look: Look, compared: Mapping[str, PairedComparison]) -> Iterator[str]:
-    """The reasons against a candidate that come from what anybody could have had, as far as it was `compared`."""
-    if CONSTANT in compared:
-        yield from _find_doubts(settings, look, compared[CONSTANT], CONSTANT)
-    if LINEAR in compared and compared[LINEAR].doubt >= settings.confidence:
-        linear = compared[LINEAR]
-        numbers = f"{linear.champion:.4f} against {linear.candidate:.4f} on the same {linear.rows} rows"
-        yield f"test {settings.metric} of {LINEAR} is better: {numbers}, confidence {linear.doubt:.1%}"
+def check_rivals(settings: GateSettings, look: Look, compared: Mapping[str, PairedComparison]) -> Iterator[str]:
+    """The reasons against a candidate that come from those it was `compared` with, by name.
+
+    A linear model may not surely be better; all others must surely be beaten.
+    """
+    for rival, each in compared.items():
+        ours, theirs, where = f"{each.candidate:.4f}", f"{each.champion:.4f}", f"on the same {each.rows} rows"
+        if rival == LINEAR:
+            if each.doubt >= settings.confidence:
+                numbers = f"{theirs} against {ours} {where}, confidence {each.doubt:.1%}"
+                yield f"test {settings.metric} of {LINEAR} is better: {numbers}"
+        elif not each.gain > 0:
+            yield f"test {settings.metric} is not better than that of {rival}: {ours} against {theirs} {where}"
+        elif not each.confidence >= look.ask(settings):
+            sure = f"with a confidence of {100 * each.confidence:.5g}% ({ours} against {theirs} {where})"
+            yield f"test {settings.metric} is better than that of {rival} {sure}; {look.explain(settings)}"
 
 
 def check_against(
@@ -192,27 +200,17 @@ def check_against(
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
-    compared = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
-    reasons, tolerance = [*_find_doubts(settings, look, compared, "latest")], settings.slices.tolerance
+    models = candidate, champion
+    compared = compare_paired(metric, truth, *models, settings.resamples, seed)
+    reasons, tolerance = [*check_rivals(settings, look, {"latest": compared})], settings.slices.tolerance
     for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
-        ours, theirs = (
-            metric.compute(truth[inside], each.scores[inside], each.weights) for each in (candidate, champion)
-        )
+        ours, theirs = (metric.compute(truth[inside], scores[inside], weights) for scores, weights in models)
         # A metric that no model has on these rows, such as the AUC of one class, says nothing.
         if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
             where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
             limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
             reasons.append(f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}")
     return Verdict(tuple(reasons), look, compared)
-
-
-def _find_doubts(settings: GateSettings, look: Look, compared: PairedComparison, other: str) -> Iterator[str]:
-    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
-    if not compared.gain > 0:
-        yield f"test {settings.metric} is not better than that of {other}: {numbers}"
-    elif not compared.confidence >= look.ask(settings):
-        sure = f"with a confidence of {100 * compared.confidence:.5g}% ({numbers})"
-        yield f"test {settings.metric} is better than that of {other} {sure}; {look.explain(settings)}"
 
 
 def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:

@@ -22,7 +22,7 @@ from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
 from .dataset import Dataset, read_dataset, read_slices
 from .evaluation import Evaluation, answer_dataset, read_evaluation
-from .gate import CONSTANT, Look, Measured, Verdict, check_against, check_alone, check_baselines
+from .gate import CONSTANT, Look, Measured, Verdict, check_against, check_alone, check_rivals
 from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, GateRecord, Manifest, read_manifest, write_manifest
 from .metrics import Answers, find_metric
 from .model import Model, choose_places, load_model
@@ -113,7 +113,7 @@ def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: s
     against, rows = latest if champion else None, sorted((project.splits / "test").iterdir())
     number = registry.count_candidate(against, hash_json([hash_file(path) for path in rows]), evaluation.candidate)
     look = Look(number, against or CONSTANT)
-    reasons += check_baselines(gate, look, {name: each.comparison for name, each in evaluation.baselines.items()})
+    reasons += check_rivals(gate, look, {name: each.comparison for name, each in evaluation.baselines.items()})
     if champion is None:
         return Verdict(tuple(reasons), look)
     former = answer_dataset(champion, test, schema)
