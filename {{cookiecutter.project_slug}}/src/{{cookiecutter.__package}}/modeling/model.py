@@ -160,7 +160,7 @@ def describe_typical(schema: Schema, columns: Columns) -> dict[str, Any]:
     Of a sensitive column it is the middle of what is permitted, which tells nothing of the data.
     """
     return {
-        name: _find_middle(column) if column.sensitive else _find_usual(column, columns[name])
+        name: find_permitted(column) if column.sensitive else _find_usual(column, columns[name])
         for name, column in schema.features.items()
     }
 
@@ -179,7 +179,8 @@ def _find_usual(column: Column, values: NDArray[Any]) -> Any:
     return round(shown) if column.type == "integer" else shown
 
 
-def _find_middle(column: Column) -> Any:
+def find_permitted(column: Column) -> Any:
+    """A value that the schema permits: the middle of the range, the first category; None for strings and times."""
     return None if column.is_string or column.type == "timestamp" else _spread_permitted(column, 1)[0]
 
 
