@@ -84,20 +84,6 @@ class Look:
         )
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate says: no reason against it means that the candidate passed."""
-
-    reasons: tuple[str, ...]
-    look: Look
-    comparison: PairedComparison | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the candidate may become `latest`."""
-        return not self.reasons
-
-
 def measure_interval(metric: Metric, truth: Array, answers: Answers, seed: int) -> tuple[float, float] | None:
     """The middle 95% of a metric's resampled values; None where too few draws give a number."""
     kept = sample_rows(len(truth), seed)
@@ -195,8 +181,8 @@ def check_against(
     slices: Slices,
     seed: int,
     look: Look,
-) -> Verdict:
-    """Compare a candidate with the champion on the same rows.
+) -> tuple[PairedComparison, list[str]]:
+    """Compare a candidate with the champion on the same rows; the reasons against it, none where it passes.
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
@@ -210,7 +196,7 @@ def check_against(
             where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
             limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
             reasons.append(f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}")
-    return Verdict(tuple(reasons), look, compared)
+    return compared, reasons
 
 
 def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:

@@ -13,7 +13,7 @@ from ..config import Project
 from ..errors import ProjectError
 from ..files import write_bytes
 from .baselines import Baseline
-from .gate import INTERVAL_DRAWS, Verdict
+from .gate import INTERVAL_DRAWS, PairedComparison
 from .manifest import Manifest
 from .metrics import find_metric
 from .registry import Registry
@@ -105,7 +105,11 @@ def write_page(
 
 
 def write_card(
-    project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], verdict: Verdict, path: Path
+    project: Project,
+    manifest: Manifest,
+    baselines: Mapping[str, Baseline],
+    compared: PairedComparison | None,
+    path: Path,
 ) -> None:
     """Write a version's card (Mitchell and others, Model Cards, 2019); its pictures lie in `figures` beside it."""
     names = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
@@ -119,7 +123,7 @@ def write_card(
         baselines=baselines,
         remark=explain_success(manifest.metrics["test"], tables.get("What it looks at", pl.DataFrame())),
         pictures=find_pictures(project),
-        compared=verdict.comparison,
+        compared=compared,
     )
     write_bytes(path, card.encode())
 
