@@ -9,11 +9,11 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model, read_evaluation
+from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.modeling.report import explain_success
+from {{ cookiecutter.__package }}.modeling.report import explain_success, read_evaluation
 from {{ cookiecutter.__package }}.plots import plot_calibration, plot_gains, plot_ranking
 
 from .toys import (

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from pydantic import BaseModel
 
 from .. import plots
 from ..config import Project
@@ -18,32 +17,24 @@ from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import resume_run
-from .baselines import Baseline, measure_baselines
+from .baselines import measure_baselines
 from .dataset import Dataset, align_answers, read_dataset, read_slices
 from .gate import find_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import Answers, Metric, compute_metrics, count_confusion, find_metric, list_metrics
 from .model import Model, choose_places, load_model
-from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, explain_success, find_pictures, write_page
-
-_METRICS_FILE = "metrics.json"
+from .report import (
+    IMPORTANCE_TABLE,
+    METRICS_FILE,
+    PREDICTIONS_TABLE,
+    SLICES_TABLE,
+    Evaluation,
+    explain_success,
+    find_pictures,
+    write_page,
+)
 
 _logger = get_logger(__name__)
-
-
-class Evaluation(BaseModel, frozen=True):
-    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data.
-
-    `baselines` has the test metrics of others, and how the candidate compares with them by `metric`, the gate's.
-    """
-
-    candidate: str
-    data: str
-    rows: dict[str, int]
-    metrics: dict[str, dict[str, float]]
-    intervals: dict[str, tuple[float, float]]
-    metric: str
-    baselines: dict[str, Baseline]
 
 
 def evaluate_model(project: Project) -> Evaluation:
@@ -59,6 +50,7 @@ def evaluate_model(project: Project) -> Evaluation:
         for path in files:
             run.log_file(path, path.parent.relative_to(project.reports).as_posix())
         run.reach("evaluated")
+    _tell(evaluation)
     return evaluation
 
 
@@ -78,15 +70,11 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
         for name, each in track(list(list_metrics(schema, project.model).items()), "Measuring intervals")
         if (interval := measure_interval(each, test.target, answers, project.model.seed))
     }
-    baselines = measure_baselines(project, model.manifest, test, answers)
     tables = {
         PREDICTIONS_TABLE: _describe_predictions(project, test, answers),
         SLICES_TABLE: _describe_slices(project, metric, test, answers),
         IMPORTANCE_TABLE: _measure_importance(project, model, test, metric),
     }
-    files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
-    measured = model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals})
-    write_page(project, measured, baselines, tables)
     evaluation = Evaluation(
         candidate=hash_file(project.candidate / MANIFEST_FILE),
         data=summary.sha256,
@@ -94,14 +82,16 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
         metrics=metrics,
         intervals=intervals,
         metric=project.model.gate.metric,
-        baselines=baselines,
+        baselines=measure_baselines(project, model.manifest, test, answers),
+        remark=explain_success(metrics["test"], tables[IMPORTANCE_TABLE]),
     )
-    write_json(project.reports / _METRICS_FILE, evaluation.model_dump())
-    _tell(evaluation, explain_success(metrics["test"], tables[IMPORTANCE_TABLE]))
+    files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
+    write_page(project, model.manifest, evaluation, tables)
+    write_json(project.reports / METRICS_FILE, evaluation.model_dump())
     return evaluation, files
 
 
-def _tell(evaluation: Evaluation, remark: str) -> None:
+def _tell(evaluation: Evaluation) -> None:
     for name, value in evaluation.metrics["test"].items():
         interval = evaluation.intervals.get(name, (np.nan, np.nan))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *interval)
@@ -109,8 +99,8 @@ def _tell(evaluation: Evaluation, remark: str) -> None:
     for name, baseline in evaluation.baselines.items():
         compared = baseline.comparison
         _logger.info(shown, evaluation.metric, name, compared.champion, 100 * compared.confidence)
-    if remark:
-        _logger.info("%s", remark)
+    if evaluation.remark:
+        _logger.info("%s", evaluation.remark)
 
 
 def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:
@@ -123,19 +113,6 @@ def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: di
         for name, picture in pictures.items():
             plots.save_figure(picture, figures / f"{name}.png")
     return [*find_pictures(project), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]
-
-
-def read_evaluation(project: Project) -> Evaluation:
-    """The evaluation of the present candidate. Raises ProjectError where none was made since the last `train`."""
-    try:
-        evaluation = Evaluation.model_validate_json((project.reports / _METRICS_FILE).read_bytes())
-    except (OSError, ValueError) as error:
-        raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
-    if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
-        raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
-    if evaluation.metric != project.model.gate.metric:
-        raise ProjectError("gate.metric changed since the candidate was evaluated; run the `evaluate` stage again.")
-    return evaluation
 
 
 def answer_dataset(model: Model, dataset: Dataset, schema: Schema) -> Answers:

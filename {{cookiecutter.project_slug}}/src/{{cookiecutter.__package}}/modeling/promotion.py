@@ -20,13 +20,13 @@ from ..schema import is_same_table
 from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
 from .dataset import Dataset, read_dataset, read_slices
-from .evaluation import Evaluation, answer_dataset, read_evaluation
+from .evaluation import answer_dataset
 from .gate import CONSTANT, Look, Measured, PairedComparison, check_against, check_alone, check_rivals
 from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, GateRecord, Manifest, read_manifest, write_manifest
 from .metrics import Answers, find_metric
 from .model import Model, choose_places, load_model
 from .registry import Registry
-from .report import find_pictures, write_card
+from .report import Evaluation, find_pictures, read_evaluation, write_card
 
 _logger = get_logger(__name__)
 
@@ -175,7 +175,7 @@ def _add_version(
         for path in find_pictures(project):
             shutil.copyfile(path, folder / "figures" / path.name)
         manifest = manifest.model_copy(update=made | measured)
-        write_card(project, manifest, evaluation.baselines, compared, folder / "model_card.md")
+        write_card(project, manifest, evaluation, compared, folder / "model_card.md")
         write_manifest(folder, manifest)
     return version
 

@@ -1,23 +1,24 @@
 """What `evaluate` found, for people: a page, which asks the network for nothing, and the model card."""
 
 from base64 import b64encode
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from pydantic import BaseModel
 
 from ..config import Project
 from ..errors import ProjectError
-from ..files import write_bytes
+from ..files import hash_file, write_bytes
 from .baselines import Baseline
 from .gate import INTERVAL_DRAWS, PairedComparison
-from .manifest import Manifest
+from .manifest import MANIFEST_FILE, Manifest
 from .metrics import find_metric
 from .registry import Registry
 
+METRICS_FILE = "metrics.json"
 PREDICTIONS_TABLE, SLICES_TABLE = "test_predictions.csv", "slices.csv"
 IMPORTANCE_TABLE = "permutation_importance.csv"
 
@@ -32,6 +33,23 @@ _CAPTIONS = {
     "residuals": "A good model leaves no shape here: as much above as below, from left to right.",
     "permutation_importance": "What the model looks at: how much it loses without a column.",
 }
+
+
+class Evaluation(BaseModel, frozen=True):
+    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data.
+
+    `baselines` has the test metrics of others, and how the candidate compares with them by `metric`, the gate's;
+    `remark` is what may surprise.
+    """
+
+    candidate: str
+    data: str
+    rows: dict[str, int]
+    metrics: dict[str, dict[str, float]]
+    intervals: dict[str, tuple[float, float]]
+    metric: str
+    baselines: dict[str, Baseline]
+    remark: str = ""
 
 
 def _show(value: object) -> str:
@@ -63,6 +81,19 @@ _TEMPLATES.filters |= {"show": _show, "bars": _place_bars, "cell": lambda value:
 _TEMPLATES.filters["base64"] = lambda path: b64encode(path.read_bytes()).decode()
 
 
+def read_evaluation(project: Project) -> Evaluation:
+    """The evaluation of the present candidate. Raises ProjectError where none was made since the last `train`."""
+    try:
+        evaluation = Evaluation.model_validate_json((project.reports / METRICS_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
+    if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
+        raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
+    if evaluation.metric != project.model.gate.metric:
+        raise ProjectError("gate.metric changed since the candidate was evaluated; run the `evaluate` stage again.")
+    return evaluation
+
+
 def find_pictures(project: Project) -> dict[Path, str]:
     """The pictures that the page shows and a version keeps, where the task has them, and what they say."""
     paths = {project.figures / f"{name}.png": caption for name, caption in _CAPTIONS.items()}
@@ -80,9 +111,7 @@ def explain_success(metrics: dict[str, float], importance: pl.DataFrame) -> str:
     return ""
 
 
-def write_page(
-    project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], tables: dict[str, pl.DataFrame]
-) -> None:
+def write_page(project: Project, manifest: Manifest, evaluation: Evaluation, tables: dict[str, pl.DataFrame]) -> None:
     """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
     schema, registry = project.schema, Registry(project.models)
     latest: Manifest | None = None
@@ -92,8 +121,7 @@ def write_page(
         manifest=manifest,
         settings=project.model,
         metric=find_metric(schema, project.model),
-        baselines=baselines,
-        remark=explain_success(manifest.metrics["test"], tables[IMPORTANCE_TABLE]),
+        evaluation=evaluation,
         latest=latest,
         pictures=find_pictures(project),
         slices=tables[SLICES_TABLE],
@@ -105,11 +133,7 @@ def write_page(
 
 
 def write_card(
-    project: Project,
-    manifest: Manifest,
-    baselines: Mapping[str, Baseline],
-    compared: PairedComparison | None,
-    path: Path,
+    project: Project, manifest: Manifest, evaluation: Evaluation, compared: PairedComparison | None, path: Path
 ) -> None:
     """Write a version's card (Mitchell and others, Model Cards, 2019); its pictures lie in `figures` beside it."""
     names = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
@@ -120,8 +144,7 @@ def write_card(
         settings=project.model.card,
         draws=INTERVAL_DRAWS,
         tables=tables,
-        baselines=baselines,
-        remark=explain_success(manifest.metrics["test"], tables.get("What it looks at", pl.DataFrame())),
+        evaluation=evaluation,
         pictures=find_pictures(project),
         compared=compared,
     )
