@@ -72,7 +72,7 @@ MUTANTS: dict[str, tuple[str, Callable[..., object]]] = {
     ),
     "the confidence not looked at": ("compare_paired", lambda *all_: replace(compare_paired(*all_), confidence=1.0)),
     "the gain not looked at": ("compare_paired", lambda *all_: replace(compare_paired(*all_), gain=1, confidence=1)),
-    "the slices not looked at": ("find_groups", lambda *_: ()),
+    "the slices not looked at": ("measure_groups", lambda *_: ()),
 }
 
 

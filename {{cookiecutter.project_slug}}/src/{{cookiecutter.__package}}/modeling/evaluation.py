@@ -19,7 +19,7 @@ from ..terminal import get_logger, track
 from ..tracking.run import resume_run
 from .baselines import measure_baselines
 from .dataset import Dataset, align_answers, read_dataset, read_slices
-from .gate import find_groups, measure_interval, sample_rows
+from .gate import measure_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import Answers, Metric, compute_metrics, count_confusion, find_metric, list_metrics
 from .model import Model, choose_places, load_model
@@ -143,11 +143,8 @@ def _describe_predictions(project: Project, test: Dataset, answers: Answers) -> 
 def _describe_slices(project: Project, metric: Metric, test: Dataset, answers: Answers) -> pl.DataFrame:
     gate = project.model.gate
     slices = read_slices(project.splits, "test", gate.slices.columns, project.schema)
-    scores, weights = answers
-    rows = [
-        (column, value, int(np.count_nonzero(inside)), metric.compute(test.target[inside], scores[inside], weights))
-        for column, value, inside in find_groups(slices, gate.slices.minimum_rows)
-    ]
+    groups = measure_groups(gate, metric, test.target, slices, answers)
+    rows = [(column, value, count, found) for column, value, count, [found] in groups]
     return pl.DataFrame(rows, schema=["column", "value", "rows", gate.metric], orient="row")
 
 

@@ -186,23 +186,25 @@ def check_against(
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
-    models = candidate, champion
-    compared = compare_paired(metric, truth, *models, settings.resamples, seed)
+    compared = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
     reasons, tolerance = [*check_rivals(settings, look, {"latest": compared})], settings.slices.tolerance
-    for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
-        ours, theirs = (metric.compute(truth[inside], scores[inside], weights) for scores, weights in models)
+    measured = measure_groups(settings, metric, truth, slices, candidate, champion)
+    for column, value, rows, (ours, theirs) in measured:
         # A metric that no model has on these rows, such as the AUC of one class, says nothing.
         if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
-            where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
             limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
-            reasons.append(f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}")
+            changes = f"test {settings.metric} goes from {theirs:.4f} to {ours:.4f}"
+            reasons.append(f"where {column} is {value!r} ({rows} rows), {changes}; {limit}")
     return compared, reasons
 
 
-def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Each column's values that have enough rows: column, value, and which rows have it."""
+def measure_groups(
+    settings: GateSettings, metric: Metric, truth: Array, slices: Slices, *models: Answers
+) -> Iterator[tuple[str, str, int, list[float]]]:
+    """Each column's values that have enough rows: column, value, number of rows, and the metric of each model there."""
     for column, values in slices.items():
         for value in np.unique(values):
             inside = values == value
-            if np.count_nonzero(inside) >= minimum_rows:
-                yield column, str(value), inside
+            if (rows := int(inside.sum())) >= settings.slices.minimum_rows:
+                found = [metric.compute(truth[inside], scores[inside], weights) for scores, weights in models]
+                yield column, str(value), rows, found

@@ -215,13 +215,11 @@ def _find_change(path: Path, model: Model) -> str:
     features, outputs = [f"feature {name!r}" for name in model.plan.names], ["the value"]
     if model.manifest.labels:
         outputs = [f"the probability of {label!r}" for label in model.manifest.labels]
-    return _compare(matrix, golden["features"], features, relative=_FEATURE_TOLERANCE) or _compare(
-        model.score(matrix), golden["scores"], outputs, absolute=golden["tolerance"]
-    )
-
-
-def _compare(found: Scores, was: Any, names: Sequence[str], relative: float = 0, absolute: float = 0) -> str:
-    found, was = found.reshape(-1, len(names)), np.array(was, dtype=np.float64).reshape(-1, len(names))
-    for row, place in np.argwhere(~np.isclose(found, was, rtol=relative, atol=absolute, equal_nan=True)):
-        return f"golden row {row + 1}: {names[place]} was {was[row, place]:.6g} and is {found[row, place]:.6g}"
+    for found, before, names, relative, absolute in (
+        (matrix, golden["features"], features, _FEATURE_TOLERANCE, 0),
+        (model.score(matrix), golden["scores"], outputs, 0, golden["tolerance"]),
+    ):
+        now, was = (np.array(values, dtype=np.float64).reshape(-1, len(names)) for values in (found, before))
+        for row, place in np.argwhere(~np.isclose(now, was, rtol=relative, atol=absolute, equal_nan=True)):
+            return f"golden row {row + 1}: {names[place]} was {was[row, place]:.6g} and is {now[row, place]:.6g}"
     return ""
