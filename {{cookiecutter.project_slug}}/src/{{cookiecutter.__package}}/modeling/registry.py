@@ -194,9 +194,10 @@ def list_versions(project: Project) -> Table:
             _logger.warning("%s", error)
             continue
         measured = manifest.metrics.get("test", {})
-        row |= _describe(manifest) | {name: f"{value:.4f}" for name, value in measured.items()}
+        row |= _describe(manifest) | {"rows": str(manifest.data.rows.get("train", ""))}
+        row |= {name: f"{value:.4f}" for name, value in measured.items()}
         metrics |= measured
-    return make_table("version", "created", "estimator", "runtime", "train rows", *metrics, rows=rows)
+    return make_table("version", "created", "estimator", "runtime", "rows", *metrics, rows=rows)
 
 
 def compare_versions(project: Project, left: str, right: str) -> Table:
