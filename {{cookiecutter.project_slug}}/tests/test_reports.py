@@ -81,16 +81,15 @@ def test_each_test_prediction_names_its_row_and_has_all_probabilities(hostile: P
     assert predictions["probability"].to_list() == probabilities.max_horizontal().to_list()
 
 
-def test_the_page_escapes_names_and_values_and_no_report_has_sensitive_ones(hostile: Project) -> None:
+def test_with_a_damaged_latest_the_page_is_written_escapes_what_it_shows_and_shows_nothing_sensitive(
+    hostile: Project,
+) -> None:
     page = _read_page(hostile)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;b&gt;big&lt;/b&gt;" in page
+    assert "There is no version yet" in page
     assert not re.search("<script|<b>|<i>|hush[0-9]", page)
     assert "secret" not in pl.read_csv(hostile.reports / PREDICTIONS).columns
-
-
-def test_a_damaged_latest_does_not_stop_the_evaluation(hostile: Project) -> None:
-    assert "There is no version yet" in _read_page(hostile)
 
 
 def test_the_page_asks_the_network_for_nothing(trained: Project) -> None:
