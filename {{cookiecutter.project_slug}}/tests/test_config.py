@@ -32,7 +32,7 @@ def test_the_projects_own_settings_are_good() -> None:
         ("schema", {"task": "regression"}, r"regression needs target 'kind' of type number"),
         ("schema", {"target": "size"}, r"classification needs target 'size' of type category"),
         ("schema", _columns(size={"type": "number", "minimum": 2, "maximum": 1}), r"size: .*minimum is above maximum"),
-        ("schema", _columns(colour={"type": "category"}), r"columns.colour: .*needs its categories"),
+        ("schema", _columns(colour={"type": "category", "unseen": "take"}), r"colour: .*others have all values"),
         ("schema", _columns(colour={"type": "category", "categories": [True]}), r"colour.categories.0: .*string"),
     ],
 )

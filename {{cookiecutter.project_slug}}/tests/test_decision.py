@@ -70,7 +70,7 @@ def test_a_label_that_the_model_has_not_seen_has_no_weight() -> None:
 
 
 def test_a_metric_of_ones_own_that_judges_labels_may_decide(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Metric(lambda truth, places: np.mean(places[truth == 1] == 1) - np.mean(places == 1), decided=True)
+    found = Metric(lambda truth, places: np.mean(places[truth == 1] == 1) - np.mean(places == 1), sees="labels")
     monkeypatch.setitem(METRICS["classification"], "found", found)
     truth, probabilities = _make_rare()
     weights = choose_weights(_settings("found"), _schema(2), ("a", "b"), truth, probabilities)

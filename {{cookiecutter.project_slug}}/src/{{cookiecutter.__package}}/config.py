@@ -71,16 +71,14 @@ class SplitSettings(Settings):
     @model_validator(mode="after")
     def check_cut_offs(self) -> Self:
         """Refuse cut-offs that are half said or run backwards, and shares that leave nothing to train on."""
+        validation, test = self.validation_from, self.test_from
         if self.validation + self.test >= 1:
             raise ValueError("validation and test together must leave a share for training")
-        validation, test = self.validation_from, self.test_from
-        if validation is None and test is None:
+        if (validation, test) == (None, None):
             return self
         if validation is None or test is None or self.time_column is None:
-            raise ValueError(
-                "validation_from and test_from belong together and to a time_column; "
-                "leave both out to hold out the latest rows by share"
-            )
+            remedy = "leave both out to hold out the latest rows by share"
+            raise ValueError(f"validation_from and test_from belong together and to a time_column; {remedy}")
         if isinstance(validation, datetime) != isinstance(test, datetime):
             raise ValueError("validation_from and test_from must both be numbers or both be timestamps")
         if not validation < test:  # type: ignore[operator]
@@ -163,21 +161,16 @@ class SearchSettings(Settings):
 
 
 class DecisionSettings(Settings):
-    """Which label a row gets: the likeliest, or what is best for a metric on out-of-fold predictions.
-
-    `best_for` names the metric, empty for the likeliest label; `costs` says what each label costs for each
-    that is true, as in {yes: {no: 5}, no: {yes: 1}}, and makes the metric `cost`: their mean.
-    """
+    """Which label a row gets: the likeliest, or what is best for a metric; `costs` are by true label, then by given."""
 
     best_for: str = ""
     costs: dict[str, dict[str, float]] = {}
 
 
 class ParitySettings(Settings):
-    """How far the ONNX model may be from the scikit-learn model it was made from, which serves where that fails.
+    """How far ONNX may be from scikit-learn, which serves where it is further; the gate refuses that if `required`.
 
-    `tolerance` is absolute for probabilities and relative to the target's standard deviation for values; at most
-    `maximum_share` of the held-out rows may be further apart. Where it is `required`, the gate refuses such a model.
+    At most `maximum_share` of the held-out rows may be further apart than `tolerance`.
     """
 
     required: bool = True
@@ -186,10 +179,7 @@ class ParitySettings(Settings):
 
 
 class SliceSettings(Settings):
-    """Groups of rows on which a candidate may not lose more than `tolerance`, in the metric's unit.
-
-    Each value of each of the `columns` is a group, if it has `minimum_rows` among the test rows.
-    """
+    """Groups of `minimum_rows` test rows and more on which a candidate may not lose more, in the metric's unit."""
 
     columns: tuple[str, ...] = ()
     minimum_rows: Annotated[int, Field(ge=1)] = 30
@@ -197,7 +187,11 @@ class SliceSettings(Settings):
 
 
 class GateSettings(Settings):
-    """What a candidate must reach before it becomes `latest`."""
+    """What a candidate must reach before it becomes `latest`.
+
+    `confidence` is that of all candidates together which are held against a version on the same test rows: by chance
+    one of them may pass in the rest of the cases, however many they are.
+    """
 
     metric: str
     minimum: float
@@ -249,6 +243,17 @@ class MonitoringSettings(Settings):
 _SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)
 
 
+class _Folder:
+    """A folder that `paths` of `config/pipeline.yaml` names, or one below it, as an attribute of a project."""
+
+    def __init__(self, setting: str, below: str = "") -> None:
+        self.setting, self.below = setting, below
+
+    def __get__(self, project: "Project", _: type["Project"]) -> Path:
+        named: Path = getattr(project.pipeline.paths, self.setting)
+        return project.root / named / self.below
+
+
 @dataclass(frozen=True)
 class Project:
     """A project on disk: its root, the settings in `config/`, and the folders of its artifacts.
@@ -258,6 +263,18 @@ class Project:
     """
 
     root: Path
+
+    raw = _Folder("raw")
+    rejected = _Folder("interim", "rejected")
+    splits = _Folder("processed", "splits")
+    # {% if cookiecutter.monitoring == "drift" %}
+    requests = _Folder("requests")
+    # {% endif %}
+    models = _Folder("models")
+    candidate = _Folder("models", "candidate")
+    reports = _Folder("reports")
+    figures = _Folder("reports", "figures/evaluation")
+    logs = _Folder("logs")
 
     @cached_property
     def schema(self) -> Schema:
@@ -270,44 +287,6 @@ class Project:
     @cached_property
     def model(self) -> ModelSettings:
         return read_settings(self.root, "model.yaml", ModelSettings)
-
-    @property
-    def raw(self) -> Path:
-        return self.root / self.pipeline.paths.raw
-
-    @property
-    def rejected(self) -> Path:
-        return self.root / self.pipeline.paths.interim / "rejected"
-
-    @property
-    def splits(self) -> Path:
-        return self.root / self.pipeline.paths.processed / "splits"
-
-    # {% if cookiecutter.monitoring == "drift" %}
-    @property
-    def requests(self) -> Path:
-        return self.root / self.pipeline.paths.requests
-
-    # {% endif %}
-    @property
-    def models(self) -> Path:
-        return self.root / self.pipeline.paths.models
-
-    @property
-    def candidate(self) -> Path:
-        return self.models / "candidate"
-
-    @property
-    def reports(self) -> Path:
-        return self.root / self.pipeline.paths.reports
-
-    @property
-    def figures(self) -> Path:
-        return self.reports / "figures" / "evaluation"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / self.pipeline.paths.logs
 
 
 def find_project(start: Path | None = None) -> Project:

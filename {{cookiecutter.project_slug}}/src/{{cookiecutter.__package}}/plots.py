@@ -1,7 +1,6 @@
 """Pictures of data and models; each function gives a figure, `save_figure` writes it."""
 
 import io
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,23 +128,6 @@ def plot_gains(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) 
             axes.annotate(f"{share:.0%}", (tenth, share), xytext=(6, -14), textcoords="offset points")
     axes.set(xlabel="Share of rows, likeliest first", ylabel="Share of the label's rows", title="Gains, test rows")
     axes.legend(loc="lower right")
-    return figure
-
-
-def plot_scores(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
-    """The probabilities that a label was given in its own rows and in the others."""
-    shown = _choose_labels(truth, labels)
-    across, down = min(3, len(shown)) or 1, math.ceil(len(shown) / 3) or 1
-    figure = Figure(figsize=(max(_WIDE, 4 * across), 3.6 * down))
-    for number, (place, label) in enumerate(shown, start=1):
-        axes = figure.add_subplot(down, across, number)
-        rest = _shorten(labels[1 - place]) if len(labels) == 2 else "the rest"
-        for inside, name in ((truth == place, label), (truth != place, rest)):
-            given = probabilities[inside, place]
-            shares, legend = np.full(len(given), 1 / len(given)), f"{name}, {len(given)} rows"
-            axes.hist(given, bins=20, range=(0, 1), weights=shares, alpha=0.6, label=legend)
-        axes.set(xlabel=f"Probability of {label}", ylabel="Share of its rows")
-        axes.legend(loc="upper center")
     return figure
 
 

@@ -35,16 +35,14 @@ def configure_logging(log_file: Path | None = None) -> None:
     console = logging.StreamHandler()
     console.setLevel(logging.INFO)
     logger.addHandler(console)
-    if log_file is None:
-        return
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(log_file, encoding="utf-8")
-    except OSError as error:
-        logger.warning("Not logging to %s: %s", log_file, error)
-        return
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger.addHandler(file)
+    if log_file is not None:
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(log_file, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            logger.addHandler(file)
+        except OSError as error:
+            logger.warning("Not logging to %s: %s", log_file, error)
 
 
 def track(items: Iterable[_Item], description: str) -> Iterator[_Item]:
@@ -55,9 +53,12 @@ def track(items: Iterable[_Item], description: str) -> Iterator[_Item]:
         yield from progress.track(items, description=description)
 
 
-def make_table(*names: str) -> Table:
-    """An empty table with these columns."""
-    return Table(*names, box=box.SIMPLE_HEAD)
+def make_table(*names: str, rows: Iterable[Mapping[str, str]] = ()) -> Table:
+    """A table with these columns; a row is empty where it has no such name."""
+    table = Table(*names, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in names))
+    return table
 
 
 def compare_sides(names: Sequence[str], sides: Sequence[Mapping[str, str]]) -> Table:

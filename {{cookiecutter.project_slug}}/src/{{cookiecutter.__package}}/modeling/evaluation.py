@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from pydantic import BaseModel
 
 from .. import plots
 from ..config import Project
@@ -13,36 +12,29 @@ from ..data.loading import ROW_NUMBER, rename_taken
 from ..data.preparation import read_summary
 from ..data.splitting import read_split
 from ..errors import ProjectError
+from ..features import Columns
 from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import resume_run
-from .baselines import Baseline, measure_baselines
+from .baselines import measure_baselines
 from .dataset import Dataset, align_answers, read_dataset, read_slices
-from .gate import find_groups, measure_interval, sample_rows
+from .gate import measure_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import Answers, Metric, compute_metrics, count_confusion, find_metric, list_metrics
 from .model import Model, choose_places, load_model
-from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, explain_success, write_page
-
-_METRICS_FILE = "metrics.json"
+from .report import (
+    IMPORTANCE_TABLE,
+    METRICS_FILE,
+    PREDICTIONS_TABLE,
+    SLICES_TABLE,
+    Evaluation,
+    explain_success,
+    find_pictures,
+    write_page,
+)
 
 _logger = get_logger(__name__)
-
-
-class Evaluation(BaseModel, frozen=True):
-    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data.
-
-    `baselines` has the test metrics of others, and how the candidate compares with them by `metric`, the gate's.
-    """
-
-    candidate: str
-    data: str
-    rows: dict[str, int]
-    metrics: dict[str, dict[str, float]]
-    intervals: dict[str, tuple[float, float]]
-    metric: str
-    baselines: dict[str, Baseline]
 
 
 def evaluate_model(project: Project) -> Evaluation:
@@ -58,6 +50,7 @@ def evaluate_model(project: Project) -> Evaluation:
         for path in files:
             run.log_file(path, path.parent.relative_to(project.reports).as_posix())
         run.reach("evaluated")
+    _tell(evaluation)
     return evaluation
 
 
@@ -77,15 +70,11 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
         for name, each in track(list(list_metrics(schema, project.model).items()), "Measuring intervals")
         if (interval := measure_interval(each, test.target, answers, project.model.seed))
     }
-    baselines = measure_baselines(project, model.manifest, test, answers)
     tables = {
         PREDICTIONS_TABLE: _describe_predictions(project, test, answers),
         SLICES_TABLE: _describe_slices(project, metric, test, answers),
         IMPORTANCE_TABLE: _measure_importance(project, model, test, metric),
     }
-    files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
-    measured = model.manifest.model_copy(update={"metrics": metrics, "intervals": intervals})
-    write_page(project, measured, baselines, tables)
     evaluation = Evaluation(
         candidate=hash_file(project.candidate / MANIFEST_FILE),
         data=summary.sha256,
@@ -93,25 +82,25 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
         metrics=metrics,
         intervals=intervals,
         metric=project.model.gate.metric,
-        baselines=baselines,
+        baselines=measure_baselines(project, model.manifest, test, answers),
+        remark=explain_success(metrics["test"], tables[IMPORTANCE_TABLE]),
     )
-    write_json(project.reports / _METRICS_FILE, evaluation.model_dump())
-    _tell(evaluation, explain_success(metrics["test"], tables[IMPORTANCE_TABLE]))
+    files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
+    write_page(project, model.manifest, evaluation, tables)
+    write_json(project.reports / METRICS_FILE, evaluation.model_dump())
     return evaluation, files
 
 
-def _tell(evaluation: Evaluation, remark: str) -> None:
+def _tell(evaluation: Evaluation) -> None:
     for name, value in evaluation.metrics["test"].items():
         interval = evaluation.intervals.get(name, (np.nan, np.nan))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *interval)
+    shown = "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%"
     for name, baseline in evaluation.baselines.items():
         compared = baseline.comparison
-        numbers = compared.champion, 100 * compared.confidence
-        _logger.info(
-            "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%", evaluation.metric, name, *numbers
-        )
-    if remark:
-        _logger.info("%s", remark)
+        _logger.info(shown, evaluation.metric, name, compared.champion, 100 * compared.confidence)
+    if evaluation.remark:
+        _logger.info("%s", evaluation.remark)
 
 
 def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:
@@ -122,21 +111,8 @@ def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: di
     # The whole folder at once, so that no picture of a former task stays behind.
     with staged_folder(project.figures) as figures:
         for name, picture in pictures.items():
-            plots.save_figure(picture, figures / name)
-    return [*(project.figures / name for name in pictures), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]
-
-
-def read_evaluation(project: Project) -> Evaluation:
-    """The evaluation of the present candidate. Raises ProjectError where none was made since the last `train`."""
-    try:
-        evaluation = Evaluation.model_validate_json((project.reports / _METRICS_FILE).read_bytes())
-    except (OSError, ValueError) as error:
-        raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
-    if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
-        raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
-    if evaluation.metric != project.model.gate.metric:
-        raise ProjectError("gate.metric changed since the candidate was evaluated; run the `evaluate` stage again.")
-    return evaluation
+            plots.save_figure(picture, figures / f"{name}.png")
+    return [*find_pictures(project), folder / SLICES_TABLE, folder / IMPORTANCE_TABLE]
 
 
 def answer_dataset(model: Model, dataset: Dataset, schema: Schema) -> Answers:
@@ -167,51 +143,42 @@ def _describe_predictions(project: Project, test: Dataset, answers: Answers) -> 
 def _describe_slices(project: Project, metric: Metric, test: Dataset, answers: Answers) -> pl.DataFrame:
     gate = project.model.gate
     slices = read_slices(project.splits, "test", gate.slices.columns, project.schema)
-    scores, weights = answers
-    rows = [
-        (column, value, int(np.count_nonzero(inside)), metric.compute(test.target[inside], scores[inside], weights))
-        for column, value, inside in find_groups(slices, gate.slices.minimum_rows)
-    ]
+    groups = measure_groups(gate, metric, test.target, slices, answers)
+    rows = [(column, value, count, found) for column, value, count, [found] in groups]
     return pl.DataFrame(rows, schema=["column", "value", "rows", gate.metric], orient="row")
 
 
 def _measure_importance(project: Project, model: Model, test: Dataset, metric: Metric) -> pl.DataFrame:
     """How much the metric loses when a column is shuffled (Breiman, 2001), measured on the model as it is served."""
-    generator, schema = np.random.default_rng(project.model.seed), project.schema
-    test = test.take(sample_rows(len(test), project.model.seed))
-    base = metric.compute(test.target, *answer_dataset(model, test, schema))
-    rows = []
+    generator, test = np.random.default_rng(project.model.seed), test.take(sample_rows(len(test), project.model.seed))
+
+    def measure(changed: Columns) -> float:
+        answers = answer_dataset(model, Dataset(test.columns | changed, test.target), project.schema)
+        return metric.compute(test.target, *answers)
+
+    base, rows = measure({}), []
     for name, values in track(list(test.columns.items()), "Measuring importance"):
-        losses = []
-        for _ in range(5):
-            shuffled = Dataset({**test.columns, name: generator.permutation(values)}, test.target)
-            losses.append(metric.gain(base, metric.compute(test.target, *answer_dataset(model, shuffled, schema))))
+        losses = [metric.gain(base, measure({name: generator.permutation(values)})) for _ in range(5)]
         rows.append((name, float(np.mean(losses)), float(np.std(losses, ddof=1))))
     return pl.DataFrame(rows, schema=["column", "loss", "deviation"], orient="row").sort("loss", descending=True)
 
 
 def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance: pl.DataFrame) -> dict[str, Figure]:
-    labels, target, metric = project.schema.labels, project.schema.target, project.model.gate.metric
+    labels, target, (scores, weights) = project.schema.labels, project.schema.target, answers
     columns, losses, deviations = (column.to_list() for column in importance)
-    pictures = {"permutation_importance.png": plots.plot_importance(columns, losses, deviations, metric)}
-    scores, weights = answers
-    kept = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
-    if not kept.any():
-        return pictures
-    truth, scores = test.target[kept], scores[kept]
-    some = sample_rows(len(truth), project.model.seed)
-    drawn = truth[some], scores[some]
-    if labels:
+    drawing = plots.plot_importance(columns, losses, deviations, project.model.gate.metric)
+    pictures = {"permutation_importance": drawing}
+    kept = np.flatnonzero(np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
+    some = kept[sample_rows(len(kept), project.model.seed)]
+    drawn = test.target[some], scores[some]
+    if labels and len(kept):
+        counts = count_confusion(test.target[kept], choose_places(scores[kept], weights), len(labels))
+        pictures["confusion_matrix"] = plots.plot_confusion_matrix(counts, labels)
+        pictures["calibration"] = plots.plot_calibration(*drawn, labels)
+        pictures["roc_precision_recall"] = plots.plot_ranking(*drawn, labels, weights)
         if len(labels) == 2:
-            pictures["gains.png"] = plots.plot_gains(*drawn, labels)
-        counts = count_confusion(truth, choose_places(scores, weights), len(labels))
-        return pictures | {
-            "confusion_matrix.png": plots.plot_confusion_matrix(counts, labels),
-            "calibration.png": plots.plot_calibration(*drawn, labels),
-            "roc_precision_recall.png": plots.plot_ranking(*drawn, labels, weights),
-            "scores.png": plots.plot_scores(*drawn, labels),
-        }
-    return pictures | {
-        "predicted_values.png": plots.plot_predicted_values(*drawn, target),
-        "residuals.png": plots.plot_residuals(*drawn, target),
-    }
+            pictures["gains"] = plots.plot_gains(*drawn, labels)
+    elif len(kept):
+        pictures["predicted_values"] = plots.plot_predicted_values(*drawn, target)
+        pictures["residuals"] = plots.plot_residuals(*drawn, target)
+    return pictures

@@ -79,23 +79,9 @@ class Look:
         """Why it takes that much."""
         return (
             f"this is candidate number {self.number} against {self.champion} on these rows, so "
-            f"{100 * self.ask(settings):.6g}% is asked for, that all of them together keep to the "
-            f"{settings.confidence:.1%} of gate.confidence of {_SETTINGS}"
+            f"{100 * self.ask(settings):.6g}% is asked for: gate.confidence of {_SETTINGS}, "
+            f"{settings.confidence:.1%}, is the total over all of them"
         )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate says: no reason against it means that the candidate passed."""
-
-    reasons: tuple[str, ...]
-    look: Look
-    comparison: PairedComparison | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the candidate may become `latest`."""
-        return not self.reasons
 
 
 def measure_interval(metric: Metric, truth: Array, answers: Answers, seed: int) -> tuple[float, float] | None:
@@ -168,14 +154,22 @@ def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> I
         yield f"every test row gets the label {measured.only_label!r}; {remedy}"
 
 
-def check_baselines(settings: GateSettings, look: Look, compared: Mapping[str, PairedComparison]) -> Iterator[str]:
-    """The reasons against a candidate that come from what anybody could have had, as far as it was `compared`."""
-    if CONSTANT in compared:
-        yield from _find_doubts(settings, look, compared[CONSTANT], CONSTANT)
-    if LINEAR in compared and compared[LINEAR].doubt >= settings.confidence:
-        linear = compared[LINEAR]
-        numbers = f"{linear.champion:.4f} against {linear.candidate:.4f} on the same {linear.rows} rows"
-        yield f"test {settings.metric} of {LINEAR} is better: {numbers}, confidence {linear.doubt:.1%}"
+def check_rivals(settings: GateSettings, look: Look, compared: Mapping[str, PairedComparison]) -> Iterator[str]:
+    """The reasons against a candidate that come from those it was `compared` with, by name.
+
+    A linear model may not surely be better; all others must surely be beaten.
+    """
+    for rival, each in compared.items():
+        ours, theirs, where = f"{each.candidate:.4f}", f"{each.champion:.4f}", f"on the same {each.rows} rows"
+        if rival == LINEAR:
+            if each.doubt >= settings.confidence:
+                numbers = f"{theirs} against {ours} {where}, confidence {each.doubt:.1%}"
+                yield f"test {settings.metric} of {LINEAR} is better: {numbers}"
+        elif not each.gain > 0:
+            yield f"test {settings.metric} is not better than that of {rival}: {ours} against {theirs} {where}"
+        elif not each.confidence >= look.ask(settings):
+            sure = f"with a confidence of {100 * each.confidence:.5g}% ({ours} against {theirs} {where})"
+            yield f"test {settings.metric} is better than that of {rival} {sure}; {look.explain(settings)}"
 
 
 def check_against(
@@ -187,38 +181,30 @@ def check_against(
     slices: Slices,
     seed: int,
     look: Look,
-) -> Verdict:
-    """Compare a candidate with the champion on the same rows.
+) -> tuple[PairedComparison, list[str]]:
+    """Compare a candidate with the champion on the same rows; the reasons against it, none where it passes.
 
     `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
     """
     compared = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
-    reasons, tolerance = [*_find_doubts(settings, look, compared, "latest")], settings.slices.tolerance
-    for column, value, inside in find_groups(slices, settings.slices.minimum_rows):
-        ours, theirs = (
-            metric.compute(truth[inside], each.scores[inside], each.weights) for each in (candidate, champion)
-        )
+    reasons, tolerance = [*check_rivals(settings, look, {"latest": compared})], settings.slices.tolerance
+    measured = measure_groups(settings, metric, truth, slices, candidate, champion)
+    for column, value, rows, (ours, theirs) in measured:
         # A metric that no model has on these rows, such as the AUC of one class, says nothing.
         if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
-            where = f"where {column} is {value!r} ({np.count_nonzero(inside)} rows)"
             limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
-            reasons.append(f"{where}, test {settings.metric} goes from {theirs:.4f} to {ours:.4f}; {limit}")
-    return Verdict(tuple(reasons), look, compared)
+            changes = f"test {settings.metric} goes from {theirs:.4f} to {ours:.4f}"
+            reasons.append(f"where {column} is {value!r} ({rows} rows), {changes}; {limit}")
+    return compared, reasons
 
 
-def _find_doubts(settings: GateSettings, look: Look, compared: PairedComparison, other: str) -> Iterator[str]:
-    numbers = f"{compared.candidate:.4f} against {compared.champion:.4f} on the same {compared.rows} rows"
-    if not compared.gain > 0:
-        yield f"test {settings.metric} is not better than that of {other}: {numbers}"
-    elif not compared.confidence >= look.ask(settings):
-        sure = f"with a confidence of {100 * compared.confidence:.5g}% ({numbers})"
-        yield f"test {settings.metric} is better than that of {other} {sure}; {look.explain(settings)}"
-
-
-def find_groups(slices: Slices, minimum_rows: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Each column's values that have enough rows: column, value, and which rows have it."""
+def measure_groups(
+    settings: GateSettings, metric: Metric, truth: Array, slices: Slices, *models: Answers
+) -> Iterator[tuple[str, str, int, list[float]]]:
+    """Each column's values that have enough rows: column, value, number of rows, and the metric of each model there."""
     for column, values in slices.items():
         for value in np.unique(values):
             inside = values == value
-            if np.count_nonzero(inside) >= minimum_rows:
-                yield column, str(value), inside
+            if (rows := int(inside.sum())) >= settings.slices.minimum_rows:
+                found = [metric.compute(truth[inside], scores[inside], weights) for scores, weights in models]
+                yield column, str(value), rows, found

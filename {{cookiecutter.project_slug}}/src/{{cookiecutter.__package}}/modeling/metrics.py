@@ -7,7 +7,7 @@ take on some hundred rows is checking; a test holds each against its own. Of two
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,20 @@ class Answers(NamedTuple):
 class Metric:
     """A number from the truth and the answers, and which way is better.
 
-    For a classification `function` takes places of labels and probabilities, (rows, labels), or, where it judges what
-    was `decided`, the places of the labels that the rows got; for a regression two arrays of values.
+    Its `function` takes the truth and what it `sees`: for a regression both are arrays of values, for a classification
+    the places of labels and the `scores`, (rows, labels), or the places of the `labels` that the rows got. In place of
+    both `confusion` takes rows by true label and label given, (labels, labels), and `ranking` a label's rows and the
+    others by level of the label's probability, rising.
     """
 
     function: Callable[..., float]
     greater_is_better: bool = True
-    decided: bool = False
+    sees: Literal["scores", "labels", "confusion", "ranking"] = "scores"
+
+    @property
+    def decided(self) -> bool:
+        """Whether it judges the labels that the rows got."""
+        return self.sees in ("labels", "confusion")
 
     def compute(self, truth: Array, scores: Array, weights: tuple[float, ...] = ()) -> float:
         """The metric of these rows; NaN if a score is no finite number."""
@@ -48,36 +55,22 @@ class Metric:
         """The metric as a function of which rows are drawn; what is the same for all draws is worked out once."""
         if not np.isfinite(scores).all():
             return lambda _: float("nan")
-        return self._prepare(truth, scores, weights)
+        if self.sees == "ranking":
+            return self._rank(truth, scores)
+        answers = choose_places(scores, weights) if self.decided else scores
+        if self.sees == "confusion":
+            return lambda rows: float(self.function(count_confusion(truth[rows], answers[rows], scores.shape[1])))
+        return lambda rows: float(self.function(truth[rows], answers[rows]))
 
     def gain(self, left: float, right: float) -> float:
         """How much better `left` is than `right`, in the metric's unit, whichever way is better; NaN if one is."""
         return left - right if self.greater_is_better else right - left
 
-    def _prepare(self, truth: Array, scores: Array, weights: tuple[float, ...], /) -> DrawFunction:
-        answers = choose_places(scores, weights) if self.decided else scores
-        return lambda rows: float(self.function(truth[rows], answers[rows]))
-
-
-@dataclass(frozen=True)
-class ConfusionMetric(Metric):
-    """One whose function takes rows by true label and label given, (labels, labels)."""
-
-    decided: bool = True
-
-    def _prepare(self, truth: Array, scores: Array, weights: tuple[float, ...], /) -> DrawFunction:
-        places, labels = choose_places(scores, weights), scores.shape[1]
-        return lambda rows: float(self.function(count_confusion(truth[rows], places[rows], labels)))
-
-
-class RankingMetric(Metric):
-    """One whose function takes a label's rows and the others by level of the label's probability, rising."""
-
-    def _prepare(self, truth: Array, scores: Array, _: tuple[float, ...], /) -> DrawFunction:
-        labels = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-        levels = {label: np.unique(scores[:, label], return_inverse=True)[1] for label in labels}
+    def _rank(self, truth: Array, scores: Array) -> DrawFunction:
+        """Of two labels the metric of the second one, of more the mean over those that are drawn."""
+        levels = [np.unique(column, return_inverse=True)[1] for column in scores.T]
         # Sorted once: a draw only counts the rows at each level, and so takes time in proportion to them.
-        keys = [2 * level + (truth == label) for label, level in levels.items()]
+        keys = [2 * level + (truth == label) for label, level in enumerate(levels)][1 if len(levels) == 2 else 0 :]
 
         def measure(rows: NDArray[np.int64]) -> float:
             counts = [np.bincount(key[rows], minlength=2 * len(truth)).reshape(-1, 2).T for key in keys]
@@ -92,20 +85,19 @@ def count_confusion(truth: Array, places: Array, labels: int) -> NDArray[np.int6
     return np.bincount(truth * labels + places, minlength=labels**2).reshape(labels, labels)
 
 
-def _average(counts: Array, of: Array, present: Array) -> float:
+def _average_share(counts: Array, of: Array, present: Array) -> float:
     """The mean over the labels that are `present` of their rows that are right as a share `of` some number of rows."""
     return float(np.mean((counts.diagonal() / np.maximum(of, 1))[present > 0]))
 
 
+def _share_right(counts: Array, of: Array) -> float:
+    """That of the second of two labels, or the mean over those of several that a row has or got."""
+    return _average_share(counts, of, np.array([0, 1]) if len(counts) == 2 else counts.sum(axis=0) + counts.sum(axis=1))
+
+
 def _f1_macro(counts: Array) -> float:
     both = counts.sum(axis=0) + counts.sum(axis=1)
-    return 2 * _average(counts, both, both)
-
-
-def _share_right(counts: Array, axis: int) -> float:
-    """The share that is right of the rows that got a label (axis 0) or have it (axis 1)."""
-    present = np.array([0, 1]) if len(counts) == 2 else counts.sum(axis=0) + counts.sum(axis=1)
-    return _average(counts, counts.sum(axis=axis), present)
+    return 2 * _average_share(counts, both, both)
 
 
 def _mcc(counts: Array) -> float:
@@ -149,14 +141,16 @@ def _mape(truth: Array, values: Array) -> float:
 
 METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
-        "accuracy": ConfusionMetric(lambda counts: counts.trace() / counts.sum()),
-        "balanced_accuracy": ConfusionMetric(lambda counts: _average(counts, counts.sum(axis=1), counts.sum(axis=1))),
-        "f1_macro": ConfusionMetric(_f1_macro),
-        "precision": ConfusionMetric(lambda counts: _share_right(counts, axis=0)),
-        "recall": ConfusionMetric(lambda counts: _share_right(counts, axis=1)),
-        "mcc": ConfusionMetric(_mcc),
-        "roc_auc": RankingMetric(_roc_auc),
-        "average_precision": RankingMetric(_average_precision),
+        "accuracy": Metric(lambda counts: counts.trace() / counts.sum(), sees="confusion"),
+        "balanced_accuracy": Metric(
+            lambda counts: _average_share(counts, counts.sum(axis=1), counts.sum(axis=1)), sees="confusion"
+        ),
+        "f1_macro": Metric(_f1_macro, sees="confusion"),
+        "precision": Metric(lambda counts: _share_right(counts, counts.sum(axis=0)), sees="confusion"),
+        "recall": Metric(lambda counts: _share_right(counts, counts.sum(axis=1)), sees="confusion"),
+        "mcc": Metric(_mcc, sees="confusion"),
+        "roc_auc": Metric(_roc_auc, sees="ranking"),
+        "average_precision": Metric(_average_precision, sees="ranking"),
         "log_loss": Metric(_log_loss, greater_is_better=False),
         "brier": Metric(_brier, greater_is_better=False),
     },
@@ -164,9 +158,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "r2": Metric(_r2),
         "rmse": Metric(lambda truth, values: np.sqrt(np.mean((truth - values) ** 2)), greater_is_better=False),
         "mae": Metric(lambda truth, values: np.mean(np.abs(truth - values)), greater_is_better=False),
-        "median_absolute_error": Metric(
-            lambda truth, values: np.median(np.abs(truth - values)), greater_is_better=False
-        ),
+        "median_absolute_error": Metric(lambda truth, values: np.median(np.abs(truth - values)), False),
         "mape": Metric(_mape, greater_is_better=False),
     },
 }
@@ -187,9 +179,9 @@ def list_metrics(schema: Schema, settings: ModelSettings) -> dict[str, Metric]:
             f"there are {', '.join(map(repr, labels)) or 'none'}."
         )
     matrix = np.array([[costs.get(true, {}).get(given, 0.0) for given in labels] for true in labels])
-
-    cost = ConfusionMetric(lambda counts: np.sum(counts * matrix) / counts.sum(), greater_is_better=False)
-    return METRICS[schema.task] | {"cost": cost}
+    return METRICS[schema.task] | {
+        "cost": Metric(lambda counts: np.sum(counts * matrix) / counts.sum(), False, sees="confusion")
+    }
 
 
 def find_metric(schema: Schema, settings: ModelSettings, setting: str = "gate.metric") -> Metric:

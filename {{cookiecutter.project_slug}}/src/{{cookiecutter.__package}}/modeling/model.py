@@ -134,19 +134,19 @@ def score_with_pipeline(pipeline: Any, is_classification: bool) -> ScoreFunction
 def write_golden(
     folder: Path, model: Model, training: Columns, matrix: NDArray[np.float32], target: NDArray[Any]
 ) -> None:
-    """Write the golden rows of a model, with made-up values from the permitted range for a sensitive column.
+    """Write the golden rows of a model, with made-up values of what is permitted for a sensitive column.
 
     `matrix` has the features of `training`, `target` what is true of it.
     """
     # From the row that lacks nothing to the one that lacks most.
     order = np.argsort(np.isnan(matrix).sum(axis=1), kind="stable")
     places = order[np.unique(np.linspace(0, len(order) - 1, _GOLDEN_ROWS).round().astype(int))]
-    table, generator = model.manifest.table, np.random.default_rng(0)
-    values = {
-        name: _show(column, _invent(column, len(places), generator) if column.sensitive else training[name][places])
+    table = model.manifest.table
+    values = [
+        _spread_permitted(column, len(places)) if column.sensitive else _show(column, training[name][places])
         for name, column in table.features.items()
-    }
-    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    ]
+    rows = [dict(zip(table.features, row, strict=True)) for row in zip(*values, strict=True)]
     features = engineer_features(RowReader(table).read(rows), model.plan)
     spread = 1.0 if model.manifest.labels else float(np.std(target)) or 1.0
     scores, tolerance = model.score(features).tolist(), _TOLERANCE * spread
@@ -169,45 +169,43 @@ def _find_usual(column: Column, values: NDArray[Any]) -> Any:
     present = values[~is_missing(values)]
     if not len(present):
         return None
-    if column.is_string:
-        [(value, count)] = Counter(present.tolist()).most_common(1)
-        return value if count > 1 else None
-    usual = np.bincount(present).argmax() if column.categories else np.median(present)
-    if column.type in ("integer", "boolean"):
-        return int(np.round(usual)) if column.type == "integer" else bool(usual >= 0.5)
-    return _show(column, np.array([usual]))[0]
+    if column.is_numeric or column.type == "timestamp":
+        usual, count = np.median(present), len(present)
+    else:
+        [(usual, count)] = Counter(present.tolist()).most_common(1)
+    if column.is_string and count == 1:
+        return None
+    shown = _show(column, np.array([usual], dtype=present.dtype))[0]
+    return round(shown) if column.type == "integer" else shown
 
 
 def find_permitted(column: Column) -> Any:
     """A value that the schema permits: the middle of the range, the first category; None for strings and times."""
-    if column.is_string or column.type == "timestamp":
-        return None
-    if column.categories or column.type == "boolean":
-        return column.categories[0] if column.categories else True
-    limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-    middle = sum(limits) / max(len(limits), 1)
-    return round(middle) if column.type == "integer" else middle
+    return None if column.is_string or column.type == "timestamp" else _spread_permitted(column, 1)[0]
 
 
-def _show(column: Column, values: NDArray[Any]) -> list[float | str | None]:
+def _show(column: Column, values: NDArray[Any]) -> list[Any]:
+    """Values as a file or the API has them, None where one is missing."""
     shown = [None if absent else value for value, absent in zip(values.tolist(), is_missing(values), strict=True)]
     if column.categories:
         return [None if code is None else column.categories[code] for code in shown]
     if column.type == "timestamp":
         return [None if days is None else tell_time(days, column.format) for days in shown]
-    return shown
+    return [None if value is None else bool(value) for value in shown] if column.type == "boolean" else shown
 
 
-def _invent(column: Column, count: int, generator: np.random.Generator) -> NDArray[Any]:
+def _spread_permitted(column: Column, count: int) -> list[Any]:
+    """Made-up values, spread over what the schema permits; of one it is the middle, or the first."""
     if column.is_string:
-        return np.array(["".join(generator.choice([*"abcdefgh "], 40)) for _ in range(count)], dtype=object)
-    if column.type in ("category", "boolean"):
-        return generator.integers(0, len(column.categories) or 2, count)
+        return [f"made up {place}" for place in range(count)]
+    if column.categories or column.type == "boolean":
+        known = column.categories or (True, False)
+        return [known[place % len(known)] for place in range(count)]
     if column.type == "timestamp":
-        return generator.integers(0, 20_000, count) + 0.5 * column.has_clock
+        return [tell_time(2500.5 * place, column.format) for place in range(count)]
     low = column.minimum if column.minimum is not None else (column.maximum or 1) - 1
-    values = generator.uniform(low, low + 1 if column.maximum is None else column.maximum, count)
-    return values.round() if column.type == "integer" else values
+    values = np.linspace(low, low + 1 if column.maximum is None else column.maximum, count + 2)[1:-1].tolist()
+    return [round(value) for value in values] if column.type == "integer" else values
 
 
 def _find_change(path: Path, model: Model) -> str:
@@ -217,13 +215,11 @@ def _find_change(path: Path, model: Model) -> str:
     features, outputs = [f"feature {name!r}" for name in model.plan.names], ["the value"]
     if model.manifest.labels:
         outputs = [f"the probability of {label!r}" for label in model.manifest.labels]
-    return _compare(matrix, golden["features"], features, relative=_FEATURE_TOLERANCE) or _compare(
-        model.score(matrix), golden["scores"], outputs, absolute=golden["tolerance"]
-    )
-
-
-def _compare(found: Scores, was: Any, names: Sequence[str], relative: float = 0, absolute: float = 0) -> str:
-    found, was = found.reshape(-1, len(names)), np.array(was, dtype=np.float64).reshape(-1, len(names))
-    for row, place in np.argwhere(~np.isclose(found, was, rtol=relative, atol=absolute, equal_nan=True)):
-        return f"golden row {row + 1}: {names[place]} was {was[row, place]:.6g} and is {found[row, place]:.6g}"
+    for found, before, names, relative, absolute in (
+        (matrix, golden["features"], features, _FEATURE_TOLERANCE, 0),
+        (model.score(matrix), golden["scores"], outputs, 0, golden["tolerance"]),
+    ):
+        now, was = (np.array(values, dtype=np.float64).reshape(-1, len(names)) for values in (found, before))
+        for row, place in np.argwhere(~np.isclose(now, was, rtol=relative, atol=absolute, equal_nan=True)):
+            return f"golden row {row + 1}: {names[place]} was {was[row, place]:.6g} and is {now[row, place]:.6g}"
     return ""

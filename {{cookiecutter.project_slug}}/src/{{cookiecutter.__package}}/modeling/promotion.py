@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
 from timeit import repeat
@@ -21,13 +20,13 @@ from ..schema import is_same_table
 from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
 from .dataset import Dataset, read_dataset, read_slices
-from .evaluation import Evaluation, answer_dataset, read_evaluation
-from .gate import CONSTANT, Look, Measured, Verdict, check_against, check_alone, check_baselines
+from .evaluation import answer_dataset
+from .gate import CONSTANT, Look, Measured, PairedComparison, check_against, check_alone, check_rivals
 from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, GateRecord, Manifest, read_manifest, write_manifest
 from .metrics import Answers, find_metric
 from .model import Model, choose_places, load_model
 from .registry import Registry
-from .report import find_pictures, write_card
+from .report import Evaluation, find_pictures, read_evaluation, write_card
 
 _logger = get_logger(__name__)
 
@@ -46,14 +45,15 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         # Held all along: what is compared with `latest` must still be latest when the pointer moves.
         with registry.locked():
             candidate, evaluation, latest = load_model(project.candidate), read_evaluation(project), registry.latest()
-            verdict = _judge(project, candidate, evaluation, latest, new_schema)
-            if not verdict.passed and not force_reason:
+            verdict, compared = _judge(project, candidate, evaluation, latest, new_schema)
+            if verdict.reasons:
                 reasons = "\n".join(f"  {reason}" for reason in verdict.reasons)
-                raise PromotionRefusedError(f"Not promoted:\n{reasons}\nlatest stays {latest or 'unset'}.")
-            version = _add_version(project, candidate.manifest, evaluation, verdict, latest, force_reason)
-            metric = project.model.gate.metric
-            value = f"test {metric} {evaluation.metrics['test'][metric]:.4f}"
-            registry.move_latest(version, force_reason or value, forced=not verdict.passed)
+                if not force_reason:
+                    raise PromotionRefusedError(f"Not promoted:\n{reasons}\nlatest stays {latest or 'unset'}.")
+                verdict = verdict.model_copy(update={"forced": force_reason})
+            version = _add_version(project, candidate.manifest, evaluation, verdict, compared)
+            value = f"test {verdict.metric} {evaluation.metrics['test'][verdict.metric]:.4f}"
+            registry.move_latest(version, force_reason or value, forced=bool(verdict.forced))
         _logger.info("Promoted %s: %s", version, value)
         for reason in verdict.reasons:
             _logger.warning("Forced against the gate: %s", reason)
@@ -94,7 +94,10 @@ def roll_back(project: Project, version: str | None = None, new_schema: bool = F
     return target
 
 
-def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: str | None, new_schema: bool) -> Verdict:
+def _judge(
+    project: Project, candidate: Model, evaluation: Evaluation, latest: str | None, new_schema: bool
+) -> tuple[GateRecord, PairedComparison | None]:
+    """What the gate says, and how the candidate compares with `latest`, where it can be."""
     gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
     metric, test = find_metric(schema, project.model), read_dataset(project.splits, "test", schema)
     slices = read_slices(project.splits, "test", gate.slices.columns, schema)
@@ -113,12 +116,14 @@ def _judge(project: Project, candidate: Model, evaluation: Evaluation, latest: s
     against, rows = latest if champion else None, sorted((project.splits / "test").iterdir())
     number = registry.count_candidate(against, hash_json([hash_file(path) for path in rows]), evaluation.candidate)
     look = Look(number, against or CONSTANT)
-    reasons += check_baselines(gate, look, {name: each.comparison for name, each in evaluation.baselines.items()})
+    reasons += check_rivals(gate, look, {name: each.comparison for name, each in evaluation.baselines.items()})
+    record = GateRecord(metric=gate.metric, against=against, number=number, asked=look.ask(gate), reasons=(*reasons,))
     if champion is None:
-        return Verdict(tuple(reasons), look)
+        return record, None
     former = answer_dataset(champion, test, schema)
-    verdict = check_against(gate, metric, test.target, answers, former, slices, project.model.seed, look)
-    return replace(verdict, reasons=(*reasons, *verdict.reasons))
+    compared, more = check_against(gate, metric, test.target, answers, former, slices, project.model.seed, look)
+    found = {"gain": compared.gain, "confidence": compared.confidence, "reasons": (*reasons, *more)}
+    return record.model_copy(update=found), compared
 
 
 def _measure(project: Project, candidate: Model, evaluation: Evaluation, test: Dataset, answers: Answers) -> Measured:
@@ -158,20 +163,8 @@ def _is_superseded(project: Project, latest: str) -> bool:
 
 
 def _add_version(
-    project: Project, manifest: Manifest, evaluation: Evaluation, verdict: Verdict, latest: str | None, reason: str
+    project: Project, manifest: Manifest, evaluation: Evaluation, gate: GateRecord, compared: PairedComparison | None
 ) -> str:
-    compared = verdict.comparison
-    forced = "" if verdict.passed else reason
-    gate = GateRecord(
-        metric=project.model.gate.metric,
-        against=latest if compared else None,
-        gain=compared.gain if compared else None,
-        confidence=compared.confidence if compared else None,
-        number=verdict.look.number,
-        asked=verdict.look.ask(project.model.gate),
-        reasons=verdict.reasons,
-        forced=forced,
-    )
     with Registry(project.models).new_version() as (version, folder):
         created_at, commit = datetime.now(UTC).isoformat(timespec="seconds"), describe_commit(project.root)
         made = {"version": version, "created_at": created_at, "commit": commit, "gate": gate}
@@ -182,7 +175,7 @@ def _add_version(
         for path in find_pictures(project):
             shutil.copyfile(path, folder / "figures" / path.name)
         manifest = manifest.model_copy(update=made | measured)
-        write_card(project, manifest, evaluation.baselines, verdict, folder / "model_card.md")
+        write_card(project, manifest, evaluation, compared, folder / "model_card.md")
         write_manifest(folder, manifest)
     return version
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -181,35 +180,30 @@ def _user() -> str:
 def list_versions(project: Project) -> Table:
     """Each version: when, what, its test metrics; `latest` is marked. What is wrong with one is logged."""
     registry, latest, rows = Registry(project.models), None, []
-    with _warned():
+    metrics: dict[str, float] = {}
+    try:
         latest = registry.latest()
+    except ProjectError as error:
+        _logger.warning("%s", error)
     for version in registry.versions():
         row = {"version": f"{version} (latest)" if version == latest else version, "created": "cannot be read"}
         rows.append(row)
-        with _warned():
+        try:
             manifest = registry.manifest(version)
-            row |= {"created": str(manifest.created_at), "estimator": manifest.estimator, "runtime": manifest.runtime}
-            row |= {"rows": str(manifest.data.rows.get("train", ""))}
-            row |= {name: f"{value:.4f}" for name, value in manifest.metrics.get("test", {}).items()}
-    names = dict.fromkeys(["version", "created", "estimator", "runtime", "rows", *chain.from_iterable(rows)])
-    table = make_table(*names)
-    for row in rows:
-        table.add_row(*(row.get(name, "") for name in names))
-    return table
+        except ProjectError as error:
+            _logger.warning("%s", error)
+            continue
+        measured = manifest.metrics.get("test", {})
+        row |= _describe(manifest) | {"rows": str(manifest.data.rows.get("train", ""))}
+        row |= {name: f"{value:.4f}" for name, value in measured.items()}
+        metrics |= measured
+    return make_table("version", "created", "estimator", "runtime", "rows", *metrics, rows=rows)
 
 
 def compare_versions(project: Project, left: str, right: str) -> Table:
     """Metrics, settings and data of two versions side by side, where each exists; what differs is marked."""
     registry = Registry(project.models)
     return compare_sides((left, right), [_describe(registry.manifest(version)) for version in (left, right)])
-
-
-@contextmanager
-def _warned() -> Iterator[None]:
-    try:
-        yield
-    except ProjectError as error:
-        _logger.warning("%s", error)
 
 
 def _describe(manifest: Manifest) -> dict[str, str]:

@@ -1,23 +1,24 @@
 """What `evaluate` found, for people: a page, which asks the network for nothing, and the model card."""
 
 from base64 import b64encode
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from pydantic import BaseModel
 
 from ..config import Project
 from ..errors import ProjectError
-from ..files import write_bytes
+from ..files import hash_file, write_bytes
 from .baselines import Baseline
-from .gate import INTERVAL_DRAWS, Verdict
-from .manifest import Manifest
+from .gate import INTERVAL_DRAWS, PairedComparison
+from .manifest import MANIFEST_FILE, Manifest
 from .metrics import find_metric
 from .registry import Registry
 
+METRICS_FILE = "metrics.json"
 PREDICTIONS_TABLE, SLICES_TABLE = "test_predictions.csv", "slices.csv"
 IMPORTANCE_TABLE = "permutation_importance.csv"
 
@@ -28,11 +29,27 @@ _CAPTIONS = {
     "calibration": "On the dashed line, a probability of 0.7 comes true in 7 of 10 rows; below, how many rows tell so.",
     "roc_precision_recall": "How well the probabilities rank the rows; of two labels, with the threshold that decides.",
     "gains": "Of the rows that it thinks likeliest, the first tenths hold this share of all that are of the label.",
-    "scores": "The further the two groups lie apart, the better the label is told from the rest.",
     "predicted_values": "On the dashed line, the prediction is the truth.",
     "residuals": "A good model leaves no shape here: as much above as below, from left to right.",
     "permutation_importance": "What the model looks at: how much it loses without a column.",
 }
+
+
+class Evaluation(BaseModel, frozen=True):
+    """Metrics by split, the middle 95% of each test metric, and the hashes of the candidate's manifest and its data.
+
+    `baselines` has the test metrics of others, and how the candidate compares with them by `metric`, the gate's;
+    `remark` is what may surprise.
+    """
+
+    candidate: str
+    data: str
+    rows: dict[str, int]
+    metrics: dict[str, dict[str, float]]
+    intervals: dict[str, tuple[float, float]]
+    metric: str
+    baselines: dict[str, Baseline]
+    remark: str = ""
 
 
 def _show(value: object) -> str:
@@ -44,6 +61,14 @@ def _show(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
+    """Where the numbers and the intervals that there are begin and end on a scale, in percent of its width."""
+    ends = {name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None}
+    known = {name: span for name, span in ends.items() if np.isfinite(span).all()}
+    low, high = np.min(list(known.values())), np.max(list(known.values()))
+    return [(name, *(2 + 96 * (span - low) / (high - low or 1)).round(2).tolist()) for name, span in known.items()]
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=select_autoescape(),
@@ -52,8 +77,21 @@ _TEMPLATES = Environment(
     keep_trailing_newline=True,
 )
 _TEMPLATES.globals["zip"] = zip
-_TEMPLATES.filters |= {"show": _show, "cell": lambda value: _show(value).replace("|", "&#124;")}
+_TEMPLATES.filters |= {"show": _show, "bars": _place_bars, "cell": lambda value: _show(value).replace("|", "&#124;")}
 _TEMPLATES.filters["base64"] = lambda path: b64encode(path.read_bytes()).decode()
+
+
+def read_evaluation(project: Project) -> Evaluation:
+    """The evaluation of the present candidate. Raises ProjectError where none was made since the last `train`."""
+    try:
+        evaluation = Evaluation.model_validate_json((project.reports / METRICS_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ProjectError("The candidate was not evaluated; run the `evaluate` stage first.") from error
+    if evaluation.candidate != hash_file(project.candidate / MANIFEST_FILE):
+        raise ProjectError("The candidate changed since it was evaluated; run the `evaluate` stage again.")
+    if evaluation.metric != project.model.gate.metric:
+        raise ProjectError("gate.metric changed since the candidate was evaluated; run the `evaluate` stage again.")
+    return evaluation
 
 
 def find_pictures(project: Project) -> dict[Path, str]:
@@ -73,27 +111,18 @@ def explain_success(metrics: dict[str, float], importance: pl.DataFrame) -> str:
     return ""
 
 
-def write_page(
-    project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], tables: dict[str, pl.DataFrame]
-) -> None:
+def write_page(project: Project, manifest: Manifest, evaluation: Evaluation, tables: dict[str, pl.DataFrame]) -> None:
     """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
-    gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
+    schema, registry = project.schema, Registry(project.models)
     latest: Manifest | None = None
     with suppress(ProjectError):  # what is wrong with it is for `promote` to say
         latest = registry.manifest(version) if (version := registry.latest()) else None
-    value, interval = manifest.metrics["test"][gate.metric], manifest.intervals.get(gate.metric)
-    latest_value = latest.metrics["test"].get(gate.metric) if latest else None
     page = _TEMPLATES.get_template("evaluation.html").render(
         manifest=manifest,
         settings=project.model,
         metric=find_metric(schema, project.model),
-        baselines=baselines,
-        remark=explain_success(manifest.metrics["test"], tables[IMPORTANCE_TABLE]),
-        value=value,
-        interval=interval,
+        evaluation=evaluation,
         latest=latest,
-        latest_value=latest_value,
-        bars=_place_bars({"interval": interval, "minimum": gate.minimum, "latest": latest_value, "value": value}),
         pictures=find_pictures(project),
         slices=tables[SLICES_TABLE],
         importance=tables[IMPORTANCE_TABLE],
@@ -104,7 +133,7 @@ def write_page(
 
 
 def write_card(
-    project: Project, manifest: Manifest, baselines: Mapping[str, Baseline], verdict: Verdict, path: Path
+    project: Project, manifest: Manifest, evaluation: Evaluation, compared: PairedComparison | None, path: Path
 ) -> None:
     """Write a version's card (Mitchell and others, Model Cards, 2019); its pictures lie in `figures` beside it."""
     names = {"By slice": SLICES_TABLE, "What it looks at": IMPORTANCE_TABLE}
@@ -115,21 +144,11 @@ def write_card(
         settings=project.model.card,
         draws=INTERVAL_DRAWS,
         tables=tables,
-        baselines=baselines,
-        remark=explain_success(manifest.metrics["test"], tables.get("What it looks at", pl.DataFrame())),
+        evaluation=evaluation,
         pictures=find_pictures(project),
-        compared=verdict.comparison,
+        compared=compared,
     )
     write_bytes(path, card.encode())
-
-
-def _place_bars(spans: dict[str, float | tuple[float, float] | None]) -> list[tuple[str, float, float]]:
-    """Where the numbers and the intervals that there are begin and end on a scale, in percent of its width."""
-    ends = {name: np.broadcast_to(span, 2) for name, span in spans.items() if span is not None}
-    known = {name: span for name, span in ends.items() if np.isfinite(span).all()}
-    low, high = np.min(list(known.values())), np.max(list(known.values()))
-    places = {name: (2 + 96 * (span - low) / (high - low or 1)).round(2) for name, span in known.items()}
-    return [(name, *place.tolist()) for name, place in places.items()]
 
 
 def _find_most_wrong(predictions: pl.DataFrame, labels: tuple[str, ...]) -> pl.DataFrame:
