@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,10 +36,10 @@ from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.schema import Column, Schema
-from {{ cookiecutter.__package }}.serving import explanation
+from {{ cookiecutter.__package }}.serving import service as service_module
 from {{ cookiecutter.__package }}.serving.command import example, serve
 # {% if cookiecutter.serving == "fastapi" %}
-from {{ cookiecutter.__package }}.serving.fastapi_app import TheService, answer_fast, create_app, keyed
+from {{ cookiecutter.__package }}.serving.fastapi_app import Batcher, TheService, answer_fast, create_app, keyed
 # {% else %}
 from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_service, keyed
 # {% endif %}
@@ -176,7 +177,7 @@ def start_server(project: Project, *options: str, **environment: str) -> Iterato
     ):
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: process.poll() is not None or is_live(url))
+            wait_until(lambda: process.poll() is not None or is_live(url), 120)
             assert process.poll() is None, server_output(project)
             yield url
         finally:
@@ -471,26 +472,6 @@ def test_a_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) ->
         assert client.get(f"/{link}").status_code == 200, link
 
 
-def test_what_one_request_breaks_spoils_no_other_that_is_answered_with_it(
-    service: Service, monkeypatch: pytest.MonkeyPatch, sample_rows: list[Row]
-) -> None:
-    score, served = ServedModel.score, service.served
-
-    def fail_at_two(self: ServedModel, rows: list[Row]) -> list[Any]:
-        if sample_rows[1] in rows:
-            raise RuntimeError("the disk is on fire")
-        return score(self, rows)
-
-    monkeypatch.setattr(ServedModel, "score", fail_at_two)
-    good, refused, failed, last = service.predict_together(
-        [body_of(sample_rows[2:4]), b"{", body_of(sample_rows[1:2]), body_of(sample_rows[4:5])]
-    )
-    assert [type(refused), type(failed)] == [RefusedError, RuntimeError]
-    for outcome, rows in ((good, sample_rows[2:4]), (last, sample_rows[4:5])):
-        assert not isinstance(outcome, Exception)
-        assert outcome[1]["predictions"] == served.decide(score(served, rows))
-
-
 def test_the_key_is_in_no_log(client: httpx.Client, project: Project) -> None:
     client.post("/predict", content=b"{")
     log = (project.logs / "inference.log").read_text(encoding="utf-8")
@@ -498,16 +479,15 @@ def test_the_key_is_in_no_log(client: httpx.Client, project: Project) -> None:
     assert KEY not in log + server_output(project)
 
 
-@pytest.mark.parametrize(("labels", "scores"), [(("a", "b"), [[0.5, 0.5], [float("nan"), 0.5]]), ((), [1.0, 1e400])])
+@pytest.mark.parametrize(("labels", "scores"), [(("a", "b"), [[0.5, 0.5], [np.nan, 0.5]]), ((), [1.0, np.inf])])
 def test_a_row_without_a_finite_answer_is_refused(labels: tuple[str, ...], scores: list[Any]) -> None:
     with pytest.raises(RefusedError) as refusal:
-        make_predictions(scores, labels)
+        make_predictions(np.array(scores), labels)
     assert [error.row for error in refusal.value.error.errors] == [1]
 
 
 def test_the_label_is_that_whose_weighed_probability_is_largest() -> None:
-    scores = [[0.75, 0.25], [0.875, 0.125]]
-    chosen = make_predictions(scores, ("no", "yes"), weights=(0.2, 0.8))
+    chosen = make_predictions(np.array([[0.75, 0.25], [0.875, 0.125]]), ("no", "yes"), weights=(0.2, 0.8))
     assert [each["label"] for each in chosen] == ["yes", "no"]
     assert chosen[0]["probabilities"] == {"no": 0.75, "yes": 0.25}
 
@@ -557,7 +537,7 @@ def test_too_long_an_explanation_is_refused(
 ) -> None:
     shutil.copytree(project.models, untrained.models)
     with_typical(untrained, sample_rows)
-    monkeypatch.setattr(explanation, "_MOST_REPLACEMENTS", len(sample_rows[0]))
+    monkeypatch.setattr(service_module, "_MOST_REPLACEMENTS", len(sample_rows[0]))
     error = refusal_of(Service(untrained), json.dumps({"rows": sample_rows[:2], "explain": True}).encode())
     assert error.detail.startswith("At most 1 rows")
 
@@ -607,6 +587,34 @@ def test_a_connection_may_send_one_more_request_as_the_server_stops(project: Pro
                 response.read()
                 assert (response.status, response.getheader("connection")) == (200, closing)
             stopping.join()
+
+
+def test_what_one_request_breaks_spoils_no_other_that_is_answered_with_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch, sample_rows: list[Row]
+) -> None:
+    score, asked = ServedModel.score, []
+
+    def fail_at_two(self: ServedModel, rows: list[Row]) -> Any:
+        asked.append(len(rows))
+        if sample_rows[1] in rows:
+            raise RuntimeError("the disk is on fire")
+        return score(self, rows)
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(service)
+        bodies = (body_of(sample_rows[2:4]), b"{", body_of(sample_rows[1:2]), body_of(sample_rows[4:5]))
+        return await asyncio.gather(*map(batcher.predict, bodies), return_exceptions=True)
+
+    good_rows = sample_rows[2:5]
+    expected = [service.served.predict([row])[0] for row in good_rows]
+    monkeypatch.setattr(ServedModel, "score", fail_at_two)
+    good, refused, failed, last = asyncio.run(ask())
+    assert [type(refused), type(failed)] == [RefusedError, RuntimeError]
+    assert asked[0] == 4
+    answered = good[1]["predictions"] + last[1]["predictions"]
+    for prediction, alone in zip(answered, expected, strict=True):
+        assert prediction.get("label") == alone.get("label")
+        assert numbers_of(prediction) == pytest.approx(numbers_of(alone), rel=1e-4, abs=1e-6)
 
 
 def test_the_path_operation_answers_as_the_fast_endpoint_in_front_of_it(
