@@ -141,6 +141,16 @@ def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project,
     assert run.data.tags["mlflow.note.content"] == "trained"
 
 
+def test_a_parameter_that_is_logged_anew_stops_nothing(project: Project, client: MlflowClient) -> None:
+    with start_run(project) as run:
+        run.log_parameters({"estimator": "ridge"})
+        run.log_parameters({"estimator": "random_forest", "max_depth": 3})
+        run.reach("trained")
+    (found,) = _runs(project, client)
+    assert found.data.params | {"commit": ""} == {"commit": "", "estimator": "ridge", "max_depth": "3"}
+    assert found.info.status == "FINISHED"
+
+
 def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project, client: MlflowClient) -> None:
     with start_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)

@@ -8,8 +8,7 @@ from asyncio import Future, get_running_loop, sleep
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -57,7 +56,7 @@ class Batcher:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._waiting: list[tuple[ServedModel, list[Row], Future[Predictions]]] = []
+        self._waiting: dict[ServedModel, list[tuple[list[Row], Future[Predictions]]]] = {}
         self._bytes = 0
 
     async def predict(self, body: bytes) -> Outcome:
@@ -68,27 +67,27 @@ class Batcher:
         request, predictions = served.read(body), loop.create_future()
         if not self._waiting:
             loop.call_soon(self._score)
-        self._waiting.append((served, request.rows, predictions))
+        self._waiting.setdefault(served, []).append((request.rows, predictions))
         self._bytes += len(body)
         return self._service.answer(served, request, await predictions)
 
     def _score(self) -> None:
-        waiting = [each for each in self._waiting if not each[2].done()]  # others were cancelled
-        self._waiting, self._bytes = [], 0
-        for served, same in groupby(waiting, itemgetter(0)):
-            _score_together(served, [(rows, predictions) for _, rows, predictions in same])
+        waiting, self._waiting, self._bytes = self._waiting, {}, 0
+        for served, requests in waiting.items():
+            _score_together(served, requests)
 
 
-def _score_together(served: ServedModel, waiting: list[tuple[list[Row], Future[Predictions]]]) -> None:
+def _score_together(served: ServedModel, requests: list[tuple[list[Row], Future[Predictions]]]) -> None:
+    waiting = [each for each in requests if not each[1].done()]  # others were cancelled
     try:
-        scored = iter(served.predict([row for rows, _ in waiting for row in rows]))
+        scored = iter(served.predict([row for rows, _ in waiting for row in rows]) if waiting else ())
     except Exception as error:
-        if len(waiting) == 1:
-            waiting[0][1].set_exception(error)
-        else:
-            # What one of them has that the model cannot bear is not to spoil the others' answers.
-            for each in waiting:
+        # What one of them has that the model cannot bear is not to spoil the others' answers.
+        for each in waiting:
+            if len(waiting) > 1:
                 _score_together(served, [each])
+            else:
+                each[1].set_exception(error)
     else:
         for rows, predictions in waiting:
             predictions.set_result(list(islice(scored, len(rows))))
@@ -180,7 +179,13 @@ def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
             return
         scope["route"] = route  # to be counted as such
         service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
-        request_id, prediction = await scope["app"].state.batcher.predict(await Request(scope, receive).body())
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        request_id, prediction = await scope["app"].state.batcher.predict(body)
         content = to_json(prediction)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         headers.append((b"x-request-id", request_id.encode()))

@@ -109,12 +109,10 @@ class Destination:
             sent = sum(map(self._send_missing, list_runs(self.project)))
             if champion is not None:
                 self._move_champion(champion)
-        except ProjectError:
-            raise
         except Exception as error:
             place = f"uri in config/mlflow.yaml (or {URI_VARIABLE})"
             advice = f"Start the server or correct {place}, then run `runs sync` again."
-            raise ProjectError(f"{self._explain(error)} {advice}") from error
+            raise ProjectError(self._explain(error, advice)) from error
         return sent
 
     def show(self, port: int) -> None:
@@ -134,14 +132,15 @@ class Destination:
             action()
         except Exception as error:  # whatever the server does, training goes on
             self._is_used = False
-            _logger.warning("Not sent to MLflow: %s Nothing is lost; `runs sync` sends it later.", self._explain(error))
+            reason = self._explain(error, "Nothing is lost; `runs sync` sends it later.")
+            _logger.warning("Not sent to MLflow: %s", reason)
 
-    def _explain(self, error: Exception) -> str:
+    def _explain(self, error: Exception, advice: str) -> str:
         if isinstance(error, ProjectError):
             return str(error)
         # What follows is the HTTP library's account of its retries.
         reason = str(error).strip().split("\n")[0].partition(" with exception")[0]
-        return f"{self.shown_uri} did not take it: {reason[:200].rstrip('.')}."
+        return f"{self.shown_uri} did not take it: {reason[:200].rstrip('.')}. {advice}"
 
     def _send_missing(self, folder: Path) -> bool:
         """Send the events of a run that the server does not have yet; whether there were any.
