@@ -108,11 +108,9 @@ def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
 
 def _value_type(column: Column) -> Any:
     """What a value of a column may be: as in a file, but that no number is a string."""
-    value, shown = _CHECKS[column.type](column), Field(description=column.description or None)
-    if column.unseen == "take":
-        known: list[Any] = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-        known += column.categories
-        shown = Field(description=column.description or None, examples=known or None)
+    limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+    known = [*limits, *column.categories] if column.unseen == "take" else None
+    value, shown = _CHECKS[column.type](column), Field(description=column.description or None, examples=known or None)
     return NotRequired[Annotated[value | None, shown]] if column.nullable else Annotated[value, shown]
 
 
