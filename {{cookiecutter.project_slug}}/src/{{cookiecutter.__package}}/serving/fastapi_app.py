@@ -49,7 +49,7 @@ _CLOSING_SECONDS = 0.5
 
 
 class Batcher:
-    """Scores the rows of requests that came in one turn of the event loop together.
+    """Scores the rows of requests that came in one turn of the event loop together, or each alone where that fails.
 
     A call of NumPy and onnxruntime costs far more than a row.
     """
@@ -69,28 +69,20 @@ class Batcher:
             loop.call_soon(self._score)
         self._waiting.setdefault(served, []).append((request.rows, predictions))
         self._bytes += len(body)
-        return self._service.answer(served, request, await predictions)
+        # What one of them has that the model cannot bear is not to spoil the others' answers.
+        return self._service.answer(served, request, await predictions or served.predict(request.rows))
 
     def _score(self) -> None:
         waiting, self._waiting, self._bytes = self._waiting, {}, 0
         for served, requests in waiting.items():
-            _score_together(served, requests)
-
-
-def _score_together(served: ServedModel, requests: list[tuple[list[Row], Future[Predictions]]]) -> None:
-    waiting = [each for each in requests if not each[1].done()]  # others were cancelled
-    try:
-        scored = iter(served.predict([row for rows, _ in waiting for row in rows]) if waiting else ())
-    except Exception as error:
-        # What one of them has that the model cannot bear is not to spoil the others' answers.
-        for each in waiting:
-            if len(waiting) > 1:
-                _score_together(served, [each])
-            else:
-                each[1].set_exception(error)
-    else:
-        for rows, predictions in waiting:
-            predictions.set_result(list(islice(scored, len(rows))))
+            try:
+                scored = iter(served.predict([row for rows, _ in requests for row in rows]))
+            except Exception:
+                scored = iter(())
+            for rows, predictions in requests:
+                part = list(islice(scored, len(rows)))
+                if not predictions.done():  # its request was cancelled
+                    predictions.set_result(part)
 
 
 async def get_service(request: Request) -> Service:
