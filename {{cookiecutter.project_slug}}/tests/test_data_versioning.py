@@ -178,7 +178,7 @@ def test_a_stage_that_stops_leaves_what_was_made_before(first: Project, capfd: p
 @pytest.mark.parametrize(
     ("changed", "stale"),
     [
-        ({"hyperparameters": STRONG}, {"train"}),
+        ({"hyperparameters": STRONG}, {"train", "evaluate"}),
         ({"gate": {"metric": "accuracy"}}, {"train", "evaluate"}),
         ({"gate": {"slices": {"columns": ["colour"], "minimum_rows": 30}}}, {"evaluate"}),
         ({"gate": {"minimum": 2.0, "confidence": 0.9}, "card": {"limits": "toys"}}, set()),

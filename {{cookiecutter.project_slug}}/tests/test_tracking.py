@@ -115,7 +115,7 @@ def test_half_a_line_of_a_killed_process_loses_no_other_line(logged: Project) ->
     _log_run(logged, 0.5)
     (folder,) = list_runs(logged)
     with (folder / EVENTS_FILE).open("ab") as file:
-        file.write(b'{"at": "2026-01')
+        file.write(b'\n{"at": "2026-01')
     add_event(folder, "reached", state="trained", reason="")
     (run,) = _summaries(logged)
     assert (run.state, run.metrics["validation_log_loss"]) == ("trained", {0: 0.5})

@@ -59,9 +59,11 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     with start_run(project) as run:
         settings, summary = project.model, read_summary(project)
         find_metric(project.schema, settings)
+        # What a search chooses is logged once it has.
+        named = {} if onnx is None else {"estimator": f"onnx:{onnx.stem}"}
         run.log_parameters(
             {
-                "estimator": settings.estimator if onnx is None else f"onnx:{onnx.stem}",
+                **named,
                 "seed": settings.seed,
                 "selection": settings.features.selection.method,
                 "derived": " ".join(feature.name for feature in settings.features.derived),

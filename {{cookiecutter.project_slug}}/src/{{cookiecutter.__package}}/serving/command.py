@@ -16,8 +16,6 @@ from ..errors import ProjectError
 from ..modeling.registry import Registry
 from .settings import COUNTS_VARIABLE, KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
 
-_FRAMEWORK = "{{ cookiecutter.serving }}"
-
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -26,8 +24,6 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP until interrupted; options not given come from config/serving.yaml."""
     settings = read_settings(find_project().root, SETTINGS_FILE, ServingSettings)
-    if settings.framework != _FRAMEWORK:
-        raise ProjectError(f"config/serving.yaml: this project has no app for {settings.framework}; say {_FRAMEWORK}.")
     host, port, workers = host or settings.host, port or settings.port, workers or settings.workers
     _check_address(host, port)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

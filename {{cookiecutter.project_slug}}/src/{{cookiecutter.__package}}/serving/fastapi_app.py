@@ -4,10 +4,11 @@ Add path operations of your own to `keyed` or `public`, as FastAPI's tutorial sa
 counted, their bodies limited, and those of `keyed` ask for a key.
 """
 
-from asyncio import Future, get_running_loop
+from asyncio import Future, get_running_loop, sleep
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -33,7 +34,7 @@ from . import metrics
 # {% if cookiecutter.containers != "none" %}
 from .hosting import adapt
 # {% endif %}
-from .rows import Answer, Error, RefusedError, refuse_body
+from .rows import Answer, Error, Predictions, RefusedError, Row, refuse_body
 from .service import (
     KEY_HEADER,
     PAGE,
@@ -42,6 +43,7 @@ from .service import (
     REQUEST_ID_HEADER,
     TOO_LONG,
     Outcome,
+    ServedModel,
     Service,
     refuse_failure,
 )
@@ -50,38 +52,40 @@ _CLOSING_SECONDS = 0.5
 
 
 class Batcher:
-    """Answers the requests that came in one turn of the event loop together."""
+    """Scores the rows of requests that came in one turn of the event loop together, or each alone where that fails.
+
+    A call of NumPy and onnxruntime costs far more than a row.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._waiting: list[tuple[bytes, Future[Outcome]]] = []
+        self._waiting: dict[ServedModel, list[tuple[list[Row], Future[Predictions]]]] = {}
         self._bytes = 0
 
     async def predict(self, body: bytes) -> Outcome:
         """As `Service.predict`."""
-        loop = get_running_loop()
+        while self._bytes > self._service.settings.maximum_body_bytes:  # bounds the memory
+            await sleep(0)
+        served, loop = self._service.served, get_running_loop()
+        request, predictions = served.read(body), loop.create_future()
         if not self._waiting:
-            loop.call_soon(self._answer)
-        answer: Future[Outcome] = loop.create_future()
-        self._waiting.append((body, answer))
+            loop.call_soon(self._score)
+        self._waiting.setdefault(served, []).append((request.rows, predictions))
         self._bytes += len(body)
-        if self._bytes > self._service.settings.maximum_body_bytes:
-            self._answer()
-        return await answer
+        # What one of them has that the model cannot bear is not to spoil the others' answers.
+        return self._service.answer(served, request, await predictions or served.predict(request.rows))
 
-    def _answer(self) -> None:
-        waiting, self._waiting, self._bytes = self._waiting, [], 0
-        try:
-            outcomes = self._service.predict_together([body for body, _ in waiting])
-        except RefusedError as error:
-            outcomes = [error] * len(waiting)
-        for (_, answer), outcome in zip(waiting, outcomes, strict=True):
-            if answer.done():  # its request was cancelled
-                continue
-            if isinstance(outcome, Exception):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
+    def _score(self) -> None:
+        waiting, self._waiting, self._bytes = self._waiting, {}, 0
+        for served, requests in waiting.items():
+            try:
+                scored = iter(served.predict([row for rows, _ in requests for row in rows]))
+            except Exception:
+                scored = iter(())
+            for rows, predictions in requests:
+                part = list(islice(scored, len(rows)))
+                if not predictions.done():  # its request was cancelled
+                    predictions.set_result(part)
 
 
 async def get_service(request: Request) -> Service:
@@ -197,11 +201,9 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "HEAD":
-            # The server leaves the body out.
-            scope = {**scope, "method": "GET"}
-        if scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"].removesuffix("/") or "/"}
+        # The server leaves out the body of an answer to HEAD.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        scope = {**scope, "method": method, "path": scope["path"].removesuffix("/") or "/"}
         started, status, size = perf_counter(), 0, 0
 
         async def receive_some() -> Message:

@@ -16,7 +16,7 @@ from ..modeling.manifest import Manifest
 from .settings import COUNTS_VARIABLE
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-_POWERS_OF_TEN = tuple(10.0**power for power in range(-3, 10))
+_POWERS_OF_TEN = [10.0**power for power in range(-3, 10)]
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
 registry = prometheus.CollectorRegistry()
@@ -55,7 +55,10 @@ def show_model(manifest: Manifest, former: Manifest | None) -> None:
     for label in manifest.labels:
         _label_counter(label)
     if not manifest.labels and not _values:
-        unit, buckets = "Values predicted, in the target's unit", _value_buckets(manifest)
+        target, unit = manifest.table.columns[manifest.table.target], "Values predicted, in the target's unit"
+        buckets = [-power for power in reversed(_POWERS_OF_TEN)] + [0.0, *_POWERS_OF_TEN]
+        if target.minimum is not None and target.maximum is not None and target.minimum < target.maximum:
+            buckets = np.linspace(target.minimum, target.maximum, 21).tolist()
         _values.append(prometheus.Histogram("prediction_value", unit, buckets=buckets, registry=registry))
     if former is not None:
         _info.labels(former.version, former.estimator).set(0)
@@ -72,11 +75,3 @@ def render() -> bytes:
         for collector in shared:
             counts.register(collector)
     return prometheus.generate_latest(counts)
-
-
-def _value_buckets(manifest: Manifest) -> tuple[float, ...]:
-    """Equal steps over the target's range, or powers of ten where the schema gives it no range."""
-    target = manifest.table.columns[manifest.table.target]
-    if target.minimum is None or target.maximum is None or target.minimum == target.maximum:
-        return (*(-power for power in reversed(_POWERS_OF_TEN)), 0.0, *_POWERS_OF_TEN)
-    return tuple(np.linspace(target.minimum, target.maximum, 21).tolist())

@@ -44,7 +44,7 @@ class RequestLog:
         self._limit = min(_BUFFER_BYTES, settings.maximum_bytes // 4)
         self._lock = threading.Lock()
         self._buffer = bytearray()
-        self._rows = self._lost = 0
+        self._rows = 0
         self._path: Path | None = None
         self._plan: tuple[Manifest, frozenset[str]] | None = None
         self._stopping = threading.Event()
@@ -57,21 +57,21 @@ class RequestLog:
         if self._plan is None or self._plan[0] is not manifest:
             # The mark may have come after the training, and may have been removed since.
             self._plan = manifest, self._sensitive | manifest.table.sensitive
-        share, hidden, places, shown = self._settings.share, self._plan[1], None, predictions
+        share, hidden, places = self._settings.share, self._plan[1], None
         if share < 1:
             places = [place for place in range(len(rows)) if random.random() < share]  # noqa: S311 - a sample
             if not places:
                 return
-            rows, shown = [rows[place] for place in places], [predictions[place] for place in places]
+            rows, predictions = [rows[place] for place in places], [predictions[place] for place in places]
         if hidden:
             rows = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
         content = {"id": request_id, "at": time.time(), "version": manifest.version, "places": places, "rows": rows}
-        line = to_json(content | {"predictions": None if manifest.table.target in hidden else shown}) + b"\n"
+        line = to_json(content | {"predictions": None if manifest.table.target in hidden else predictions})
         with self._lock:
             if len(self._buffer) + len(line) > self._limit:
-                self._lost += len(rows)
+                _counter.labels("lost").inc(len(rows))
             else:
-                self._buffer += line
+                self._buffer += line + b"\n"
                 self._rows += len(rows)
 
     def close(self) -> None:
@@ -85,22 +85,20 @@ class RequestLog:
         while not ended:
             ended = self._stopping.wait(_PAUSE_SECONDS)
             with self._lock:
-                content, rows, lost = bytes(self._buffer), self._rows, self._lost
-                self._buffer, self._rows, self._lost = bytearray(), 0, 0
+                content, rows, self._buffer, self._rows = self._buffer, self._rows, bytearray(), 0
             try:
                 if content:
                     self._write(content)
                     problem = ""
+                _counter.labels("written").inc(rows)
             except Exception as error:
                 # Whatever it is, it must end neither this thread nor the server.
-                rows, lost = 0, lost + rows
+                _counter.labels("lost").inc(rows)
                 if str(error) != problem:
                     _logger.warning("Requests are answered but not logged: %s", error)
                 problem = str(error)
-            _counter.labels("written").inc(rows)
-            _counter.labels("lost").inc(lost)
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: bytearray) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         used = len(content)
         with suppress(FileNotFoundError):  # another worker drops the oldest files at the same time

@@ -5,19 +5,21 @@ A field of your own in the answer is a line in `LabelPrediction` or `ValuePredic
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from typing import Annotated, Any, Literal, NotRequired, cast
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
 from ..features import make_clock, tell_time
+from ..modeling.model import Scores, choose_places, find_permitted
 from ..schema import Column, ColumnType, Schema
 
 _MOST_ERRORS = 100
 
 Row = dict[str, Any]
+Predictions = list[dict[str, Any]]
 
 
 class LabelPrediction(BaseModel):
@@ -79,22 +81,18 @@ class RefusedError(Exception):
         self.error = Error(detail=detail, errors=list(errors))
 
 
-def make_predictions(scores: list[Any], labels: Sequence[str], weights: Sequence[float] = ()) -> list[dict[str, Any]]:
+def make_predictions(scores: Scores, labels: Sequence[str], weights: Sequence[float] = ()) -> Predictions:
     """The prediction of each row from its probabilities, or value. Raises RefusedError where they are not finite."""
-    # For the few numbers of a request, plain Python is faster than NumPy.
-    totals = [sum(shares) for shares in scores] if labels else scores
-    if not all(map(isfinite, totals)):
+    odd = ~np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
+    if odd.any():
         message = "The model has no finite answer: the values are too far from those that it was trained on"
-        errors = [RowError(row=row, message=message) for row, total in enumerate(totals) if not isfinite(total)]
+        errors = [RowError(row=row, message=message) for row in np.flatnonzero(odd).tolist()]
         raise RefusedError(422, "Some rows have no finite answer; see errors", errors)
     if not labels:
-        return [{"value": value} for value in scores]
-    decided = scores
-    if weights:
-        decided = [[share * weight for share, weight in zip(shares, weights, strict=True)] for shares in scores]
+        return [{"value": value} for value in scores.tolist()]
     return [
-        {"label": labels[weighted.index(max(weighted))], "probabilities": dict(zip(labels, shares, strict=True))}
-        for shares, weighted in zip(scores, decided, strict=True)
+        {"label": labels[place], "probabilities": dict(zip(labels, shares, strict=True))}
+        for place, shares in zip(choose_places(scores, weights).tolist(), scores.tolist(), strict=True)
     ]
 
 
@@ -110,11 +108,9 @@ def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
 
 def _value_type(column: Column) -> Any:
     """What a value of a column may be: as in a file, but that no number is a string."""
-    value, shown = _CHECKS[column.type](column), Field(description=column.description or None)
-    if column.unseen == "take":
-        known: list[Any] = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-        known += column.categories
-        shown = Field(description=column.description or None, examples=known or None)
+    limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+    known = [*limits, *column.categories] if column.unseen == "take" else None
+    value, shown = _CHECKS[column.type](column), Field(description=column.description or None, examples=known or None)
     return NotRequired[Annotated[value | None, shown]] if column.nullable else Annotated[value, shown]
 
 
@@ -169,16 +165,10 @@ def example_row(schema: Schema, typical: Mapping[str, Any]) -> Row:
     return {name: known.get(name, _example(column)) for name, column in schema.features.items()}
 
 
-def _example(column: Column) -> float | str:
-    if column.type == "boolean":
-        return True
+def _example(column: Column) -> Any:
     if column.type == "timestamp":
         return tell_time(_SOME_DAY, column.format)
-    if not column.is_numeric:
-        return next(iter(column.categories), "text")
-    limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-    middle = sum(limits) / max(len(limits), 1)
-    return int(middle) if column.type == "integer" else middle
+    return "text" if column.is_string else find_permitted(column)
 
 
 _MESSAGES = {

@@ -2,9 +2,9 @@
 
 import hmac
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from itertools import islice
+from math import isfinite
 from pathlib import Path
 from random import getrandbits
 from typing import Any
@@ -13,18 +13,15 @@ from pydantic import ValidationError
 
 from ..config import Project, find_project, read_settings
 from ..features import RowReader
-from ..modeling.model import load_model
+from ..modeling.model import Scores, load_model
 from ..modeling.registry import Registry
 from ..terminal import configure_logging, get_logger
 from . import metrics
 # {% if cookiecutter.monitoring == "drift" %}
 from .drift import collector
-# {% endif %}
-from .explanation import explain_rows
-# {% if cookiecutter.monitoring == "drift" %}
 from .request_log import RequestLog
 # {% endif %}
-from .rows import RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
+from .rows import Predictions, RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
 from .settings import SETTINGS_FILE, ServingSettings, read_keys
 
 KEY_HEADER = "X-API-Key"
@@ -46,6 +43,9 @@ PAGE_HEADERS = {
 }
 _SCHEMAS = "#/components/schemas/"
 _ID = "Names the request; a dash and a row's place, from 0, make the row's name."
+_MOST_EFFECTS = 10
+_MOST_REPLACEMENTS = 20_000  # in an explanation
+_CELLS_AT_ONCE = 5_000_000  # bounds its memory where there are thousands of columns
 
 Outcome = tuple[str, dict[str, Any]]
 
@@ -56,14 +56,6 @@ def refuse_failure(error: Exception, request: str) -> RefusedError:
     """What to answer where the server failed at a request, named by its method and path; its log says why."""
     _logger.error("Unexpected error in %s", request, exc_info=error)
     return RefusedError(500, "The server failed; its log says why")
-
-
-def _attempt(act: Callable[..., Any], *given: Any) -> Any:
-    """What `act` gives, or else the exception that it raised."""
-    try:
-        return act(*given)
-    except Exception as error:
-        return error
 
 
 class ServedModel:
@@ -83,14 +75,45 @@ class ServedModel:
         except ValidationError as error:
             raise refuse_body(error.errors(include_url=False, include_input=False)) from None
 
-    def score(self, rows: Sequence[Row]) -> list[Any]:
+    def score(self, rows: Sequence[Row]) -> Scores:
         """The probabilities, or the value, of each row."""
-        scores: list[Any] = self._model.predict(self._row_reader.read(rows)).tolist()
-        return scores
+        return self._model.predict(self._row_reader.read(rows))
 
-    def decide(self, scores: list[Any]) -> list[dict[str, Any]]:
-        """The prediction of each row, from its scores. Raises RefusedError where one is not finite."""
-        return make_predictions(scores, self.manifest.labels, self.manifest.weights)
+    def predict(self, rows: Sequence[Row]) -> Predictions:
+        """The prediction of each row. Raises RefusedError where one has no finite scores."""
+        return make_predictions(self.score(rows), self.manifest.labels, self.manifest.weights)
+
+    def explain(self, rows: Sequence[Row], predictions: Predictions) -> list[list[dict[str, Any]]]:
+        """An `Effect` of each column that moved the prediction of a row, the largest ten first, for each of `rows`.
+
+        By how much the answer would differ with the typical value in one column (ablation: Zeiler and Fergus,
+        Visualizing and Understanding Convolutional Networks, 2014); what only several do together is not seen.
+        Raises RefusedError where the version has no typical values, or there is too much to compute.
+        """
+        typical, labels = self.manifest.typical, self.manifest.labels
+        if not typical:
+            problem = f"{self.version} has no typical values, without which it cannot explain; train and promote again"
+            raise RefusedError(422, problem)
+        most = _MOST_REPLACEMENTS // len(typical)
+        if len(rows) > most:
+            problem = f"At most {most} rows of {len(typical)} columns are explained in a request; send fewer"
+            raise RefusedError(422, problem)
+        changes = [
+            (place, name) for place, row in enumerate(rows) for name in typical if row.get(name) != typical[name]
+        ]
+        found: list[list[dict[str, Any]]] = [[] for _ in rows]
+        step = max(1, _CELLS_AT_ONCE // len(typical))
+        for start in range(0, len(changes), step):
+            part = changes[start : start + step]
+            scores = self.score([rows[place] | {name: typical[name]} for place, name in part]).tolist()
+            for (place, name), score in zip(part, scores, strict=True):
+                prediction, label = predictions[place], predictions[place].get("label")
+                before = prediction["probabilities"][label] if labels else prediction["value"]
+                after = score[labels.index(label)] if labels else score
+                # A difference that is not finite says nothing.
+                if isfinite(after) and before != after:
+                    found[place].append({"column": name, "value": rows[place].get(name), "effect": before - after})
+        return [sorted(effects, key=lambda each: -abs(each["effect"]))[:_MOST_EFFECTS] for effects in found]
 
 
 class Service:
@@ -111,7 +134,7 @@ class Service:
         # {% endif %}
         self.latest: ServedModel | None = None
         self._digests = [sha256(key.encode()).digest() for key in read_keys()]
-        self._stamp: tuple[int, int] | None = None
+        self._stamp = b""
         self._problem = ""
         self._closed = threading.Event()
         self.refresh()
@@ -135,39 +158,19 @@ class Service:
 
     def predict(self, body: bytes) -> Outcome:
         """A request's identifier, and its `Answer` as a dictionary. Raises RefusedError where it has none."""
-        (outcome,) = self.predict_together([body])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def predict_together(self, bodies: Sequence[bytes]) -> list[Outcome | Exception]:
-        """What `predict` gives, or raises, for each body; NumPy and onnxruntime cost a call far more than a row.
-
-        Raises RefusedError where no model is served.
-        """
         served = self.served
-        requests = [_attempt(served.read, body) for body in bodies]
-        rows = [row for request in requests if not isinstance(request, Exception) for row in request.rows]
-        scores = _attempt(served.score, rows) if rows else []
-        if isinstance(scores, Exception):
-            # What one of them has that the model cannot bear is not to spoil the others' answers.
-            return [scores] if len(bodies) == 1 else [self.predict_together([body])[0] for body in bodies]
-        left = iter(scores)
-        return [
-            request
-            if isinstance(request, Exception)
-            else _attempt(self._answer, served, request, list(islice(left, len(request.rows))))
-            for request in requests
-        ]
+        request = served.read(body)
+        return self.answer(served, request, served.predict(request.rows))
 
-    def _answer(self, served: ServedModel, request: Any, scores: list[Any]) -> Outcome:
-        rows, request_id, predictions = request.rows, f"{getrandbits(64):016x}", served.decide(scores)
+    def answer(self, served: ServedModel, request: Any, predictions: Predictions) -> Outcome:
+        """What `predict` gives, from a request that `served` read, and its predictions."""
+        request_id = f"{getrandbits(64):016x}"
         answer: dict[str, Any] = {"model_version": served.version, "predictions": predictions}
         if request.explain:
-            answer["explanations"] = explain_rows(served.manifest, served.score, rows, scores, predictions)
+            answer["explanations"] = served.explain(request.rows, predictions)
         metrics.count_predictions(predictions)
         # {% if cookiecutter.monitoring == "drift" %}
-        self.log.record(request_id, served.manifest, rows, predictions)
+        self.log.record(request_id, served.manifest, request.rows, predictions)
         # {% endif %}
         return request_id, answer
 
@@ -175,8 +178,7 @@ class Service:
         """Load the latest version if the pointer has moved; log why if that cannot be done."""
         registry = Registry(self.project.models)
         try:
-            status = registry.pointer.stat() if registry.pointer.exists() else None
-            stamp = status and (status.st_mtime_ns, status.st_ino)
+            stamp = registry.pointer.read_bytes() if registry.pointer.exists() else b""
             # A version that was refused is not hashed again until the pointer is written anew, unless
             # nothing is served, when each attempt may be the one that helps.
             if stamp == self._stamp and self.latest is not None:
@@ -231,6 +233,6 @@ class Service:
         answered = predict["responses"]["200"]
         answered["headers"] = {REQUEST_ID_HEADER: {"description": _ID, "required": True, "schema": {"type": "string"}}}
         if served:
-            example = {"model_version": version, "predictions": served.decide(served.score(rows))}
+            example = {"model_version": version, "predictions": served.predict(rows)}
             answered["content"]["application/json"]["example"] = example
         return document

@@ -25,7 +25,7 @@ class ServingSettings(Settings):
     """`config/serving.yaml`; `serve` takes another host, port and number of workers as options."""
 
     title: str = "Predictions"
-    framework: Literal["fastapi", "flask"]
+    framework: Literal["{{ cookiecutter.serving }}"]
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: PositiveInt = 1

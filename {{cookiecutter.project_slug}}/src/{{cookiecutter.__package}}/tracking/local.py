@@ -56,13 +56,9 @@ def list_runs(project: Project) -> list[Path]:
 def add_event(run: Path, kind: str, **values: Any) -> None:
     """Add to a run what happened: its kind, `at` (ISO 8601, UTC), and what events of that kind say."""
     event = {"at": datetime.now(UTC).isoformat(), "kind": kind, **values}
-    with (run / EVENTS_FILE).open("ab+") as file:
-        if file.tell():
-            file.seek(-1, 2)
-            # A process that was killed may have left half a line.
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write(json.dumps(event, default=str).encode() + b"\n")
+    with (run / EVENTS_FILE).open("ab") as file:
+        # The line's end comes first, since half a line may be all that a process left that was killed.
+        file.write((b"\n" if file.tell() else b"") + json.dumps(event, default=str).encode())
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:

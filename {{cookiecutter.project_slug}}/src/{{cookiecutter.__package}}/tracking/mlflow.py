@@ -16,7 +16,6 @@ from pydantic import Field
 
 from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
-from ..files import write_json
 from ..terminal import get_logger
 from .local import list_runs, read_events
 
@@ -51,7 +50,7 @@ class Destination:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._known: dict[Path, str | None] = {}
+        self._known: dict[Path, tuple[str, int]] = {}  # what _find_run gives
         # Without its settings, runs stay on this disk; a wrong one is said before anything is trained.
         self._is_used = (project.root / "config" / _SETTINGS_FILE).is_file() and bool(self.settings)
 
@@ -110,12 +109,10 @@ class Destination:
             sent = sum(map(self._send_missing, list_runs(self.project)))
             if champion is not None:
                 self._move_champion(champion)
-        except ProjectError:
-            raise
         except Exception as error:
             place = f"uri in config/mlflow.yaml (or {URI_VARIABLE})"
             advice = f"Start the server or correct {place}, then run `runs sync` again."
-            raise ProjectError(f"{self._explain(error)} {advice}") from error
+            raise ProjectError(self._explain(error, advice)) from error
         return sent
 
     def show(self, port: int) -> None:
@@ -135,69 +132,68 @@ class Destination:
             action()
         except Exception as error:  # whatever the server does, training goes on
             self._is_used = False
-            _logger.warning("Not sent to MLflow: %s Nothing is lost; `runs sync` sends it later.", self._explain(error))
+            reason = self._explain(error, "Nothing is lost; `runs sync` sends it later.")
+            _logger.warning("Not sent to MLflow: %s", reason)
 
-    def _explain(self, error: Exception) -> str:
+    def _explain(self, error: Exception, advice: str) -> str:
         if isinstance(error, ProjectError):
             return str(error)
         # What follows is the HTTP library's account of its retries.
         reason = str(error).strip().split("\n")[0].partition(" with exception")[0]
-        return f"{self.shown_uri} did not take it: {reason[:200].rstrip('.')}."
+        return f"{self.shown_uri} did not take it: {reason[:200].rstrip('.')}. {advice}"
 
     def _send_missing(self, folder: Path) -> bool:
-        """Send the events of a run that the server does not have yet; whether there were any."""
+        """Send the events of a run that the server does not have yet; whether there were any.
+
+        The run's tag `events` counts those that it has. To send one twice does no harm: it has its own time.
+        """
         with FileLock(folder / ".sending"):
-            if folder not in self._known:
-                self._known[folder] = self._find_run(folder)
-            run = self._known[folder]
-            if run is None:
-                return False
-            # What each server, by its URI, has of the run: its id there, and the number of events.
-            path = folder / "sent.json"
-            receipts = json.loads(path.read_bytes()) if path.is_file() else {}
-            sent = receipts.get(self.shown_uri, {})
-            count = sent["events"] if sent.get("run") == run else 0
-            missing = read_events(folder)[count:]
-            for place, event in enumerate(missing, start=count + 1):
-                self._send_event(folder, run, event)
-                write_json(path, receipts | {self.shown_uri: {"run": run, "events": place}})
+            run, sent = self._known.get(folder) or self._find_run(folder)
+            missing = read_events(folder)[sent:] if run else []
+            for count, event in enumerate(missing, start=sent + 1):
+                self._send_event(folder, run, event, count)
+                self._known[folder] = run, count
         return bool(missing)
 
-    def _find_run(self, folder: Path) -> str | None:
-        """The run's id there, never two for one folder; None where somebody deleted it, who does not want it back."""
+    def _find_run(self, folder: Path) -> tuple[str, int]:
+        """The run's id there, never two for one folder, and the number of events that were sent.
+
+        The id is empty where somebody deleted the run, who does not want it back.
+        """
         mine = f"tags.journal = '{folder.name}'"
         for run in self.client.search_runs([self.experiment], mine, run_view_type=_ANY_STAGE):
-            return None if run.info.lifecycle_stage == "deleted" else str(run.info.run_id)
+            is_deleted = run.info.lifecycle_stage == "deleted"
+            return "" if is_deleted else str(run.info.run_id), int(run.data.tags.get("events", 0))
         started = next((_milliseconds(event) for event in read_events(folder)), None)
         tags = {"journal": folder.name, "mlflow.source.name": _PACKAGE, "mlflow.source.type": "LOCAL"}
-        return str(self.client.create_run(self.experiment, started, tags, folder.name).info.run_id)
+        return str(self.client.create_run(self.experiment, started, tags, folder.name).info.run_id), 0
 
-    def _send_event(self, folder: Path, run: str, event: dict[str, Any]) -> None:
+    def _send_event(self, folder: Path, run: str, event: dict[str, Any], count: int) -> None:
         from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 
         client, at = self.client, _milliseconds(event)
-        tags: dict[str, str] = {}
+        tags, parameters, metrics = {"events": str(count)}, [], []
         match event:
             case {"kind": "parameters", "values": values}:
-                client.log_batch(run, params=[Param(name, str(value)) for name, value in values.items()])
-                tags = {"mlflow.source.git.commit": values.get("commit", "")}
+                known = client.get_run(run).data.params  # to change one is refused
+                parameters = [Param(name, str(value)) for name, value in values.items() if name not in known]
+                tags["mlflow.source.git.commit"] = values.get("commit", "")
                 if "data" in values:
                     place = json.dumps({"uri": self.project.pipeline.paths.raw.as_posix()})
                     client.log_inputs(run, [DatasetInput(Dataset("raw", values["data"][:36], "local", place))])
             case {"kind": "metrics", "values": values, "step": step}:
-                client.log_batch(run, [Metric(name, float(value), at, step) for name, value in values.items()])
+                metrics = [Metric(name, float(value), at, step) for name, value in values.items()]
             case {"kind": "stored", "file": file}:
                 client.log_artifact(run, str(folder / "files" / file), Path(file).parent.as_posix())
             case {"kind": "candidate", "sha256": sha256}:
-                tags = {"candidate": sha256}
+                tags["candidate"] = sha256
             case {"kind": "version", "name": version, "folder": files}:
                 self._register(run, version, self.project.root / files)
             case {"kind": "reached", "state": state, "reason": reason}:
-                tags = {"state": state, "reason": reason}
-                tags["mlflow.note.content"] = f"{state}: {reason}" if reason else state
+                tags |= {"state": state, "reason": reason, "mlflow.note.content": f"{state}: {reason}".rstrip(": ")}
                 if state != "training":
                     client.set_terminated(run, "FAILED" if state == "failed" else "FINISHED", at)
-        client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items() if value])
+        client.log_batch(run, metrics, parameters, [RunTag(name, value) for name, value in tags.items() if value])
 
     def _register(self, run: str, version: str, folder: Path) -> None:
         """Send a version's files and register them; a version that was pruned meanwhile is passed over."""
