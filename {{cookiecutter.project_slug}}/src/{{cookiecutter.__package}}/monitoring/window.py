@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..config import Project
-from ..data.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from ..data.loading import ROW_NUMBER, explain_polars_errors, scan_table
 from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
 from ..features import Columns, RowReader, columns_from_frame
@@ -157,7 +157,5 @@ def _find_truth(project: Project, schema: Schema, rows: pl.DataFrame, path: Path
 
 
 def _check_file(project: Project, path: Path, columns: Mapping[str, Column], keys: list[str]) -> CheckedRows:
-    raw = scan_table(path, project.pipeline.source)
-    with explain_polars_errors(path):
-        require_columns(path, raw.collect_schema().names(), [*columns, *keys])
-    return check_rows(raw, columns, project.pipeline.source)
+    source = project.pipeline.source
+    return check_rows(scan_table(path, source, [*columns, *keys]), columns, source)

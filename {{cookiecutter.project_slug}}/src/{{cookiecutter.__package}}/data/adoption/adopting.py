@@ -16,7 +16,7 @@ from ...config import DerivedFeature, PipelineSettings, Project, SourceSettings,
 from ...files import hash_file, write_bytes
 from ...schema import Column, Schema
 from ...terminal import make_table, print_table
-from ..exploration import measure_associations
+from ..exploration import find_leaks, measure_associations
 from ..loading import ROW_NUMBER, explain_polars_errors, scan_table
 from ..validation import check_rows
 from .configuration import write_model, write_pipeline, write_schema
@@ -27,7 +27,6 @@ from .survey import Survey, survey_table
 _REJECTED_SHARE = 0.05
 _FEW_DUPLICATES = 0.02
 _FEW_FEATURE_ROWS = 200
-_SUSPICIOUS, _LEAK = 0.8, 0.95
 _MOST_DERIVED = 3
 _MOST_SHOWN = 300
 
@@ -173,18 +172,11 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
 
 
 def _find_leaks(rows: pl.DataFrame, schema: Schema) -> list[str]:
-    target = rows[schema.target]
-    if target.dtype.is_numeric():
-        # By rank, for a leak may follow the order of the numbers and not their size.
-        target = (target.rank() * 4 // (target.count() + 1)).cast(pl.String)
-    told = measure_associations(rows.select(list(schema.features)), target)
+    leaks = find_leaks(measure_associations(rows.select(list(schema.features)), rows[schema.target]))
     return [
-        f"{name!r} alone tells {schema.target} "
-        + ("almost perfectly" if strength >= _LEAK else "suspiciously well")
-        + f" ({strength:.3f} of 1). If it is known only afterwards, adopt again with "
+        f"{name!r} alone tells {schema.target} {leak}. If it is known only afterwards, adopt again with "
         f"--drop {json.dumps(name, ensure_ascii=False)}."
-        for name, strength in told.items()
-        if strength is not None and strength >= _SUSPICIOUS
+        for name, leak in leaks.items()
     ]
 
 

@@ -86,12 +86,11 @@ def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tupl
             decided[name] = _obey(wished[name], name, facts, survey.sample[name], wishes.date_format)
         elif name != wishes.target:
             decided[name] = _decide_column(name, facts, survey.sample[name], wishes.date_format)
-    # Rows that share a value of the coarsest group share most of the finer ones, too.
-    groups = [name for name, decision in decided.items() if decision.use == "group" and name not in wished]
-    groups.sort(key=lambda name: survey.columns[name].different)
-    given = wishes.columns.get("--group", ())
-    for name in groups if given else groups[1:]:
-        why = f"names who a row is about, as {[*given, *groups][0]!r} does: --group or --category"
+    # Rows that share a value of the coarsest group share most of the finer ones, too; what the user wishes goes first.
+    found = [name for name, decision in decided.items() if decision.use == "group"]
+    first, *others = sorted(found, key=lambda name: (name not in wished, survey.columns[name].different)) or [""]
+    for name in (name for name in others if name not in wished):
+        why = f"names who a row is about, as {first!r} does: --group or --category"
         decided[name] = Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
     if not any(decision.use == "feature" for decision in decided.values()):
         reasons = "\n".join(f"  {decision.name}: {decision.why}" for decision in decided.values() if decision != target)
@@ -190,7 +189,8 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format
     words = {word.lower() for word in facts.values} if not facts.numbers else set()
     if words & set(TRUE_WORDS) and words & set(FALSE_WORDS) and words <= {*TRUE_WORDS, *FALSE_WORDS}:
         return Decision(name, "feature", Column(type="boolean", nullable=nullable), _describe_missing(facts))
-    formats = [] if facts.has_numbers and not _may_be_days(facts) else find_time_formats(facts, sample, date_format)
+    has_days = facts.has_numbers and facts.is_whole and 1700_01_01 <= facts.minimum <= facts.maximum <= 2200_12_31
+    formats = find_time_formats(facts, sample, date_format) if has_days or not facts.has_numbers else []
     if len(formats) == 1:
         column = Column(type="timestamp", format=formats[0], nullable=nullable)
         return Decision(name, "feature", column, _join(f"written {formats[0]}", _describe_missing(facts)))
@@ -208,13 +208,9 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format
         return _categorize(name, facts)
     unreadable = facts.present - facts.numbers
     odd = f"{unreadable} rows are no number, such as {_first(facts.words)!r:.40}: rejected" if unreadable else ""
-    # Numbers without gaps, as many large as small, may be names; counts are mostly small.
-    is_row = facts.is_whole and facts.different > max(500.0, 0.4 * facts.maximum) and facts.minimum in (0, 1)
-    is_even = is_row and 0.4 < (sample.cast(pl.Float64, strict=False).median() or 0) / facts.maximum < 0.6  # type: ignore[operator]
-    codes = "--category or --group if these are codes" if is_even else ""
     kind: Literal["integer", "number"] = "integer" if facts.is_whole else "number"
     column = Column(type=kind, nullable=nullable, unseen="take", minimum=facts.minimum, maximum=facts.maximum)
-    return Decision(name, "feature", column, _join(_describe_missing(facts), odd, codes))
+    return Decision(name, "feature", column, _join(_describe_missing(facts), odd))
 
 
 def is_group(name: str, facts: ColumnFacts) -> bool:
@@ -239,10 +235,6 @@ def _tell_part(name: str) -> Literal["who", "kind", "id", ""]:
     if _WHO.fullmatch(noun) or _KIND.fullmatch(noun):
         return "who" if _WHO.fullmatch(noun) else "kind"
     return "id" if words[0] in ("id", "unnamed", "index") or words[-1] in ("id", "uuid", "guid", "key", "rowid") else ""
-
-
-def _may_be_days(facts: ColumnFacts) -> bool:
-    return facts.is_whole and 1700_01_01 <= facts.minimum <= facts.maximum <= 2200_12_31
 
 
 def _find_reason_to_ignore(name: str, facts: ColumnFacts, formats: list[str]) -> str:
@@ -270,14 +262,12 @@ def _categorize(name: str, facts: ColumnFacts, wish: str = "") -> Decision:
     fewest = min(_ROWS_A_CATEGORY, facts.rows // 200)
     listed = [value for value, count in facts.values.items() if count >= fewest] or list(facts.values)
     rare = f"rare values that count as other: {facts.different - len(listed)}" * (len(listed) < facts.different)
-    column, hint = Column(type="category", nullable=facts.missing > 0), ""
+    column = Column(type="category", nullable=facts.missing > 0)
     if facts.different > _most_listed(facts):
         rare = f"{facts.different} values, about {facts.rows_each:.0f} rows each"
-        if facts.are_codes and not wish and not _tell_part(name):
-            hint = "--group if rows of one value belong together"
     else:
         column = column.model_copy(update={"unseen": "take", "categories": _sort(listed)})
-    return Decision(name, "feature", column, _join(wish, rare, _describe_missing(facts), hint))
+    return Decision(name, "feature", column, _join(wish, rare, _describe_missing(facts)))
 
 
 def _describe_missing(facts: ColumnFacts) -> str:
