@@ -144,14 +144,13 @@ def _suggest_split(
 
 def _suggest_derived(rows: pl.DataFrame, schema: Schema, notes: list[str]) -> list[DerivedFeature]:
     times = [name for name, column in schema.features.items() if column.type == "timestamp"]
-    derived: list[DerivedFeature] = []
-    for one, other in combinations(times[:_MOST_DERIVED], 2):
-        days = (rows[other] - rows[one]).dt.total_days()
-        if days.n_unique() > 2:
-            is_later = days.filter(days >= 0).count() >= days.count() / 2
-            last, first = (other, one) if is_later else (one, other)
-            name = f"days_from_{first}_to_{last}"
-            derived.append(DerivedFeature(name=name, operation="difference", columns=(last, first)))
+    # In the order in which they mostly happen.
+    times = sorted(times[:_MOST_DERIVED], key=lambda name: rows[name].dt.timestamp().median() or 0)
+    derived = [
+        DerivedFeature(name=f"days_from_{first}_to_{last}", operation="difference", columns=(last, first))
+        for first, last in combinations(times, 2)
+        if (rows[last] - rows[first]).dt.total_days().n_unique() > 2
+    ]
     notes += [f"Derived features (config/model.yaml): {', '.join(made.name for made in derived)}."] * bool(derived)
     return derived
 
