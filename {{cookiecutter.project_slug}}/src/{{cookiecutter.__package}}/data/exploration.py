@@ -19,7 +19,7 @@ from ..files import write_bytes
 from ..schema import Column, Schema
 from ..terminal import get_logger, track
 from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
-from .splitting import fraction, scramble
+from .splitting import fraction, is_sampled
 from .validation import Rule, check_rows
 
 # Longer texts are cut, so that a column of documents fits in memory.
@@ -87,8 +87,7 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     with explain_polars_errors(project.raw):
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
-        taken = table.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share)
-        checked = check_rows(taken, typed, source, [project.schema.target])
+        checked = check_rows(table.filter(is_sampled(share)), typed, source, [project.schema.target])
         rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(names).hash())

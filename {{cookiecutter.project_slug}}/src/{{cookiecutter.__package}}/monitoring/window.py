@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..config import Project
 from ..data.loading import ROW_NUMBER, explain_polars_errors, scan_table
+from ..data.splitting import is_sampled
 from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
 from ..features import Columns, RowReader, columns_from_frame
@@ -69,7 +70,7 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
     with explain_polars_errors(path):
         has_target = schema.target in checked.frame.collect_schema()
         total = int(checked.frame.select(pl.len()).collect(engine="streaming").item())
-        kept = checked.frame.filter(pl.col(ROW_NUMBER).hash() % max(total, 1) < maximum_rows)
+        kept = checked.frame.filter(is_sampled(maximum_rows / max(total, 1)))
         frame = kept.select(*keys, *checked.typed(), checked.is_valid, **rules).collect(engine="streaming")
     broken = {name: Counter[str]() for name in schema.features}
     for rule in checked.broken:
