@@ -93,12 +93,10 @@ def _find_start(since: str | None, window: str | None, now: datetime, hours: flo
         except ValueError as error:
             raise ProjectError(f"--since {since} is no date: write 2026-01-31 or 2026-01-31T12:00.") from error
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if window is None:
-        return now - timedelta(hours=hours)
-    match = re.fullmatch(r"([1-9]\d{0,4})([hd])", window)
-    if match is None:
+    match = re.fullmatch(r"([1-9]\d{0,4})([hd])", window or "")
+    if window is not None and match is None:
         raise ProjectError(f"--window {window} is no length of time: write 12h or 7d.")
-    return now - int(match[1]) * (timedelta(days=1) if match[2] == "d" else timedelta(hours=1))
+    return now - timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1) if match else hours)
 
 
 def _report(

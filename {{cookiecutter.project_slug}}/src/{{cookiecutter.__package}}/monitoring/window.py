@@ -158,5 +158,4 @@ def _find_truth(project: Project, schema: Schema, rows: pl.DataFrame, path: Path
 
 
 def _check_file(project: Project, path: Path, columns: Mapping[str, Column], keys: list[str]) -> CheckedRows:
-    source = project.pipeline.source
-    return check_rows(scan_table(path, source, [*columns, *keys]), columns, source)
+    return check_rows(scan_table(path, project.pipeline.source, [*columns, *keys]), columns, project.pipeline.source)
