@@ -131,6 +131,7 @@ def test_what_is_missing_is_told_from_what_cannot_be_read(toy: Project) -> None:
     write_raw(toy.root, ["big,1,,red,true,x", "big,2,many,red,true,x", "small,3,4,pink,false,x"])
     sample = read_sample(toy)
     assert (sample.missing["age"], sample.missing["colour"]) == (1, 0)
+    assert {rule.name: rows for rule, rows in sample.broken.items()} == {"age: type": 1, "colour: category": 1}
 
 
 def test_a_sample_is_spread_over_all_files_and_always_the_same_and_shows_repeated_rows(toy: Project) -> None:
@@ -172,6 +173,7 @@ def test_files_without_rows_are_described_and_a_missing_file_leaves_the_former_p
         ("extra: It has one value in all rows", {"type": "integer"}, ["7"]),
         ("extra: It has no value in any row", {"type": "number", "nullable": True}, [""]),
         ("extra: 95.0% of its values", {"type": "number", "nullable": True}, ["1.5", "2.5", *[""] * 38]),
+        ("extra: 133 rows (33.25%) break its rule", {"type": "number", "maximum": 1}, ["0.5", "0.7", "1.5"]),
         ("extra: It has 80 categories", {"type": "category", "categories": CODES}, CODES),
     ],
 )

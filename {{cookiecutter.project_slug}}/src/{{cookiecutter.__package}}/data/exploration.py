@@ -20,7 +20,7 @@ from ..schema import Column, Schema
 from ..terminal import get_logger, track
 from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
 from .splitting import fraction, is_sampled
-from .validation import check_rows
+from .validation import Rule, check_rows
 
 # Longer texts are cut, so that a column of documents fits in memory.
 _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
@@ -42,6 +42,7 @@ class Sample(NamedTuple):
     frame: pl.DataFrame
     rows: int
     missing: dict[str, int]
+    broken: dict[Rule, int]
     duplicate_share: float
 
 
@@ -87,16 +88,19 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
         checked = check_rows(table.filter(is_sampled(share)), typed, source, [project.schema.target])
+        rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(names).hash())
         parts = [
             checked.frame.select(*checked.typed(), *untyped).with_columns(cut).select(names),
             checked.frame.select(names).null_count(),
+            checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
             identity.filter(fraction(pl.col("identity")) < share),
         ]
-        frame, missing, identities = pl.collect_all(parts, engine="streaming")
+        frame, missing, counts, identities = pl.collect_all(parts, engine="streaming")
+    broken = {rule: count for rule, count in zip(rules, counts.row(0), strict=True) if count}
     repeated = (identities.height - identities.n_unique()) / max(1, identities.height)
-    return Sample(frame, rows, missing.row(0, named=True), repeated)
+    return Sample(frame, rows, missing.row(0, named=True), broken, repeated)
 
 
 def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
@@ -177,6 +181,9 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
     remedy = "If it is known only after the target, give it role: ignored in config/schema.yaml."
     leaks = find_leaks(dict(columns.select("column", "association").iter_rows()))
     findings = [f"{name}: It tells the target {leak}. {remedy}" for name, leak in leaks.items()]
+    for rule, rows in sample.broken.items():
+        message = f"{rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in config/schema.yaml"
+        findings.append(f"{rule.column}: {message}; `data` rejects them.")
     if schema.labels and schema.target not in schema.sensitive:
         findings += _find_imbalance(sample.frame[schema.target], schema.labels)
     if sample.duplicate_share >= 0.01:
