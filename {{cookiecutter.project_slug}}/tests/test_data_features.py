@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings, SourceSettings
+from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import (
@@ -193,6 +194,14 @@ def test_selection_keeps_no_more_than_there_is() -> None:
     matrix, target = np.array([[0.1, 5], [1, 3], [0, 1], [0.9, 8]]), np.array([0, 1, 0, 1])
     assert selector is not None
     assert selector.fit_transform(matrix, target).shape == (4, 2)
+
+
+def test_the_api_and_training_see_the_same_matrix(trained: Project, sample_rows: list[dict[str, object]]) -> None:
+    frame = read_split(trained.splits, "test").head(len(sample_rows))
+    plan = plan_features(trained.schema, trained.model.features.derived)
+    from_frame = engineer_features(columns_from_frame(trained.schema, frame), plan)
+    from_rows = engineer_features(RowReader(trained.schema).read(sample_rows), plan)
+    np.testing.assert_array_equal(from_frame, from_rows)
 
 
 def test_the_batch_scorer_and_the_api_give_the_same_scores(
