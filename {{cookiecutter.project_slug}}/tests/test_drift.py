@@ -144,7 +144,7 @@ def test_each_kind_of_drift_alarms_and_nothing_else(watched: Project, change: An
 @pytest.mark.parametrize(
     ("name", "before", "after", "kinds"),
     [
-        ("colour", lambda codes: np.minimum(codes, 1), np.array, ["distribution", "unseen category"]),
+        ("colour", lambda codes: np.minimum(codes, 1), np.array, ["distribution"]),
         ("colour", np.array, lambda codes: np.minimum(codes, 1), ["distribution"]),
         ("size", lambda sizes: sizes * (sizes > 85), lambda sizes: sizes * (sizes > 60), ["distribution"]),
         ("size", np.array, lambda sizes: sizes * 0.97, []),

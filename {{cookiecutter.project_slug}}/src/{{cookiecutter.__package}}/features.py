@@ -218,6 +218,7 @@ _CALENDAR = Encoding((" year", " month", " day", " day of year", " weekday", " d
 _CLOCK = Encoding((" hour",), read_clock)
 _LENGTH = Encoding((" length",), count_characters)
 _CODE = Encoding(("",), hash_values)
+_ITSELF = Encoding(("",), lambda values: values)
 
 
 def _find_encodings(column: Column) -> tuple[Encoding, ...]:
@@ -225,7 +226,11 @@ def _find_encodings(column: Column) -> tuple[Encoding, ...]:
         return (_CALENDAR, _CLOCK) if column.has_clock else (_CALENDAR,)
     if column.is_string:
         return (_LENGTH,) if column.type == "text" else (_CODE,)
-    return ()
+    if not column.categories:
+        return (_ITSELF,)
+    codes = np.arange(len(column.categories))
+    names = tuple(f"={category}" for category in column.categories)
+    return (Encoding(names, lambda values: values[:, np.newaxis] == codes),)
 
 
 @dataclass(frozen=True)
@@ -234,24 +239,16 @@ class FeaturePlan:
 
     `codes` are the places that hold the hash of a value, a number below 2^16 that only tells equal from different, -1
     where missing; `texts` where the hashed pieces of a text begin and end, all 0 where missing. The scikit-learn
-    pipeline learns what they mean.
+    pipeline learns what they mean. `flags` are the places that say whether what is in the others is missing.
     """
 
     names: tuple[str, ...]
-    numeric: tuple[tuple[int, str], ...]
-    missing: tuple[tuple[int, str], ...]
-    categories: tuple[tuple[int, str, int], ...]
+    encoded: tuple[tuple[slice | int, str, Encoding], ...]
     derived: tuple[tuple[int, DerivedFeature], ...]
-    encoded: tuple[tuple[int, str, Encoding], ...] = ()
-    strings: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def codes(self) -> tuple[int, ...]:
-        return tuple(place for place, _, encoding in self.encoded if encoding is _CODE)
-
-    @property
-    def texts(self) -> tuple[tuple[int, int], ...]:
-        return tuple((place, place + _PIECES) for place, _ in self.strings)
+    strings: tuple[str, ...]
+    texts: tuple[tuple[int, int], ...]
+    codes: tuple[int, ...]
+    flags: tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> FeaturePlan:
@@ -263,28 +260,21 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
     Raises ProjectError where a derived feature has no such operation, operands or name.
     """
     names: list[str] = []
-    numeric: list[tuple[int, str]] = []
-    missing: list[tuple[int, str]] = []
-    categories: list[tuple[int, str, int]] = []
-    encoded: list[tuple[int, str, Encoding]] = []
-    strings: list[tuple[int, str]] = []
+    encoded: list[tuple[slice | int, str, Encoding]] = []
+    texts, codes, flags = dict[str, tuple[int, int]](), list[int](), dict[int, int]()
     for name, column in schema.features.items():
-        if column.categories:
-            categories.append((len(names), name, len(column.categories)))
-            names.extend(f"{name}={category}" for category in column.categories)
-            continue
-        encodings = _find_encodings(column)
-        if not encodings:
-            numeric.append((len(names), name))
-            names.append(name)
-        for encoding in encodings:
-            encoded.append((len(names), name, encoding))
-            names.extend(name + part for part in encoding.names)
+        first = len(names)
+        for encoding in _find_encodings(column):
+            place, width = len(names), len(encoding.names)
+            is_block = width > 1 or column.categories
+            encoded.append((slice(place, place + width) if is_block else place, name, encoding))
+            names += [name + part for part in encoding.names]
+            codes += [place] * (encoding is _CODE)
         if column.is_string:
-            strings.append((len(names), name))
-            names.extend(f"{name} #{place}" for place in range(1, _PIECES + 1))
-        if column.nullable and _CODE not in encodings:
-            missing.append((len(names), name))
+            texts[name] = (len(names), len(names) + _PIECES)
+            names += [f"{name} #{place}" for place in range(1, _PIECES + 1)]
+        if column.nullable and column.type != "category":
+            flags[len(names)] = first
             names.append(f"{name} is missing")
     placed = tuple(enumerate(derived, start=len(names)))
     for _, feature in placed:
@@ -292,8 +282,8 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
         if problem:
             raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} {problem}.")
         names.append(feature.name)
-    places = (tuple(numeric), tuple(missing), tuple(categories), placed, tuple(encoded), tuple(strings))
-    return FeaturePlan(tuple(names), *places)
+    pieces, missing = (tuple(texts), tuple(texts.values())), (tuple(flags), tuple(flags.values()))
+    return FeaturePlan(tuple(names), tuple(encoded), placed, *pieces, tuple(codes), missing)
 
 
 def _find_problem(feature: DerivedFeature, schema: Schema, taken: list[str]) -> str:
@@ -312,30 +302,28 @@ def _find_problem(feature: DerivedFeature, schema: Schema, taken: list[str]) -> 
 def engineer_features(columns: Columns, plan: FeaturePlan) -> NDArray[np.float32]:
     """The feature matrix, (rows, features), NaN where a number is missing or undefined."""
     rows = len(next(iter(columns.values())))
-    matrix = np.zeros((rows, len(plan.names)), dtype=np.float32)
+    matrix = np.empty((rows, len(plan.names)), dtype=np.float32)
     with np.errstate(all="ignore"):
-        for place, name in plan.numeric:
-            matrix[:, place] = columns[name]
-        for place, feature in plan.derived:
-            matrix[:, place] = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
-    for start in range(0, rows if plan.encoded else 0, _ROWS_AT_ONCE):
-        some = slice(start, start + _ROWS_AT_ONCE)
-        for place, name, encoding in plan.encoded:
-            encoded = encoding.encode(columns[name][some])
-            matrix[some, place : place + len(encoding.names)] = encoded.reshape(len(encoded), -1)
-        # All at once, since for a single row each call costs more than its work.
-        values = [value for _, name in plan.strings for value in columns[name][some].tolist()]
-        pieces = np.split(_hash_pieces(values), len(plan.strings)) if values else []
-        for (place, _), block in zip(plan.strings, pieces, strict=True):
-            matrix[some, place : place + _PIECES] = block
-    finite = np.isfinite(matrix)
-    if not finite.all():
-        matrix[~finite] = np.nan
-        for place, name in plan.missing:
-            matrix[:, place] = is_missing(columns[name])
-    for place, name, count in plan.categories:
-        matrix[:, place : place + count] = columns[name][:, np.newaxis] == np.arange(count)
+        for start in range(0, rows, _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            part = columns if rows <= _ROWS_AT_ONCE else {name: values[some] for name, values in columns.items()}
+            _fill(matrix[some], part, plan)
     return matrix
+
+
+def _fill(matrix: NDArray[np.float32], columns: Columns, plan: FeaturePlan) -> None:
+    for places, name, encoding in plan.encoded:
+        matrix[:, places] = encoding.encode(columns[name])
+    for place, feature in plan.derived:
+        matrix[:, place] = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
+    if plan.texts:
+        # All at once, since for a single row each call costs more than its work.
+        pieces = _hash_pieces([value for name in plan.strings for value in columns[name].tolist()])
+        for (start, stop), block in zip(plan.texts, np.split(pieces, len(plan.texts)), strict=True):
+            matrix[:, start:stop] = block
+    flags, flagged = plan.flags
+    matrix[:, flags] = np.isnan(matrix[:, flagged])
+    matrix[~np.isfinite(matrix)] = np.nan
 
 
 def is_missing(values: Values) -> NDArray[np.bool_]:

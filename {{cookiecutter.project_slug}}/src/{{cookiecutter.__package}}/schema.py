@@ -1,7 +1,7 @@
 """The columns of the table: one description, which all else follows from."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -131,14 +131,12 @@ def is_same_table(one: Schema, other: Schema) -> bool:
     What is said of a column (`description`), whether it is logged (`sensitive`) and where it stands
     changes no row; its role, its type and what its values may be do, except for limits beyond which numbers are taken.
     """
-    return _describe_rows(one) == _describe_rows(other)
-
-
-def _describe_rows(schema: Schema) -> dict[str, Any]:
-    beside = {"description", "sensitive"}
-    limits = {"minimum", "maximum"}
-    columns = {
-        name: column.model_dump(exclude=beside | limits if column.unseen == "take" else beside)
-        for name, column in schema.columns.items()
-    }
-    return schema.model_dump(exclude={"columns"}) | {"columns": columns}
+    beside, limits = {"description": "", "sensitive": False}, {"minimum": None, "maximum": None}
+    tables = [
+        {
+            name: c.model_copy(update=beside | (limits if c.unseen == "take" else {}))
+            for name, c in table.columns.items()
+        }
+        for table in (one, other)
+    ]
+    return (one.task, one.target, tables[0]) == (other.task, other.target, tables[1])

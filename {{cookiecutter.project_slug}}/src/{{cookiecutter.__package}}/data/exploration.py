@@ -3,7 +3,7 @@
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from ..files import write_bytes
 from ..schema import Column, Schema
 from ..terminal import get_logger, track
 from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
-from .splitting import fraction, scramble
+from .splitting import fraction, is_sampled
 from .validation import Rule, check_rows
 
 # Longer texts are cut, so that a column of documents fits in memory.
@@ -27,8 +27,8 @@ _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
 _MOST_DRAWN, _MOST_SHOWN = 100, 1000
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
-_PARTS = 32
-_MOST_STEPS = 1_000_000_000
+_PARTS, _QUARTERS = 32, 4
+_SUSPICIOUS, _LEAK = 0.8, 0.95
 
 _logger = get_logger(__name__)
 
@@ -87,8 +87,7 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
     with explain_polars_errors(project.raw):
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
-        taken = table.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share)
-        checked = check_rows(taken, typed, source, [project.schema.target])
+        checked = check_rows(table.filter(is_sampled(share)), typed, source, [project.schema.target])
         rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
         # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
         identity = table.select(identity=pl.struct(names).hash())
@@ -107,8 +106,7 @@ def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
 def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
     """The statistics of each column; `association` is with the target, 0 to 1, and what follows is of numbers alone."""
     frame, columns = sample.frame, schema.columns
-    known = {values.name: values if values.dtype.is_numeric() else None for values in frame}
-    numbers = pl.DataFrame(known).cast(pl.Float64)
+    numbers = pl.DataFrame({each.name: each if each.dtype.is_numeric() else None for each in frame}).cast(pl.Float64)
     quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
     associations = measure_associations(frame.select(list(schema.features)), frame[schema.target])
     return pl.DataFrame(
@@ -131,46 +129,44 @@ def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
 def measure_associations(columns: pl.DataFrame, target: pl.Series) -> dict[str, float | None]:
     """How much each column alone tells of the target, 0 (nothing) to 1 (everything); None where one is constant.
 
-    For classes Cramér's V with the correction of Bergsma (Journal of the Korean Statistical Society 42, 2013), for
-    numbers the correlation ratio with that of Kelley (PNAS 21, 1935), or Pearson's correlation where it is larger.
-    Values that are missing are a group like any other, and once more against all others: their absence may give the
-    target away.
+    Cramér's V with the correction of Bergsma (Journal of the Korean Statistical Society 42, 2013). Numbers are cut
+    into parts of about equal size, a target into quarters: what gives it away may follow its order and not its size.
+    Values that are missing are a group like any other, and once more against all others.
     """
-    known, is_amount = target.is_not_null(), target.dtype.is_numeric()
-    rows, target = columns.filter(known), target.filter(known).to_physical()
-    told = (target.cast(pl.Float64) if is_amount else target.rank("dense").cast(pl.UInt32)).to_numpy()
+    known = target.is_not_null()
+    rows, target = columns.filter(known), target.filter(known)
+    told = target.to_frame().select(_number_groups(target.name, target.dtype, _QUARTERS)).to_series().to_numpy()
     # All columns in one pass: a call for each would dominate where there are thousands.
-    groups = rows.select(_number_groups(name, dtype) for name, dtype in rows.schema.items())
+    groups = rows.select(_number_groups(name, dtype, _PARTS) for name, dtype in rows.schema.items())
     found: dict[str, float | None] = {}
-    for values, group in track(zip(rows, groups, strict=True), "Measuring associations"):
+    for group in track(groups, "Measuring associations"):
         places = group.to_numpy()
-        strengths = [_measure(places, told, is_amount), _measure((places == 0).astype(np.uint32), told, is_amount)]
-        present = np.flatnonzero(places)
-        differ = all(len(np.unique(each[present])) > 1 for each in (places, told))
-        if is_amount and values.dtype.is_numeric() and differ:
-            # Groups blur a straight line, most of all where the target has a long tail.
-            straight = np.corrcoef(values.to_numpy()[present].astype(float), told[present])[0, 1]
-            strengths.append(abs(float(np.nan_to_num(straight))))
-        found[values.name] = max((strength for strength in strengths if strength is not None), default=None)
+        strengths = [_measure(places, told), _measure((places == 0).astype(np.uint32), told)]
+        found[group.name] = max((strength for strength in strengths if strength is not None), default=None)
     return found
 
 
-def _measure(group: NDArray[np.uint32], told: NDArray[Any], is_amount: bool) -> float | None:
-    rows, sizes = len(group), np.bincount(group)
-    places = (int(np.count_nonzero(sizes)), len(np.unique(told)))
+def _measure(group: NDArray[np.uint32], told: NDArray[np.uint32]) -> float | None:
+    rows, sizes, labels = len(group), np.bincount(group), np.bincount(told)
+    places = int(np.count_nonzero(sizes)), int(np.count_nonzero(labels))
     if min(places) < 2 or rows <= places[0]:
         return None
-    if is_amount:
-        means = np.bincount(group, told) / np.maximum(sizes, 1)
-        unexplained = float(np.mean((told - means[group]) ** 2) / np.var(told))
-        return math.sqrt(max(0.0, 1 - unexplained * (rows - 1) / (rows - places[0])))
-    labels = np.bincount(told)
     cells, counts = np.unique(group * np.int64(len(labels)) + told, return_counts=True)
     expected = sizes[cells // len(labels)] * labels[cells % len(labels)] / rows
     square = float(np.sum(counts**2 / expected)) / rows - 1
     square = max(0.0, square - (places[0] - 1) * (places[1] - 1) / (rows - 1))
     most = min(count - (count - 1) ** 2 / (rows - 1) for count in places) - 1
     return min(1.0, math.sqrt(square / most)) if most > 0 else None
+
+
+def find_leaks(associations: Mapping[str, float | None]) -> dict[str, str]:
+    """How well features tell the target that tell it better than most honest ones do, the best ones first."""
+    strong = {name: strength or 0 for name, strength in associations.items() if (strength or 0) >= _SUSPICIOUS}
+    where = "by its values or by where it is missing"
+    return {
+        name: f"{'almost perfectly' if strength >= _LEAK else 'suspiciously well'}, {where} ({strength:.3f} of 1)"
+        for name, strength in sorted(strong.items(), key=lambda item: -item[1])
+    }
 
 
 def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) -> list[str]:
@@ -183,21 +179,8 @@ def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) ->
         return [f"{column['column']}: {message.format(**column)}" for column in columns.filter(condition).to_dicts()]
 
     remedy = "If it is known only after the target, give it role: ignored in config/schema.yaml."
-    findings = [
-        *tell(
-            pl.col("association") >= 0.95,
-            f"It all but determines the target (association {{association:.3f}}). {remedy}",
-        ),
-        *tell(
-            pl.col("association").is_between(0.8, 0.95, closed="left"),
-            f"It tells suspiciously much of the target (association {{association:.3f}}). {remedy}",
-        ),
-    ]
-    absent = columns.filter((missing > 0) & (missing < 1) & (pl.col("role") == "feature"))["column"]
-    told = measure_associations(sample.frame.select(pl.col(list(absent)).is_null()), sample.frame[schema.target])
-    for name, found in told.items():
-        if found is not None and found >= 0.8:
-            findings.append(f"{name}: Whether it is missing tells of the target (association {found:.3f}). {remedy}")
+    leaks = find_leaks(dict(columns.select("column", "association").iter_rows()))
+    findings = [f"{name}: It tells the target {leak}. {remedy}" for name, leak in leaks.items()]
     for rule, rows in sample.broken.items():
         message = f"{rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in config/schema.yaml"
         findings.append(f"{rule.column}: {message}; `data` rejects them.")
@@ -275,35 +258,24 @@ def _to_pandas(values: pl.Series, column: Column) -> Any:
 
 def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The target in rows that are alike: the shares of labels, or its lower quartile, median and upper quartile."""
-    is_number, cut = values.dtype.is_numeric() or values.dtype.is_temporal(), _cut_into_groups(values, _GROUPS)
-    if values.dtype.is_temporal():
-        values = values.dt.date()
-    elif not is_number:
-        values = cut.cast(pl.String)
-    frame = pl.DataFrame({"low": values, "high": values, "group": cut, "target": target})
+    is_number = values.dtype.is_numeric() or values.dtype.is_temporal()
+    shown = values.dt.date() if values.dtype.is_temporal() else values if is_number else values.cast(pl.String)
+    group = values.to_frame("group").select(_number_groups("group", values.dtype, _GROUPS))
+    frame = group.with_columns(low=shown, high=shown, target=target).drop_nulls("target")
     shares = [(pl.col("target") == label).mean() for label in labels]
     quartiles = [pl.col("target").quantile(share, "linear") for share in (0.25, 0.5, 0.75)]
     told = pl.concat_list(shares or quartiles)
-    groups = frame.drop_nulls("target").group_by("group").agg(pl.min("low"), pl.max("high"), told, rows=pl.len())
+    groups = frame.group_by("group").agg(pl.min("low"), pl.max("high"), told.alias("target"), rows=pl.len())
     by, descending = (["low"], [False]) if is_number else (["rows", "low"], [True, False])
     return groups.sort(by, descending=descending, nulls_last=True).head(_VALUES).to_dicts()
 
 
-def _cut_into_groups(values: pl.Series, most: int) -> pl.Series:
-    # Groups of about equal size of a number or date that has more values than `most`; otherwise the values themselves.
-    if values.dtype.is_temporal():
-        values = values.cast(pl.Int64)
-    if not values.dtype.is_numeric() or values.n_unique() <= most:
-        return values
-    return values.rank() * most // (values.count() + 1)
-
-
-def _number_groups(name: str, dtype: pl.DataType) -> pl.Expr:
-    # From 1 in the order of the values, 0 where missing.
+def _number_groups(name: str, dtype: pl.DataType, most: int) -> pl.Expr:
+    # From 1 in the order of the values, 0 where missing; of more numbers or dates than `most`, parts of equal size.
     value = pl.col(name).to_physical()
     value = value.cast(pl.UInt8) if dtype == pl.Boolean else value
     places = value.rank("dense")
     if dtype.is_numeric() or dtype.is_temporal():
-        parts = value.rank() * _PARTS // (value.count() + 1) + 1
-        places = pl.when(places.max() > _PARTS).then(parts).otherwise(places)
+        parts = value.rank() * most // (value.count() + 1) + 1
+        places = pl.when(places.max() > most).then(parts).otherwise(places)
     return places.fill_null(0).cast(pl.UInt32)

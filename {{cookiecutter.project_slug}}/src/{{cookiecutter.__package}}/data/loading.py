@@ -60,7 +60,8 @@ def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFram
             # Written as the project's texts are, so that both are read alike.
             text = text.str.replace(".", ",", literal=True)
         # Only a schema that names a nested column ever looks at it.
-        text = pl.lit(None, dtype=pl.String) if is_nested(dtype) else _find_missing(text, source)
+        is_nested = isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object)
+        text = pl.lit(None, dtype=pl.String) if is_nested else _find_missing(text, source)
         texts.append(text.alias(name))
     return frame.select(texts).with_row_index(ROW_NUMBER, offset=1)
 
@@ -76,11 +77,6 @@ def check_file(path: Path) -> None:
         raise ProjectError(f"{path} is no {_KINDS} file; convert it to one of these.")
     if path.stat().st_size == 0:
         raise ProjectError(f"{path} is empty; remove it or restore it.")
-
-
-def is_nested(dtype: pl.DataType) -> bool:
-    """Whether a Parquet column holds what is no string, number or time; it is read as missing."""
-    return isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object)
 
 
 def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:

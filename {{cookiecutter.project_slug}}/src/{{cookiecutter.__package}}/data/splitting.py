@@ -175,8 +175,8 @@ def count_split(splits: Path, split: Split) -> int:
     return int(pl.scan_parquet(files, glob=False).select(pl.len()).collect().item()) if files else 0
 
 
-def scramble(number: pl.Expr, seed: int) -> pl.Expr:
-    """Another 64-bit number, in which each bit depends on many bits of the first."""
+def _scramble(number: pl.Expr, seed: int) -> pl.Expr:
+    # Another 64-bit number, in which each bit depends on many bits of the first.
     for place in range(2):
         number = (number ^ (number // pl.lit(1 << 32, dtype=pl.UInt64))) * _constant(f"{seed} {place}")
     return number
@@ -187,12 +187,17 @@ def fraction(number: pl.Expr) -> pl.Expr:
     return (number // pl.lit(1 << 11, dtype=pl.UInt64)).cast(pl.Float64) / (1 << 53)
 
 
+def is_sampled(share: float) -> pl.Expr:
+    """Whether a row is one of this share of all rows; its number decides, so that it is the same each time."""
+    return fraction(_scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share
+
+
 def _split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
     if settings.time_column is not None:
         time = pl.col(settings.time_column)
         is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
     else:
-        place = fraction(scramble(identity, settings.seed))
+        place = fraction(_scramble(identity, settings.seed))
         is_test, is_held_out = place < settings.test, place < settings.test + settings.validation
     return pl.when(is_test).then(pl.lit("test")).when(is_held_out).then(pl.lit("validation")).otherwise(pl.lit("train"))
 
@@ -229,7 +234,7 @@ def _spell(text: pl.Expr) -> list[pl.Expr]:
 def _combine(words: list[pl.Expr]) -> pl.Expr:
     # Multilinear hashing (Carter and Wegman, 1981): words times odd constants of their places, summed modulo 2^64.
     terms = (word.fill_null(0x9E3779B9) * _constant(f"-1 {place}") for place, word in enumerate(words))
-    return scramble(pl.sum_horizontal(terms), -1)
+    return _scramble(pl.sum_horizontal(terms), -1)
 
 
 def _constant(text: str, odd: int = 1) -> pl.Expr:

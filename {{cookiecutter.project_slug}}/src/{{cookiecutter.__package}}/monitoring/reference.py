@@ -134,10 +134,9 @@ def describe_reference(
     )
 
 
-def write_reference(reference: Reference, folder: Path) -> str:
-    """Write the file and return its name; the same counts give the same bytes."""
+def write_reference(reference: Reference, folder: Path) -> None:
+    """Write the file; the same counts give the same bytes."""
     write_bytes(folder / REFERENCE_FILE, (reference.model_dump_json(exclude_unset=True) + "\n").encode())
-    return REFERENCE_FILE
 
 
 def read_reference(folder: Path) -> Reference:

@@ -17,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..config import Project
-from ..data.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
+from ..data.loading import ROW_NUMBER, explain_polars_errors, scan_table
+from ..data.splitting import is_sampled
 from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
 from ..features import Columns, RowReader, columns_from_frame
@@ -69,7 +70,7 @@ def read_table_window(project: Project, model: Model, path: Path, labels: Path |
     with explain_polars_errors(path):
         has_target = schema.target in checked.frame.collect_schema()
         total = int(checked.frame.select(pl.len()).collect(engine="streaming").item())
-        kept = checked.frame.filter(pl.col(ROW_NUMBER).hash() % max(total, 1) < maximum_rows)
+        kept = checked.frame.filter(is_sampled(maximum_rows / max(total, 1)))
         frame = kept.select(*keys, *checked.typed(), checked.is_valid, **rules).collect(engine="streaming")
     broken = {name: Counter[str]() for name in schema.features}
     for rule in checked.broken:
@@ -157,7 +158,4 @@ def _find_truth(project: Project, schema: Schema, rows: pl.DataFrame, path: Path
 
 
 def _check_file(project: Project, path: Path, columns: Mapping[str, Column], keys: list[str]) -> CheckedRows:
-    raw = scan_table(path, project.pipeline.source)
-    with explain_polars_errors(path):
-        require_columns(path, raw.collect_schema().names(), [*columns, *keys])
-    return check_rows(raw, columns, project.pipeline.source)
+    return check_rows(scan_table(path, project.pipeline.source, [*columns, *keys]), columns, project.pipeline.source)

@@ -16,7 +16,7 @@ from ...config import DerivedFeature, PipelineSettings, Project, SourceSettings,
 from ...files import hash_file, write_bytes
 from ...schema import Column, Schema
 from ...terminal import make_table, print_table
-from ..exploration import measure_associations
+from ..exploration import find_leaks, measure_associations
 from ..loading import ROW_NUMBER, explain_polars_errors, scan_table
 from ..validation import check_rows
 from .configuration import write_model, write_pipeline, write_schema
@@ -27,7 +27,6 @@ from .survey import Survey, survey_table
 _REJECTED_SHARE = 0.05
 _FEW_DUPLICATES = 0.02
 _FEW_FEATURE_ROWS = 200
-_SUSPICIOUS, _LEAK = 0.8, 0.95
 _MOST_DERIVED = 3
 _MOST_SHOWN = 300
 
@@ -145,14 +144,13 @@ def _suggest_split(
 
 def _suggest_derived(rows: pl.DataFrame, schema: Schema, notes: list[str]) -> list[DerivedFeature]:
     times = [name for name, column in schema.features.items() if column.type == "timestamp"]
-    derived: list[DerivedFeature] = []
-    for one, other in combinations(times[:_MOST_DERIVED], 2):
-        days = (rows[other] - rows[one]).dt.total_days()
-        if days.n_unique() > 2:
-            is_later = days.filter(days >= 0).count() >= days.count() / 2
-            last, first = (other, one) if is_later else (one, other)
-            name = f"days_from_{first}_to_{last}"
-            derived.append(DerivedFeature(name=name, operation="difference", columns=(last, first)))
+    # In the order in which they mostly happen.
+    times = sorted(times[:_MOST_DERIVED], key=lambda name: rows[name].dt.timestamp().median() or 0)
+    derived = [
+        DerivedFeature(name=f"days_from_{first}_to_{last}", operation="difference", columns=(last, first))
+        for first, last in combinations(times, 2)
+        if (rows[last] - rows[first]).dt.total_days().n_unique() > 2
+    ]
     notes += [f"Derived features (config/model.yaml): {', '.join(made.name for made in derived)}."] * bool(derived)
     return derived
 
@@ -173,18 +171,11 @@ def _suggest_validation(survey: Survey, is_valid: pl.Series, notes: list[str]) -
 
 
 def _find_leaks(rows: pl.DataFrame, schema: Schema) -> list[str]:
-    target = rows[schema.target]
-    if target.dtype.is_numeric():
-        # By rank, for a leak may follow the order of the numbers and not their size.
-        target = (target.rank() * 4 // (target.count() + 1)).cast(pl.String)
-    told = measure_associations(rows.select(list(schema.features)), target)
+    leaks = find_leaks(measure_associations(rows.select(list(schema.features)), rows[schema.target]))
     return [
-        f"{name!r} alone tells {schema.target} "
-        + ("almost perfectly" if strength >= _LEAK else "suspiciously well")
-        + f" ({strength:.3f} of 1). If it is known only afterwards, adopt again with "
+        f"{name!r} alone tells {schema.target} {leak}. If it is known only afterwards, adopt again with "
         f"--drop {json.dumps(name, ensure_ascii=False)}."
-        for name, strength in told.items()
-        if strength is not None and strength >= _SUSPICIOUS
+        for name, leak in leaks.items()
     ]
 
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -86,12 +86,11 @@ def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tupl
             decided[name] = _obey(wished[name], name, facts, survey.sample[name], wishes.date_format)
         elif name != wishes.target:
             decided[name] = _decide_column(name, facts, survey.sample[name], wishes.date_format)
-    # Rows that share a value of the coarsest group share most of the finer ones, too.
-    groups = [name for name, decision in decided.items() if decision.use == "group" and name not in wished]
-    groups.sort(key=lambda name: survey.columns[name].different)
-    given = wishes.columns.get("--group", ())
-    for name in groups if given else groups[1:]:
-        why = f"names who a row is about, as {[*given, *groups][0]!r} does: --group or --category"
+    # Rows that share a value of the coarsest group share most of the finer ones, too; what the user wishes goes first.
+    found = [name for name, decision in decided.items() if decision.use == "group"]
+    first, *others = sorted(found, key=lambda name: (name not in wished, survey.columns[name].different)) or [""]
+    for name in (name for name in others if name not in wished):
+        why = f"names who a row is about, as {first!r} does: --group or --category"
         decided[name] = Decision(name, "ignored", Column(type="text", role="ignored", description=why), why)
     if not any(decision.use == "feature" for decision in decided.values()):
         reasons = "\n".join(f"  {decision.name}: {decision.why}" for decision in decided.values() if decision != target)
@@ -152,12 +151,11 @@ def _tell_task(name: str, facts: ColumnFacts) -> Task:
 
 
 def _obey(option: str, name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
-    nullable = facts.missing > 0
     if option in ("--id", "--group"):
         part: Literal["identifier", "group"] = "identifier" if option == "--id" else "group"
         return Decision(name, part, Column(type="text", role=part), f"{option}: rows with the same value share a split")
     if option == "--text":
-        return Decision(name, "feature", Column(type="text", nullable=nullable), option)
+        return _make_feature(name, facts, option, type="text")
     if option == "--category":
         return _categorize(name, facts, option)
     formats, example = find_time_formats(facts, sample, date_format), _first(facts.values)
@@ -173,12 +171,11 @@ def _obey(option: str, name: str, facts: ColumnFacts, sample: pl.Series, date_fo
         problem = f"{facts.different} different times cannot be cut into three splits; leave it out."
     if problem:
         raise ProjectError(f"{option} {name}: {problem}")
-    use: Use = "time" if is_split else "feature"
     if is_number:
         column = Column(type="integer" if facts.is_whole else "number", role="ignored", description=option)
-        return Decision(name, use, column, option)
-    column = Column(type="timestamp", format=formats[0], nullable=nullable)
-    return Decision(name, use, column, f"{option}; written {formats[0]}")
+        return Decision(name, "time", column, option)
+    found = _make_feature(name, facts, option, f"written {formats[0]}", type="timestamp", format=formats[0])
+    return replace(found, use="time") if is_split else found
 
 
 def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format: str | None) -> Decision:
@@ -186,14 +183,13 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format
         return Decision(name, "dropped", None, "empty: no row has a value")
     if facts.different == 1 and not facts.missing:
         return Decision(name, "dropped", None, f"constant: every row has {_first(facts.values)!r:.40}")
-    nullable = facts.missing > 0
     words = {word.lower() for word in facts.values} if not facts.numbers else set()
     if words & set(TRUE_WORDS) and words & set(FALSE_WORDS) and words <= {*TRUE_WORDS, *FALSE_WORDS}:
-        return Decision(name, "feature", Column(type="boolean", nullable=nullable), _describe_missing(facts))
-    formats = [] if facts.has_numbers and not _may_be_days(facts) else find_time_formats(facts, sample, date_format)
+        return _make_feature(name, facts, type="boolean")
+    has_days = facts.has_numbers and facts.is_whole and 1700_01_01 <= facts.minimum <= facts.maximum <= 2200_12_31
+    formats = find_time_formats(facts, sample, date_format) if has_days or not facts.has_numbers else []
     if len(formats) == 1:
-        column = Column(type="timestamp", format=formats[0], nullable=nullable)
-        return Decision(name, "feature", column, _join(f"written {formats[0]}", _describe_missing(facts)))
+        return _make_feature(name, facts, f"written {formats[0]}", type="timestamp", format=formats[0])
     if is_group(name, facts):
         return Decision(name, "group", Column(type="text", role="group"), f"{facts.different} values that repeat")
     reason = _find_reason_to_ignore(name, facts, formats)
@@ -203,18 +199,12 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format
     if not facts.is_numeric or is_name:
         is_text = facts.rows_each < 2 or (facts.words_each >= 3 and facts.rows_each < _ROWS_A_CATEGORY)
         if is_text and not facts.has_numbers and facts.different > _most_listed(facts):
-            column, said = Column(type="text", nullable=nullable), f"{facts.different} different values"
-            return Decision(name, "feature", column, _join(said, _describe_missing(facts)))
+            return _make_feature(name, facts, f"{facts.different} different values", type="text")
         return _categorize(name, facts)
     unreadable = facts.present - facts.numbers
     odd = f"{unreadable} rows are no number, such as {_first(facts.words)!r:.40}: rejected" if unreadable else ""
-    # Numbers without gaps, as many large as small, may be names; counts are mostly small.
-    is_row = facts.is_whole and facts.different > max(500.0, 0.4 * facts.maximum) and facts.minimum in (0, 1)
-    is_even = is_row and 0.4 < (sample.cast(pl.Float64, strict=False).median() or 0) / facts.maximum < 0.6  # type: ignore[operator]
-    codes = "--category or --group if these are codes" if is_even else ""
-    kind: Literal["integer", "number"] = "integer" if facts.is_whole else "number"
-    column = Column(type=kind, nullable=nullable, unseen="take", minimum=facts.minimum, maximum=facts.maximum)
-    return Decision(name, "feature", column, _join(_describe_missing(facts), odd, codes))
+    kind, limits = "integer" if facts.is_whole else "number", {"minimum": facts.minimum, "maximum": facts.maximum}
+    return _make_feature(name, facts, odd, type=kind, unseen="take", **limits)
 
 
 def is_group(name: str, facts: ColumnFacts) -> bool:
@@ -241,10 +231,6 @@ def _tell_part(name: str) -> Literal["who", "kind", "id", ""]:
     return "id" if words[0] in ("id", "unnamed", "index") or words[-1] in ("id", "uuid", "guid", "key", "rowid") else ""
 
 
-def _may_be_days(facts: ColumnFacts) -> bool:
-    return facts.is_whole and 1700_01_01 <= facts.minimum <= facts.maximum <= 2200_12_31
-
-
 def _find_reason_to_ignore(name: str, facts: ColumnFacts, formats: list[str]) -> str:
     is_unique = facts.different >= 0.98 * facts.present and not facts.missing
     if facts.is_numeric:
@@ -266,27 +252,21 @@ def _most_listed(facts: ColumnFacts) -> int:
 
 
 def _categorize(name: str, facts: ColumnFacts, wish: str = "") -> Decision:
+    if facts.different > _most_listed(facts):
+        many = f"{facts.different} values, about {facts.rows_each:.0f} rows each"
+        return _make_feature(name, facts, wish, many, type="category")
     # Those of a few rows in a large table tell nothing that can be learned; they count as none of the list.
     fewest = min(_ROWS_A_CATEGORY, facts.rows // 200)
     listed = [value for value, count in facts.values.items() if count >= fewest] or list(facts.values)
     rare = f"rare values that count as other: {facts.different - len(listed)}" * (len(listed) < facts.different)
-    column, hint = Column(type="category", nullable=facts.missing > 0), ""
-    if facts.different > _most_listed(facts):
-        rare = f"{facts.different} values, about {facts.rows_each:.0f} rows each"
-        if facts.are_codes and not wish and not _tell_part(name):
-            hint = "--group if rows of one value belong together"
-    else:
-        column = column.model_copy(update={"unseen": "take", "categories": _sort(listed)})
-    return Decision(name, "feature", column, _join(wish, rare, _describe_missing(facts), hint))
+    return _make_feature(name, facts, wish, rare, type="category", unseen="take", categories=_sort(listed))
 
 
-def _describe_missing(facts: ColumnFacts) -> str:
-    share = facts.missing / facts.rows
-    return (f"{share:.1%} missing" if share >= 0.001 else f"{facts.missing} missing") if facts.missing else ""
-
-
-def _join(*parts: str) -> str:
-    return "; ".join(filter(None, parts))
+def _make_feature(name: str, facts: ColumnFacts, *reasons: str, **column: Any) -> Decision:
+    share, nullable = facts.missing / facts.rows, facts.missing > 0
+    missing = f"{share:.1%} missing" if share >= 0.001 else f"{facts.missing} missing" * nullable
+    why = "; ".join(filter(None, (*reasons, missing)))
+    return Decision(name, "feature", Column(nullable=nullable, **column), why)
 
 
 def _describe_near(name: str, names: Sequence[str]) -> str:

@@ -9,8 +9,8 @@ import polars as pl
 
 from ...config import SourceSettings
 from ...terminal import track
-from ..loading import ROW_NUMBER, scan_table
-from ..splitting import fraction, scramble
+from ..loading import scan_table
+from ..splitting import is_sampled
 from ..validation import parse_number, parse_timestamp
 
 TIME_FORMATS = (
@@ -109,8 +109,7 @@ def survey_table(path: Path, names: list[str], source: SourceSettings) -> Survey
     if words:
         more = {"null_values": (*source.null_values, *words)}
         return survey_table(path, names, source.model_copy(update=more))
-    share = _SAMPLE_ROWS / max(1, total)
-    taken = raw.filter(fraction(scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share).collect(engine="streaming")
+    taken = raw.filter(is_sampled(_SAMPLE_ROWS / max(1, total))).collect(engine="streaming")
     # A filter over thousands of columns is for a frame: that of a scan takes minutes.
     sample = taken.select(names).filter(~is_blank)
     return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank, source)
