@@ -5,13 +5,12 @@ from pydantic import BaseModel
 
 from ..config import Project
 from ..features import engineer_features, plan_features
-from .dataset import Dataset, align_answers, read_dataset
+from .dataset import Dataset, read_dataset
 from .decision import choose_weights
-from .estimators import fit_pipeline
+from .estimators import fit_pipeline, score_rows
 from .gate import CONSTANT, LINEAR, PairedComparison, compare_paired, sample_rows
 from .manifest import Manifest
 from .metrics import Answers, compute_metrics, find_metric
-from .model import score_with_pipeline
 
 LINEAR_ESTIMATORS = {"classification": "logistic_regression", "regression": "ridge"}
 
@@ -62,14 +61,11 @@ def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answer
 
 
 def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answers:
-    schema, name = project.schema, LINEAR_ESTIMATORS[project.schema.task]
-    settings = project.model.model_copy(update={"estimator": name, "calibration": "none"})
-    plan = plan_features(schema, settings.features.derived)
+    schema, settings, name = project.schema, project.model, LINEAR_ESTIMATORS[project.schema.task]
+    plan, hyperparameters = plan_features(schema, settings.features.derived), settings.hyperparameters.get(name, {})
     matrix = engineer_features(training.columns, plan)
-    hyperparameters = settings.hyperparameters.get(name, {})
     pipeline = fit_pipeline(schema.task, settings, plan, (matrix, training.target), name, hyperparameters)
-    score = score_with_pipeline(pipeline, bool(schema.labels))
-    labels = tuple(schema.labels[place] for place in np.unique(training.target)) if schema.labels else ()
     # Hardly fitted to single rows, so that its own training rows will do to decide by.
-    weights = choose_weights(settings, schema, labels, training.target, score(matrix)) if labels else ()
-    return align_answers(score(engineer_features(test.columns, plan)), labels, weights, schema)
+    scores = score_rows(pipeline, schema, matrix)
+    weights = choose_weights(settings, schema, schema.labels, training.target, scores)
+    return Answers(score_rows(pipeline, schema, engineer_features(test.columns, plan)), weights)

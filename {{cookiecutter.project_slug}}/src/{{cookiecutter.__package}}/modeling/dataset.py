@@ -15,8 +15,8 @@ from ..data.splitting import IDENTITY, Split, read_split
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame, engineer_features, plan_features
 from ..schema import Schema
-from .metrics import Answers
-from .model import Scores, choose_places
+from .metrics import Answers, Array
+from .model import Scores
 
 Rows = tuple[NDArray[np.float32], NDArray[Any]]
 
@@ -86,23 +86,15 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
     return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
 
 
-def choose_labels(
-    scores: Scores, labels: tuple[str, ...], schema: Schema, weights: Sequence[float] = ()
-) -> NDArray[np.int64]:
-    """The label that each row gets, as its place in the schema's labels; `weights` are those of `labels`."""
-    return np.array([schema.labels.index(label) for label in labels])[choose_places(scores, weights)]
-
-
-def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
-    """Scores with a probability for each label of the schema, 0 for those the model never saw."""
-    if not schema.labels or labels == schema.labels:
-        return scores
-    aligned = np.zeros((len(scores), len(schema.labels)), dtype=scores.dtype)
-    aligned[:, [schema.labels.index(label) for label in labels]] = scores
-    return aligned
+def align_scores(scores: Array, labels: Sequence[str], wanted: Sequence[str]) -> Array:
+    """Probabilities or weights of `labels`, (..., labels), as those of the `wanted` labels, 0 for one that is none."""
+    places = {label: place for place, label in enumerate(labels)}
+    none = np.zeros(scores.shape[:-1], scores.dtype)
+    columns = [scores[..., places[label]] if label in places else none for label in wanted]
+    return np.stack(columns, axis=-1) if labels else scores
 
 
 def align_answers(scores: Scores, labels: tuple[str, ...], weights: tuple[float, ...], schema: Schema) -> Answers:
     """Answers with a probability and a weight for each label of the schema, 0 for those the model never saw."""
-    aligned = align_scores(np.array([weights]), labels, schema)[0].tolist() if weights else ()
-    return Answers(align_scores(scores, labels, schema), tuple(aligned))
+    aligned = align_scores(np.array(weights), labels, schema.labels).tolist() if weights else ()
+    return Answers(align_scores(scores, labels, schema.labels), tuple(aligned))

@@ -32,23 +32,26 @@ from threadpoolctl import threadpool_limits
 from ..config import ModelSettings, SearchRange, SelectionSettings
 from ..errors import ProjectError
 from ..features import FeaturePlan
-from ..schema import Task
+from ..schema import Schema, Task
 from .dataset import Rows
+from .model import Scores
 
 AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
 """`auto` chooses among the estimators that have a `space`, or their `blend`; of that the hyperparameters are, by
 estimator, those of its members and their `weight`."""
 
-Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""For each fold, the places of the rows to fit on and of those to predict."""
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""The places of the rows to fit on, and of those to predict."""
+Space = Mapping[str, list[Any] | SearchRange]
+"""What to try for each hyperparameter: a list of values or a range."""
 
 
 @dataclass(frozen=True)
 class EstimatorKind:
     """A class with scikit-learn's interface, and what else search, training and export have to know of it.
 
-    `scaled`: it needs features of one scale. `defaults` and `space`: what `auto` tries first, and then; a list of
-    values or a range. `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
+    `scaled`: it needs features of one scale. `defaults` and `space`: what `auto` tries first, and then.
+    `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
     `register_converter`: called before the training, it tells skl2onnx of the class.
     """
 
@@ -57,7 +60,7 @@ class EstimatorKind:
     trusted: tuple[str, ...] = ()
     register_converter: Callable[[], None] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    space: Mapping[str, list[Any] | SearchRange] = field(default_factory=dict)
+    space: Space = field(default_factory=dict)
 
 
 TRUSTED = (
@@ -179,22 +182,16 @@ def fit_pipeline(
     training: Rows,
     name: str,
     hyperparameters: Mapping[str, Any],
-    folds: Folds | None = None,
+    folds: list[Fold] | None = None,
 ) -> Pipeline:
-    """Prepare, scale where needed, estimate; where it is asked for calibrate on `folds`, each row left out once.
+    """Prepare, scale where needed, estimate; where there are `folds` calibrate on them, each row left out once.
 
     Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or a classifier gives
     no probabilities.
     """
-    preparation = make_preparation(task, settings, plan, len(np.unique(training[1])))
-    steps = [*preparation.steps, *make_estimator(task, settings.seed, name, hyperparameters).steps]
-    if settings.calibration != "none" and task == "classification":
-        calibrated = CalibratedClassifierCV(steps[-1][1], method=settings.calibration, cv=folds, ensemble=False)
-        steps[-1] = ("estimate", calibrated)
-    pipeline = fit_estimator(Pipeline(steps), training, name, hyperparameters)
-    if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
-        last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
-    return pipeline
+    preparation = make_preparation(task, settings, plan, training[1])
+    estimator = make_estimator(task, settings, name, hyperparameters, folds)
+    return fit_estimator(Pipeline([*preparation.steps, *estimator.steps]), training, name, hyperparameters)
 
 
 def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
@@ -203,13 +200,25 @@ def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters
     limit = 1 if len(training[1]) < _ROWS_FOR_THREADS else None
     try:
         with parallel_config("threading", n_jobs=-1), threadpool_limits(limit, "openmp"):
-            return pipeline.fit(*training)
+            pipeline.fit(*training)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
         raise ProjectError(f"{name} cannot be trained with {dict(hyperparameters)}: {reason}") from error
+    if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
+        last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
+    return pipeline
 
 
-def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, labels: int) -> Pipeline:
+def score_rows(pipeline: Pipeline, schema: Schema, matrix: NDArray[Any]) -> Scores:
+    """Values; or a probability for each label of the schema, 0 for those that the pipeline was not fitted on."""
+    if not schema.labels:
+        return pipeline.predict(matrix)  # type: ignore[no-any-return]
+    scores = np.zeros((len(matrix), len(schema.labels)))
+    scores[:, pipeline.classes_] = pipeline.predict_proba(matrix)
+    return scores
+
+
+def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, target: NDArray[Any]) -> Pipeline:
     """What makes of the feature matrix what estimators take.
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the other way down a
@@ -220,7 +229,7 @@ def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, lab
     plain = [place for place in range(len(plan.names)) if place not in encoded]
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     folds = (KFold if task == "regression" else StratifiedKFold)(5, shuffle=True, random_state=settings.seed)
-    codes = list(plan.codes) if task == "regression" or labels == 2 else []
+    codes = list(plan.codes) if task == "regression" or len(np.unique(target)) == 2 else []
     parts = [("impute", impute, plain), ("codes", TargetEncoder(cv=folds), codes)]
     width = len(plain) + len(codes)
     for start, stop in plan.texts:
@@ -234,27 +243,42 @@ def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, lab
     return Pipeline([(name, step) for name, step in steps.items() if step is not None])
 
 
-def make_estimator(task: Task, seed: int, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
+def make_estimator(
+    task: Task,
+    settings: ModelSettings,
+    name: str,
+    hyperparameters: Mapping[str, Any],
+    folds: list[Fold] | None = None,
+) -> Pipeline:
     """An estimator that is not fitted, and what scales its features. Raises ProjectError as `fit_pipeline` does.
 
     Trees are not scaled for: in float32 a scaled value can cross a threshold.
     """
-    if name == BLEND:
-        members = {
-            each: make_estimator(task, seed, each, {key: value for key, value in own.items() if key != WEIGHT})
-            for each, own in hyperparameters.items()
-        }
-        # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
-        weights = np.array([own[WEIGHT] for own in hyperparameters.values()])
-        soft = {"voting": "soft", "flatten_transform": False}
-        blend = VotingClassifier if task == "classification" else VotingRegressor
-        settled = soft if task == "classification" else {}
-        return Pipeline([("estimate", blend(list(members.items()), weights=weights, **settled))])
-    kind = find_estimator(task, name)
-    allowed = kind.create().get_params()
-    settled = {"random_state": seed} if "random_state" in allowed else {}
+    is_scaled = name != BLEND and find_estimator(task, name).scaled
+    estimator = (_make_blend if name == BLEND else _create)(task, settings, name, hyperparameters)
+    if folds is not None and task == "classification":
+        estimator = CalibratedClassifierCV(estimator, method=settings.calibration, cv=folds, ensemble=False)
+    return Pipeline([*([("scale", StandardScaler())] if is_scaled else []), ("estimate", estimator)])
+
+
+def _make_blend(task: Task, settings: ModelSettings, _: str, hyperparameters: Mapping[str, Any]) -> Any:
+    members = [
+        (each, make_estimator(task, settings, each, {key: value for key, value in own.items() if key != WEIGHT}))
+        for each, own in hyperparameters.items()
+    ]
+    # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
+    weights = np.array([own[WEIGHT] for own in hyperparameters.values()])
+    if task == "regression":
+        return VotingRegressor(members, weights=weights)
+    return VotingClassifier(members, weights=weights, voting="soft", flatten_transform=False)
+
+
+def _create(task: Task, settings: ModelSettings, name: str, hyperparameters: Mapping[str, Any]) -> Any:
+    create = find_estimator(task, name).create
+    allowed = create().get_params()
+    settled = {"random_state": settings.seed} if "random_state" in allowed else {}
     try:
-        estimator = kind.create(**{**settled, **hyperparameters})
+        estimator = create(**{**settled, **hyperparameters})
     except TypeError as error:
         unknown = [key for key in hyperparameters if key not in allowed]
         raise ProjectError(
@@ -266,7 +290,7 @@ def make_estimator(task: Task, seed: int, name: str, hyperparameters: Mapping[st
             f"{name} has no predict_proba, and a classification needs probabilities: choose another "
             "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
         )
-    return Pipeline([*([("scale", StandardScaler())] if kind.scaled else []), ("estimate", estimator)])
+    return estimator
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

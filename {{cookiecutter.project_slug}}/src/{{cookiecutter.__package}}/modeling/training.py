@@ -22,11 +22,11 @@ from ..terminal import get_logger
 from ..tracking.run import Run, start_run
 from .dataset import Dataset, align_answers, align_scores, read_dataset
 from .decision import choose_weights
-from .estimators import AUTO, fit_pipeline
+from .estimators import AUTO, fit_pipeline, score_rows
 from .export import check_convertible, export_pipeline, take_onnx
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import compute_metrics, find_metric
-from .model import Model, ScoreFunction, Scores, describe_typical, score_with_pipeline, write_golden
+from .model import Model, ScoreFunction, Scores, describe_typical, write_golden
 from .search import CrossValidation, make_folds, search_estimator
 
 SEARCH_TABLE = "search.csv"
@@ -119,9 +119,9 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
 def _fit(project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path) -> _Trained:
     schema, settings, both = project.schema, project.model, training.join(held_out)
     check_convertible(schema.task, settings)
-    features = engineer_features(both.columns, plan)
+    features, labels = engineer_features(both.columns, plan), _find_labels(schema, both)
     seen, others = features[: len(training)], features[len(training) :]
-    name, hyperparameters, weights = _choose(project, run, plan, training, seen)
+    name, hyperparameters, weights = _choose(project, run, plan, training, seen, labels)
     run.log_parameters({"estimator": name, **hyperparameters})
     _logger.info("Training %s on %s rows, %s features", name, *features.shape)
 
@@ -130,9 +130,7 @@ def _fit(project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_
         return fit_pipeline(schema.task, settings, plan, (matrix, rows.target), name, hyperparameters, folds)
 
     # Before the validation rows are trained on, too, they tell what the choice is worth.
-    scores = score_with_pipeline(fit(training, seen), bool(schema.labels))(others)
-    labels = _find_labels(schema, both)
-    scores = _keep_labels(align_scores(scores, _find_labels(schema, training), schema), labels, schema)
+    scores = align_scores(score_rows(fit(training, seen), schema, others), schema.labels, labels)
     parity, score = export_pipeline(fit(both, features), (others, held_out.target), settings.parity, folder, weights)
     return _Trained(name, hyperparameters, labels, weights, parity, score, scores)
 
@@ -140,19 +138,24 @@ def _fit(project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_
 def _take(
     project: Project, onnx: Path, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path
 ) -> _Trained:
-    matrix, labels = engineer_features(held_out.columns, plan), _find_labels(project.schema, training)
-    labels, score = take_onnx(onnx, folder / ONNX_FILE, project.schema, labels, matrix)
+    schema, matrix = project.schema, engineer_features(held_out.columns, plan)
+    labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, _find_labels(schema, training), matrix)
     reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
-    parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason)
-    scores = score(matrix)
-    weights = choose_weights(project.model, project.schema, labels, held_out.target, scores)
+    parity, scores = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason), score(matrix)
+    aligned = align_scores(scores, labels, schema.labels)
+    weights = choose_weights(project.model, schema, labels, held_out.target, aligned)
     return _Trained(f"onnx:{onnx.stem}", {}, labels, weights, parity, score, scores)
 
 
 def _choose(
-    project: Project, run: Run, plan: FeaturePlan, training: Dataset, matrix: NDArray[np.float32]
+    project: Project,
+    run: Run,
+    plan: FeaturePlan,
+    training: Dataset,
+    matrix: NDArray[np.float32],
+    labels: tuple[str, ...],
 ) -> tuple[str, dict[str, Any], tuple[float, ...]]:
-    """The estimator, its hyperparameters, and the weights of the labels, by cross-validation where it is asked for."""
+    """The estimator, its hyperparameters, and the weights of `labels`, by cross-validation where it is asked for."""
     schema, settings = project.schema, project.model
     is_searched = settings.estimator == AUTO or settings.search.trials > 0
     name, hyperparameters = settings.estimator, settings.hyperparameters.get(settings.estimator, {})
@@ -163,26 +166,21 @@ def _choose(
         generator = np.random.default_rng(settings.seed)
         places = np.sort(generator.choice(len(training), settings.search.rows, replace=False))
         training, matrix = training.take(places), matrix[places]
-    metric = find_metric(schema, settings)
-    validation = CrossValidation(schema, settings, plan, metric, training, matrix)
+    validation = CrossValidation(schema, settings, plan, find_metric(schema, settings), training, matrix)
     if is_searched:
         found, table = search_estimator(validation, run)
+        name, hyperparameters = found.estimator, found.hyperparameters
         path = project.reports / "tables" / SEARCH_TABLE
         write_bytes(path, table.write_csv().encode())
         run.log_file(path, "tables")
-        name, hyperparameters, scores = found.estimator, found.hyperparameters, found.scores
     if not settings.decision.best_for:
         return name, hyperparameters, ()
     if settings.calibration != "none" or not is_searched:
-        scores = validation.score_whole(name, hyperparameters)
-    scored, labels = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1), _find_labels(schema, training)
-    scores = _keep_labels(scores[scored], labels, schema)
-    return name, hyperparameters, choose_weights(settings, schema, labels, training.target[scored], scores)
+        found = validation.measure(name, hyperparameters, is_calibrated=settings.calibration != "none")
+    scored = np.isfinite(found.scores.reshape(len(training), -1)).all(axis=1)
+    weights = choose_weights(settings, schema, labels, training.target[scored], found.scores[scored])
+    return name, hyperparameters, weights
 
 
 def _find_labels(schema: Schema, rows: Dataset) -> tuple[str, ...]:
     return tuple(schema.labels[place] for place in np.unique(rows.target)) if schema.labels else ()
-
-
-def _keep_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
-    return scores[:, [schema.labels.index(label) for label in labels]] if labels else scores
