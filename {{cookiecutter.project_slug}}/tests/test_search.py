@@ -12,7 +12,7 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import FeaturePlan
 from {{ cookiecutter.__package }}.modeling.dataset import Dataset
-from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, fit_pipeline
+from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, Choice, fit_pipeline
 from {{ cookiecutter.__package }}.modeling.export import export_pipeline
 from {{ cookiecutter.__package }}.modeling.search import make_folds
 from {{ cookiecutter.__package }}.modeling.training import train_model
@@ -164,7 +164,7 @@ def test_codes_and_texts_are_learned_and_exported(task: Task, labels: int, estim
     linear = "logistic_regression" if labels else "ridge"
     members = {name: {"weight": 0.5, **SMALL.get(name, {})} for name in (linear, "hist_gradient_boosting")}
     hyperparameters = members if estimator == "blend" else SMALL[estimator]
-    pipeline = fit_pipeline(task, settings(), plan, (matrix, target), estimator, hyperparameters)
+    pipeline = fit_pipeline(task, settings(), plan, (matrix, target), Choice(estimator, hyperparameters))
     unseen = matrix.copy()
     unseen[::2, 2] = 60_000
     record, _ = export_pipeline(pipeline, (unseen, target), ParitySettings(), tmp_path)

@@ -7,7 +7,7 @@ from ..config import Project
 from ..features import engineer_features, plan_features
 from .dataset import Dataset, read_dataset
 from .decision import choose_weights
-from .estimators import fit_pipeline, score_rows
+from .estimators import Choice, fit_pipeline, score_rows
 from .gate import CONSTANT, LINEAR, PairedComparison, compare_paired, sample_rows
 from .manifest import Manifest
 from .metrics import Answers, compute_metrics, find_metric
@@ -62,9 +62,12 @@ def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answer
 
 def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answers:
     schema, settings, name = project.schema, project.model, LINEAR_ESTIMATORS[project.schema.task]
-    plan, hyperparameters = plan_features(schema, settings.features.derived), settings.hyperparameters.get(name, {})
+    plan, choice = (
+        plan_features(schema, settings.features.derived),
+        Choice(name, settings.hyperparameters.get(name, {})),
+    )
     matrix = engineer_features(training.columns, plan)
-    pipeline = fit_pipeline(schema.task, settings, plan, (matrix, training.target), name, hyperparameters)
+    pipeline = fit_pipeline(schema.task, settings, plan, (matrix, training.target), choice)
     # Hardly fitted to single rows, so that its own training rows will do to decide by.
     scores = score_rows(pipeline, schema, matrix)
     weights = choose_weights(settings, schema, schema.labels, training.target, scores)

@@ -38,21 +38,20 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.target)
 
-    def take(self, rows: NDArray[np.int64]) -> "Dataset":
+    def take(self, rows: NDArray[np.int64] | slice) -> "Dataset":
         """The rows in these places alone."""
         groups, times = (values[rows] if len(values) else values for values in (self.groups, self.times))
         return Dataset({name: values[rows] for name, values in self.columns.items()}, self.target[rows], groups, times)
 
-    def join(self, other: "Dataset") -> "Dataset":
-        """These rows, then the other ones."""
-        pairs = ((self.target, other.target), (self.groups, other.groups), (self.times, other.times))
-        columns = {name: np.concatenate([values, other.columns[name]]) for name, values in self.columns.items()}
-        return Dataset(columns, *map(np.concatenate, pairs))
 
+def read_dataset(
+    splits: Path, split: Split | tuple[Split, ...], schema: Schema, time_column: str | None = None
+) -> Dataset:
+    """Features and target of a split, or of several, one after the other; `times` are those of `time_column`.
 
-def read_dataset(splits: Path, split: Split, schema: Schema, time_column: str | None = None) -> Dataset:
-    """A split's features and target; its times are those of `time_column`. Raises ProjectError where it has no rows."""
-    frame = read_split(splits, split)
+    Raises ProjectError where one has no rows.
+    """
+    frame = pl.concat([read_split(splits, name) for name in ([split] if isinstance(split, str) else split)])
     target = frame[schema.target]
     values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
     times = frame[time_column].to_physical().to_numpy() if time_column else _make_empty()

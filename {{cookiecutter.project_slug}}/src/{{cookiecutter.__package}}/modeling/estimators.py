@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import parallel_config
@@ -40,10 +40,17 @@ AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
 """`auto` chooses among the estimators that have a `space`, or their `blend`; of that the hyperparameters are, by
 estimator, those of its members and their `weight`."""
 
-Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""The places of the rows to fit on, and of those to predict."""
+Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""For each fold, the places of the rows to fit on and of those to predict."""
 Space = Mapping[str, list[Any] | SearchRange]
 """What to try for each hyperparameter: a list of values or a range."""
+
+
+class Choice(NamedTuple):
+    """The name of an estimator, and its hyperparameters; those that are not named are as the class has them."""
+
+    estimator: str
+    hyperparameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -176,13 +183,7 @@ def _register_booster(library: str, create: Any, task: Task) -> None:
 
 
 def fit_pipeline(
-    task: Task,
-    settings: ModelSettings,
-    plan: FeaturePlan,
-    training: Rows,
-    name: str,
-    hyperparameters: Mapping[str, Any],
-    folds: list[Fold] | None = None,
+    task: Task, settings: ModelSettings, plan: FeaturePlan, training: Rows, choice: Choice, folds: Folds | None = None
 ) -> Pipeline:
     """Prepare, scale where needed, estimate; where there are `folds` calibrate on them, each row left out once.
 
@@ -190,11 +191,11 @@ def fit_pipeline(
     no probabilities.
     """
     preparation = make_preparation(task, settings, plan, training[1])
-    estimator = make_estimator(task, settings, name, hyperparameters, folds)
-    return fit_estimator(Pipeline([*preparation.steps, *estimator.steps]), training, name, hyperparameters)
+    estimator = make_estimator(task, settings, choice, folds)
+    return fit_estimator(Pipeline([*preparation.steps, *estimator.steps]), training, choice)
 
 
-def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
+def fit_estimator(pipeline: Pipeline, training: Rows, choice: Choice) -> Pipeline:
     """Fit on all processors; their number changes nothing. Raises ProjectError where hyperparameters are wrong."""
     # Below so many rows boosting's threads wait for each other longer than they work.
     limit = 1 if len(training[1]) < _ROWS_FOR_THREADS else None
@@ -203,7 +204,7 @@ def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters
             pipeline.fit(*training)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
-        raise ProjectError(f"{name} cannot be trained with {dict(hyperparameters)}: {reason}") from error
+        raise ProjectError(f"{choice.estimator} cannot be trained with {choice.hyperparameters}: {reason}") from error
     if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
         last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
     return pipeline
@@ -243,47 +244,41 @@ def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, tar
     return Pipeline([(name, step) for name, step in steps.items() if step is not None])
 
 
-def make_estimator(
-    task: Task,
-    settings: ModelSettings,
-    name: str,
-    hyperparameters: Mapping[str, Any],
-    folds: list[Fold] | None = None,
-) -> Pipeline:
+def make_estimator(task: Task, settings: ModelSettings, choice: Choice, folds: Folds | None = None) -> Pipeline:
     """An estimator that is not fitted, and what scales its features. Raises ProjectError as `fit_pipeline` does.
 
     Trees are not scaled for: in float32 a scaled value can cross a threshold.
     """
-    is_scaled = name != BLEND and find_estimator(task, name).scaled
-    estimator = (_make_blend if name == BLEND else _create)(task, settings, name, hyperparameters)
+    if choice.estimator == BLEND:
+        is_scaled, estimator = False, _make_blend(task, settings, choice.hyperparameters)
+    else:
+        kind = find_estimator(task, choice.estimator)
+        is_scaled, estimator = kind.scaled, _create(task, settings.seed, kind.create, choice)
     if folds is not None and task == "classification":
         estimator = CalibratedClassifierCV(estimator, method=settings.calibration, cv=folds, ensemble=False)
     return Pipeline([*([("scale", StandardScaler())] if is_scaled else []), ("estimate", estimator)])
 
 
-def _make_blend(task: Task, settings: ModelSettings, _: str, hyperparameters: Mapping[str, Any]) -> Any:
-    members = [
-        (each, make_estimator(task, settings, each, {key: value for key, value in own.items() if key != WEIGHT}))
-        for each, own in hyperparameters.items()
-    ]
+def _make_blend(task: Task, settings: ModelSettings, members: dict[str, dict[str, Any]]) -> Any:
+    choices = [Choice(name, {key: own[key] for key in own if key != WEIGHT}) for name, own in members.items()]
+    estimators = [(choice.estimator, make_estimator(task, settings, choice)) for choice in choices]
     # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
-    weights = np.array([own[WEIGHT] for own in hyperparameters.values()])
+    weights = np.array([own[WEIGHT] for own in members.values()])
     if task == "regression":
-        return VotingRegressor(members, weights=weights)
-    return VotingClassifier(members, weights=weights, voting="soft", flatten_transform=False)
+        return VotingRegressor(estimators, weights=weights)
+    return VotingClassifier(estimators, weights=weights, voting="soft", flatten_transform=False)
 
 
-def _create(task: Task, settings: ModelSettings, name: str, hyperparameters: Mapping[str, Any]) -> Any:
-    create = find_estimator(task, name).create
-    allowed = create().get_params()
-    settled = {"random_state": settings.seed} if "random_state" in allowed else {}
+def _create(task: Task, seed: int, create: Any, choice: Choice) -> Any:
+    (name, hyperparameters), estimator = choice, create()
+    allowed = estimator.get_params()
     try:
-        estimator = create(**{**settled, **hyperparameters})
-    except TypeError as error:
-        unknown = [key for key in hyperparameters if key not in allowed]
+        estimator.set_params(**({"random_state": seed} if "random_state" in allowed else {}) | hyperparameters)
+    except ValueError as error:
+        unknown = [repr(key) for key in hyperparameters if key not in allowed]
+        known = f"it has {', '.join(sorted(allowed))}"
         raise ProjectError(
-            f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {name}; "
-            f"it has {', '.join(sorted(allowed))}."
+            f"config/model.yaml: {', '.join(unknown)} is no hyperparameter of {name}; {known}."
         ) from error
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ProjectError(

@@ -29,7 +29,8 @@ from .estimators import (
     BLEND,
     ESTIMATORS,
     WEIGHT,
-    Fold,
+    Choice,
+    Folds,
     Space,
     find_estimator,
     fit_estimator,
@@ -52,8 +53,7 @@ class Try(NamedTuple):
     `scores`, (rows,) or (rows, labels of the schema), has NaN for rows that no fold left out.
     """
 
-    estimator: str
-    hyperparameters: dict[str, Any]
+    choice: Choice
     values: list[float]
     scores: Scores
     seconds: float
@@ -65,7 +65,7 @@ class Try(NamedTuple):
         return float(np.mean(finite)) if finite else math.nan
 
 
-def make_folds(rows: Dataset, settings: ModelSettings, each_once: bool = False) -> list[Fold]:
+def make_folds(rows: Dataset, settings: ModelSettings, each_once: bool = False) -> Folds:
     """Folds with labels in proportion, where rows of one group stay together.
 
     With times, earlier rows are fitted on and later ones left out, so that the earliest are never left out; unless
@@ -104,7 +104,7 @@ class CrossValidation:
     matrix: NDArray[np.float32]
 
     @cached_property
-    def folds(self) -> list[Fold]:
+    def folds(self) -> Folds:
         folds, target = make_folds(self.rows, self.settings), self.rows.target
         # The earliest rows may be of one label, which no classifier learns from.
         return [fold for fold in folds if not self.schema.labels or len(np.unique(target[fold[0]])) > 1]
@@ -120,30 +120,28 @@ class CrossValidation:
             prepared.append((features, preparation.transform(self.matrix[left])))
         return prepared
 
-    def measure(self, name: str, hyperparameters: dict[str, Any], is_calibrated: bool = False) -> Try:
+    def measure(self, choice: Choice, is_calibrated: bool = False) -> Try:
         """Fit on each fold and score what it leaves out."""
-        start, labels = time.monotonic(), self.schema.labels
+        start, labels, prepared = time.monotonic(), self.schema.labels, self._prepared
 
-        def score(fold: Fold, features: NDArray[Any], others: NDArray[Any]) -> Scores:
-            rows = self.rows.take(fold[0])
-            inner = make_folds(rows, self.settings, each_once=True) if is_calibrated else None
-            estimator = make_estimator(self.schema.task, self.settings, name, hyperparameters, inner)
+        def score(place: int) -> Scores:
+            rows, (features, others) = self.rows.take(self.folds[place][0]), prepared[place]
+            folds = make_folds(rows, self.settings, each_once=True) if is_calibrated else None
+            estimator = make_estimator(self.schema.task, self.settings, choice, folds)
             with threadpool_limits(1, "openmp"):
-                fitted = fit_estimator(estimator, (features, rows.target), name, hyperparameters)
-                return score_rows(fitted, self.schema, others)
+                return score_rows(fit_estimator(estimator, (features, rows.target), choice), self.schema, others)
 
         # A processor for each fold: threads within boosting wait for each other longer than they work.
-        prepared = zip(self.folds, self._prepared, strict=True)
-        scored = Parallel(-1, prefer="threads")(delayed(score)(fold, *features) for fold, features in prepared)
+        scored = Parallel(-1, prefer="threads")(delayed(score)(place) for place in range(len(prepared)))
         scores = np.full((len(self.rows), len(labels)) if labels else len(self.rows), np.nan)
         for (_, left), found in zip(self.folds, scored, strict=True):
             scores[left] = found
-        return self.judge(name, hyperparameters, scores, time.monotonic() - start)
+        return self.judge(choice, scores, time.monotonic() - start)
 
-    def judge(self, name: str, hyperparameters: dict[str, Any], scores: Scores, seconds: float = 0) -> Try:
+    def judge(self, choice: Choice, scores: Scores, seconds: float = 0) -> Try:
         """The try that gave these scores."""
         values = [self.metric.compute(self.rows.target[left], scores[left]) for _, left in self.folds]
-        return Try(name, hyperparameters, values, scores, seconds)
+        return Try(choice, values, scores, seconds)
 
     def find_best(self, tries: list[Try]) -> Try:
         """The one with the best mean over the folds."""
@@ -179,16 +177,17 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
         trial = study.ask()
         name = trial.suggest_categorical("estimator", list(spaces))
         usual, space = spaces[name]
-        chosen = usual if number < len(spaces) else usual | _suggest(trial, name, space)
-        key = json.dumps([name, chosen], default=str)
-        found = tries[key] = tries.get(key) or validation.measure(name, chosen)
+        choice = Choice(name, usual if number < len(spaces) else usual | _suggest(trial, name, space))
+        key = json.dumps(choice, default=str)
+        found = tries[key] = tries.get(key) or validation.measure(choice)
         study.tell(trial, validation.compute_gain(found))
         run.log_metrics({f"search_{settings.gate.metric}": found.value}, number)
-        _logger.debug("%s with %s: %s %.4f", name, chosen, settings.gate.metric, found.value)
-    best = [_choose_try(validation, [found for found in tries.values() if found.estimator == name]) for name in spaces]
+        _logger.debug("%s with %s: %s %.4f", *choice, settings.gate.metric, found.value)
+    families = [[found for found in tries.values() if found.choice.estimator == name] for name in spaces]
+    best = [_choose_try(validation, family) for family in families]
     blends = _blend_tries(validation, best) if settings.estimator == AUTO else []
     for found in [*best, *blends]:
-        _logger.info("%s: cross-validated %s %.4f", found.estimator, settings.gate.metric, found.value)
+        _logger.info("%s: cross-validated %s %.4f", found.choice.estimator, settings.gate.metric, found.value)
     return [validation.find_best(best), *blends][-1], _tabulate([*tries.values(), *blends], settings.gate.metric)
 
 
@@ -233,9 +232,9 @@ def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
     for weights in itertools.product(range(_STEPS + 1), repeat=len(tries)):
         if sum(weights) == _STEPS > max(weights):
             members = [(weight / _STEPS, found) for weight, found in zip(weights, tries, strict=True) if weight]
-            own = {found.estimator: {WEIGHT: weight, **found.hyperparameters} for weight, found in members}
+            own = {name: {WEIGHT: weight, **each} for weight, ((name, each), *_) in members}
             scores = np.sum([weight * found.scores for weight, found in members], axis=0)
-            blends.append(validation.judge(BLEND, own, scores))
+            blends.append(validation.judge(Choice(BLEND, own), scores))
     if not blends:
         return []
     blend = validation.find_best(blends)
@@ -245,10 +244,10 @@ def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
 def _tabulate(tries: list[Try], metric: str) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "estimator": found.estimator,
+            "estimator": found.choice.estimator,
             metric: found.value,
             "seconds": round(found.seconds, 3),
-            "hyperparameters": json.dumps(found.hyperparameters, default=str),
+            "hyperparameters": json.dumps(found.choice.hyperparameters, default=str),
         }
         for found in tries
     )
