@@ -12,11 +12,10 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import FeaturePlan
 from {{ cookiecutter.__package }}.modeling.dataset import Dataset
-from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, Choice, fit_pipeline
+from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, Choice, fit_pipeline, make_folds
 from {{ cookiecutter.__package }}.modeling.export import export_pipeline
-from {{ cookiecutter.__package }}.modeling.search import make_folds
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.schema import Task
+from {{ cookiecutter.__package }}.schema import Schema, Task
 
 from .toys import TOY_MODEL, change_config, make_toy, read_files, write_config, write_raw
 
@@ -164,7 +163,10 @@ def test_codes_and_texts_are_learned_and_exported(task: Task, labels: int, estim
     linear = "logistic_regression" if labels else "ridge"
     members = {name: {"weight": 0.5, **SMALL.get(name, {})} for name in (linear, "hist_gradient_boosting")}
     hyperparameters = members if estimator == "blend" else SMALL[estimator]
-    pipeline = fit_pipeline(task, settings(), plan, (matrix, target), Choice(estimator, hyperparameters))
+    columns = {"y": {"type": "category", "categories": [*"abc"[:labels]]} if labels else {"type": "number"}}
+    schema = Schema.model_validate({"task": task, "target": "y", "columns": columns | {"x": {"type": "number"}}})
+    choice = Choice(estimator, hyperparameters)
+    pipeline = fit_pipeline(schema, settings(), plan, Dataset({}, target), matrix, choice)
     unseen = matrix.copy()
     unseen[::2, 2] = 60_000
     record, _ = export_pipeline(pipeline, (unseen, target), ParitySettings(), tmp_path)

@@ -67,7 +67,7 @@ def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answ
         Choice(name, settings.hyperparameters.get(name, {})),
     )
     matrix = engineer_features(training.columns, plan)
-    pipeline = fit_pipeline(schema.task, settings, plan, (matrix, training.target), choice)
+    pipeline = fit_pipeline(schema, settings, plan, training, matrix, choice)
     # Hardly fitted to single rows, so that its own training rows will do to decide by.
     scores = score_rows(pipeline, schema, matrix)
     weights = choose_weights(settings, schema, schema.labels, training.target, scores)

@@ -1,5 +1,6 @@
 """The estimators by name, and the pipeline around them."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,7 @@ from sklearn.ensemble import (
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from threadpoolctl import threadpool_limits
@@ -33,7 +34,7 @@ from ..config import ModelSettings, SearchRange, SelectionSettings
 from ..errors import ProjectError
 from ..features import FeaturePlan
 from ..schema import Schema, Task
-from .dataset import Rows
+from .dataset import Dataset
 from .model import Scores
 
 AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
@@ -44,6 +45,7 @@ Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """For each fold, the places of the rows to fit on and of those to predict."""
 Space = Mapping[str, list[Any] | SearchRange]
 """What to try for each hyperparameter: a list of values or a range."""
+Step = tuple[str, Any]
 
 
 class Choice(NamedTuple):
@@ -183,31 +185,56 @@ def _register_booster(library: str, create: Any, task: Task) -> None:
 
 
 def fit_pipeline(
-    task: Task, settings: ModelSettings, plan: FeaturePlan, training: Rows, choice: Choice, folds: Folds | None = None
+    schema: Schema, settings: ModelSettings, plan: FeaturePlan, rows: Dataset, matrix: NDArray[Any], choice: Choice
 ) -> Pipeline:
-    """Prepare, scale where needed, estimate; where there are `folds` calibrate on them, each row left out once.
+    """Prepare, scale where needed, estimate, and calibrate where it is asked for, each row left out once.
 
-    Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or a classifier gives
-    no probabilities.
+    All processors fit; their number changes nothing. Raises ProjectError where the estimator or a hyperparameter does
+    not exist or does not work, or a classifier gives no probabilities.
     """
-    preparation = make_preparation(task, settings, plan, training[1])
-    estimator = make_estimator(task, settings, choice, folds)
-    return fit_estimator(Pipeline([*preparation.steps, *estimator.steps]), training, choice)
-
-
-def fit_estimator(pipeline: Pipeline, training: Rows, choice: Choice) -> Pipeline:
-    """Fit on all processors; their number changes nothing. Raises ProjectError where hyperparameters are wrong."""
+    *scaling, (_, last) = _make_estimator(schema.task, settings, choice)
+    if settings.calibration != "none" and schema.labels:
+        folds = make_folds(rows, settings, each_once=True)
+        last = CalibratedClassifierCV(last, method=settings.calibration, cv=folds, ensemble=False)
+    pipeline = Pipeline([*_make_preparation(schema.task, settings, plan, rows.target), *scaling, ("estimate", last)])
     # Below so many rows boosting's threads wait for each other longer than they work.
-    limit = 1 if len(training[1]) < _ROWS_FOR_THREADS else None
+    limit = 1 if len(rows) < _ROWS_FOR_THREADS else None
     try:
         with parallel_config("threading", n_jobs=-1), threadpool_limits(limit, "openmp"):
-            pipeline.fit(*training)
+            pipeline.fit(matrix, rows.target)
     except ValueError as error:
         reason = str(error).strip().split("\n")[0]
         raise ProjectError(f"{choice.estimator} cannot be trained with {choice.hyperparameters}: {reason}") from error
-    if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
+    if isinstance(last, CalibratedClassifierCV):
         last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
     return pipeline
+
+
+def make_folds(rows: Dataset, settings: ModelSettings, each_once: bool = False) -> Folds:
+    """Folds with labels in proportion, where rows of one group stay together.
+
+    With times, earlier rows are fitted on and later ones left out, so that the earliest are never left out; unless
+    `each_once` asks for that: then a fold leaves out a stretch of time.
+    """
+    count, is_labelled = settings.search.folds, rows.target.dtype.kind == "i"
+    if len(rows.times):
+        order = np.argsort(rows.times, kind="stable")
+        stretches = KFold(count) if each_once else TimeSeriesSplit(count)
+        return [(order[fitted], order[left]) for fitted, left in stretches.split(order)]
+    names, group = np.unique(rows.groups, return_inverse=True)
+    if len(names) < 2:
+        names = group = np.arange(len(rows))
+    # Whole groups are dealt out, by the rarest label that is in them.
+    strata, count = np.zeros(len(names), dtype=np.int64), min(count, len(names))
+    if is_labelled:
+        np.maximum.at(strata, group, np.argsort(np.argsort(-np.bincount(rows.target)))[rows.target])
+    if np.bincount(strata).max() < count:
+        strata[:] = 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        splits = list(StratifiedKFold(count, shuffle=True, random_state=settings.seed).split(names, strata))
+    insides = [np.isin(group, left) for _, left in splits]
+    return [(np.flatnonzero(~inside), np.flatnonzero(inside)) for inside in insides]
 
 
 def score_rows(pipeline: Pipeline, schema: Schema, matrix: NDArray[Any]) -> Scores:
@@ -219,7 +246,7 @@ def score_rows(pipeline: Pipeline, schema: Schema, matrix: NDArray[Any]) -> Scor
     return scores
 
 
-def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, target: NDArray[Any]) -> Pipeline:
+def _make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, target: NDArray[Any]) -> list[Step]:
     """What makes of the feature matrix what estimators take.
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the other way down a
@@ -237,43 +264,21 @@ def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, tar
         reduce = TruncatedSVD(min(_TEXT_PARTS, stop - start - 1), random_state=settings.seed)
         parts.append((f"text {start}", reduce, list(range(start, stop))))
         width += reduce.n_components
-    steps = {
-        "impute": ColumnTransformer([part for part in parts if part[2]]) if encoded else impute,
-        "select": make_selector(settings.features.selection, task, width),
-    }
-    return Pipeline([(name, step) for name, step in steps.items() if step is not None])
+    selector = make_selector(settings.features.selection, task, width)
+    prepare = ColumnTransformer([part for part in parts if part[2]]) if encoded else impute
+    return [("impute", prepare), *([("select", selector)] if selector else [])]
 
 
-def make_estimator(task: Task, settings: ModelSettings, choice: Choice, folds: Folds | None = None) -> Pipeline:
-    """An estimator that is not fitted, and what scales its features. Raises ProjectError as `fit_pipeline` does.
-
-    Trees are not scaled for: in float32 a scaled value can cross a threshold.
-    """
-    if choice.estimator == BLEND:
-        is_scaled, estimator = False, _make_blend(task, settings, choice.hyperparameters)
-    else:
-        kind = find_estimator(task, choice.estimator)
-        is_scaled, estimator = kind.scaled, _create(task, settings.seed, kind.create, choice)
-    if folds is not None and task == "classification":
-        estimator = CalibratedClassifierCV(estimator, method=settings.calibration, cv=folds, ensemble=False)
-    return Pipeline([*([("scale", StandardScaler())] if is_scaled else []), ("estimate", estimator)])
-
-
-def _make_blend(task: Task, settings: ModelSettings, members: dict[str, dict[str, Any]]) -> Any:
-    choices = [Choice(name, {key: own[key] for key in own if key != WEIGHT}) for name, own in members.items()]
-    estimators = [(choice.estimator, make_estimator(task, settings, choice)) for choice in choices]
-    # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
-    weights = np.array([own[WEIGHT] for own in members.values()])
-    if task == "regression":
-        return VotingRegressor(estimators, weights=weights)
-    return VotingClassifier(estimators, weights=weights, voting="soft", flatten_transform=False)
-
-
-def _create(task: Task, seed: int, create: Any, choice: Choice) -> Any:
-    (name, hyperparameters), estimator = choice, create()
+def _make_estimator(task: Task, settings: ModelSettings, choice: Choice) -> list[Step]:
+    """An estimator, and what scales its features; not for trees: in float32 a scaled value can cross a threshold."""
+    name, hyperparameters = choice
+    if name == BLEND:
+        return [("estimate", _make_blend(task, settings, hyperparameters))]
+    kind = find_estimator(task, name)
+    estimator = kind.create()
     allowed = estimator.get_params()
     try:
-        estimator.set_params(**({"random_state": seed} if "random_state" in allowed else {}) | hyperparameters)
+        estimator.set_params(**({"random_state": settings.seed} if "random_state" in allowed else {}) | hyperparameters)
     except ValueError as error:
         unknown = [repr(key) for key in hyperparameters if key not in allowed]
         known = f"it has {', '.join(sorted(allowed))}"
@@ -285,7 +290,17 @@ def _create(task: Task, seed: int, create: Any, choice: Choice) -> Any:
             f"{name} has no predict_proba, and a classification needs probabilities: choose another "
             "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
         )
-    return estimator
+    return [*([("scale", StandardScaler())] if kind.scaled else []), ("estimate", estimator)]
+
+
+def _make_blend(task: Task, settings: ModelSettings, members: dict[str, dict[str, Any]]) -> Any:
+    choices = [Choice(name, {key: own[key] for key in own if key != WEIGHT}) for name, own in members.items()]
+    estimators = [(choice.estimator, Pipeline(_make_estimator(task, settings, choice))) for choice in choices]
+    # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
+    weights = np.array([own[WEIGHT] for own in members.values()])
+    if task == "regression":
+        return VotingRegressor(estimators, weights=weights)
+    return VotingClassifier(estimators, weights=weights, voting="soft", flatten_transform=False)
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,7 +13,6 @@ import optuna
 import polars as pl
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from threadpoolctl import threadpool_limits
 
 from ..config import ModelSettings
@@ -23,7 +21,7 @@ from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import Run
-from .dataset import Dataset, Rows
+from .dataset import Dataset
 from .estimators import (
     AUTO,
     BLEND,
@@ -33,9 +31,8 @@ from .estimators import (
     Folds,
     Space,
     find_estimator,
-    fit_estimator,
-    make_estimator,
-    make_preparation,
+    fit_pipeline,
+    make_folds,
     score_rows,
 )
 from .metrics import Metric
@@ -65,36 +62,9 @@ class Try(NamedTuple):
         return float(np.mean(finite)) if finite else math.nan
 
 
-def make_folds(rows: Dataset, settings: ModelSettings, each_once: bool = False) -> Folds:
-    """Folds with labels in proportion, where rows of one group stay together.
-
-    With times, earlier rows are fitted on and later ones left out, so that the earliest are never left out; unless
-    `each_once` asks for that: then a fold leaves out a stretch of time.
-    """
-    count, is_labelled = settings.search.folds, rows.target.dtype.kind == "i"
-    if len(rows.times):
-        order = np.argsort(rows.times, kind="stable")
-        stretches = KFold(count) if each_once else TimeSeriesSplit(count)
-        return [(order[fitted], order[left]) for fitted, left in stretches.split(order)]
-    names, group = np.unique(rows.groups, return_inverse=True)
-    if len(names) < 2:
-        names = group = np.arange(len(rows))
-    # Whole groups are dealt out, by the rarest label that is in them.
-    strata, count = np.zeros(len(names), dtype=np.int64), min(count, len(names))
-    if is_labelled:
-        np.maximum.at(strata, group, np.argsort(np.argsort(-np.bincount(rows.target)))[rows.target])
-    if np.bincount(strata).max() < count:
-        strata[:] = 0
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")
-        splits = list(StratifiedKFold(count, shuffle=True, random_state=settings.seed).split(names, strata))
-    insides = [np.isin(group, left) for _, left in splits]
-    return [(np.flatnonzero(~inside), np.flatnonzero(inside)) for inside in insides]
-
-
 @dataclass(frozen=True)
 class CrossValidation:
-    """What estimators are tried on: training rows and their feature matrix, in folds that are prepared once for all."""
+    """What estimators are tried on: training rows and their feature matrix, in folds."""
 
     schema: Schema
     settings: ModelSettings
@@ -109,30 +79,18 @@ class CrossValidation:
         # The earliest rows may be of one label, which no classifier learns from.
         return [fold for fold in folds if not self.schema.labels or len(np.unique(target[fold[0]])) > 1]
 
-    @cached_property
-    def _prepared(self) -> list[Rows]:
-        prepared = []
-        for fitted, left in self.folds:
-            target = self.rows.target[fitted]
-            preparation = make_preparation(self.schema.task, self.settings, self.plan, target)
-            # What is fitted on is encoded otherwise than what is left out: each row's own target takes no part.
-            features = preparation.fit_transform(self.matrix[fitted], target)
-            prepared.append((features, preparation.transform(self.matrix[left])))
-        return prepared
-
-    def measure(self, choice: Choice, is_calibrated: bool = False) -> Try:
+    def measure(self, choice: Choice) -> Try:
         """Fit on each fold and score what it leaves out."""
-        start, labels, prepared = time.monotonic(), self.schema.labels, self._prepared
+        start, labels = time.monotonic(), self.schema.labels
 
-        def score(place: int) -> Scores:
-            rows, (features, others) = self.rows.take(self.folds[place][0]), prepared[place]
-            folds = make_folds(rows, self.settings, each_once=True) if is_calibrated else None
-            estimator = make_estimator(self.schema.task, self.settings, choice, folds)
+        def score(fitted: NDArray[np.int64], left: NDArray[np.int64]) -> Scores:
+            known = self.rows.take(fitted), self.matrix[fitted]
             with threadpool_limits(1, "openmp"):
-                return score_rows(fit_estimator(estimator, (features, rows.target), choice), self.schema, others)
+                pipeline = fit_pipeline(self.schema, self.settings, self.plan, *known, choice)
+                return score_rows(pipeline, self.schema, self.matrix[left])
 
         # A processor for each fold: threads within boosting wait for each other longer than they work.
-        scored = Parallel(-1, prefer="threads")(delayed(score)(place) for place in range(len(prepared)))
+        scored = Parallel(-1, prefer="threads")(delayed(score)(*fold) for fold in self.folds)
         scores = np.full((len(self.rows), len(labels)) if labels else len(self.rows), np.nan)
         for (_, left), found in zip(self.folds, scored, strict=True):
             scores[left] = found

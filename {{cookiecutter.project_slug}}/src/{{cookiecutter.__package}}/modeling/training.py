@@ -1,9 +1,10 @@
 """The `train` stage: what is chosen on the training rows, measured on the validation rows, and fitted on both."""
 
 import platform
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from .gate import sample_rows
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import compute_metrics, find_metric
 from .model import Model, ScoreFunction, Scores, describe_typical, write_golden
-from .search import CrossValidation, make_folds, search_estimator
+from .search import CrossValidation, search_estimator
 
 SEARCH_TABLE = "search.csv"
 
@@ -127,12 +128,10 @@ def _fit(
     run.log_parameters({"estimator": choice.estimator, **choice.hyperparameters})
     _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
 
-    def fit(known: Dataset, features: NDArray[np.float32]) -> Any:
-        folds = None if settings.calibration == "none" else make_folds(known, settings, each_once=True)
-        return fit_pipeline(schema.task, settings, plan, (features, known.target), choice, folds)
-
-    scores = align_scores(score_rows(fit(training, seen), schema, others), schema.labels, labels)
-    parity, score = export_pipeline(fit(rows, matrix), (others, rows.target[count:]), settings.parity, folder, weights)
+    fit = partial(fit_pipeline, schema, settings, plan)
+    scores = align_scores(score_rows(fit(training, seen, choice), schema, others), schema.labels, labels)
+    known = others, rows.target[count:]
+    parity, score = export_pipeline(fit(rows, matrix, choice), known, settings.parity, folder, weights)
     return _Trained(choice, labels, weights, parity, score, scores)
 
 
@@ -167,8 +166,8 @@ def _choose(
         run.log_file(path, "tables")
     if not best_for:
         return choice, ()
-    if settings.calibration != "none" or not is_searched:
-        found = validation.measure(choice, is_calibrated=settings.calibration != "none")
+    if not is_searched:
+        found = validation.measure(choice)
     scored = np.isfinite(found.scores.reshape(len(rows), -1)).all(axis=1)
     return choice, choose_weights(settings, schema, labels, rows.target[scored], found.scores[scored])
 
