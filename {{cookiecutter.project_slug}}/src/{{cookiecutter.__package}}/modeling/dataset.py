@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ from .model import Scores
 
 Rows = tuple[NDArray[np.float32], NDArray[Any]]
 
-_make_empty = partial(np.empty, 0)
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -32,8 +29,8 @@ class Dataset:
 
     columns: Columns
     target: NDArray[Any]
-    groups: NDArray[Any] = field(default_factory=_make_empty)
-    times: NDArray[Any] = field(default_factory=_make_empty)
+    groups: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    times: NDArray[Any] = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.target)
@@ -54,7 +51,7 @@ def read_dataset(
     frame = pl.concat([read_split(splits, name) for name in ([split] if isinstance(split, str) else split)])
     target = frame[schema.target]
     values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
-    times = frame[time_column].to_physical().to_numpy() if time_column else _make_empty()
+    times = frame[time_column].to_physical().to_numpy() if time_column else np.empty(0)
     return Dataset(columns_from_frame(schema, frame), values.to_numpy(), frame[IDENTITY].to_numpy(), times)
 
 

@@ -92,29 +92,28 @@ _BOOSTING = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 
+
+def _between(low: float, high: float) -> SearchRange:
+    return SearchRange(low=low, high=high, log=True)
+
+
 # A bound on the leaves keeps a forest of many rows small enough to be served.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_leaf_nodes": 1000}
-_FOREST_SPACE = {
-    "min_samples_leaf": SearchRange(low=1, high=20, log=True),
-    "max_features": SearchRange(low=0.1, high=0.6, log=True),
-}
+_FOREST_SPACE = {"min_samples_leaf": _between(1, 20), "max_features": _between(0.1, 0.6)}
 # Above 10,000 rows boosting stops early, by scikit-learn's own default.
 _BOOSTING_SPACE = {
-    "learning_rate": SearchRange(low=0.02, high=0.2, log=True),
-    "max_iter": SearchRange(low=50, high=400, log=True),
-    "max_leaf_nodes": SearchRange(low=4, high=63, log=True),
-    "min_samples_leaf": SearchRange(low=5, high=100, log=True),
-    "l2_regularization": SearchRange(low=1e-3, high=10.0, log=True),
-    "max_features": SearchRange(low=0.3, high=1.0),
+    "learning_rate": _between(0.02, 0.2),
+    "max_iter": _between(50, 400),
+    "max_leaf_nodes": _between(4, 63),
+    "min_samples_leaf": _between(5, 100),
+    "l2_regularization": _between(1e-3, 10.0),
+    "max_features": _between(0.3, 1.0),
 }
 
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
         "logistic_regression": EstimatorKind(
-            LogisticRegression,
-            scaled=True,
-            defaults={"max_iter": 1000},
-            space={"C": SearchRange(low=1e-3, high=100.0, log=True)},
+            LogisticRegression, scaled=True, defaults={"max_iter": 1000}, space={"C": _between(1e-3, 100.0)}
         ),
         "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, defaults=_FOREST, space=_FOREST_SPACE),
         "hist_gradient_boosting": EstimatorKind(
@@ -122,7 +121,7 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
         ),
     },
     "regression": {
-        "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": SearchRange(low=1e-2, high=1e4, log=True)}),
+        "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": _between(1e-2, 1e4)}),
         "random_forest": EstimatorKind(
             RandomForestRegressor, trusted=_TREE, defaults=_FOREST | {"max_features": 0.5}, space=_FOREST_SPACE
         ),
@@ -175,11 +174,9 @@ def _register_booster(library: str, create: Any, task: Task) -> None:
         converters = import_module(f"onnxmltools.convert.{_CONVERTERS[library]}")
     except ImportError:  # which export tells
         return
-    shapes: Any = shape_calculator.calculate_linear_regressor_output_shapes
-    options: dict[str, Any] = {"split": None}
-    if task == "classification":
-        shapes = shape_calculator.calculate_linear_classifier_output_shapes
-        options = {"zipmap": [True, False], "nocl": [True, False]}
+    kind = "classifier" if task == "classification" else "regressor"
+    shapes = getattr(shape_calculator, f"calculate_linear_{kind}_output_shapes")
+    options = {"zipmap": [True, False], "nocl": [True, False]} if task == "classification" else {"split": None}
     convert = getattr(converters, f"convert_{library}")
     update_registered_converter(create, create.__name__, shapes, convert, options=options)
 
@@ -281,10 +278,8 @@ def _make_estimator(task: Task, settings: ModelSettings, choice: Choice) -> list
         estimator.set_params(**({"random_state": settings.seed} if "random_state" in allowed else {}) | hyperparameters)
     except ValueError as error:
         unknown = [repr(key) for key in hyperparameters if key not in allowed]
-        known = f"it has {', '.join(sorted(allowed))}"
-        raise ProjectError(
-            f"config/model.yaml: {', '.join(unknown)} is no hyperparameter of {name}; {known}."
-        ) from error
+        message = f"config/model.yaml: {', '.join(unknown)} is no hyperparameter of {name}"
+        raise ProjectError(f"{message}; it has {', '.join(sorted(allowed))}.") from error
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ProjectError(
             f"{name} has no predict_proba, and a classification needs probabilities: choose another "

@@ -109,11 +109,12 @@ class CrossValidation:
         """The more the better, whichever way the metric goes."""
         return float(np.nan_to_num(self.metric.gain(found.value, 0), nan=-math.inf))
 
-    def is_surely_better(self, new: Try, old: Try) -> bool:
-        """Whether the mean gain over the folds is more than its standard error: the best of many is so by luck, too."""
-        gains = np.array([self.metric.gain(*pair) for pair in zip(new.values, old.values, strict=True)])
-        gains = gains[np.isfinite(gains)]
-        return len(gains) > 1 and bool(np.mean(gains) > np.std(gains, ddof=1) / math.sqrt(len(gains)))
+
+def is_surely_better(metric: Metric, new: Try, old: Try) -> bool:
+    """Whether the mean gain over the folds is more than its standard error: the best of many is better by luck, too."""
+    gains = np.array([metric.gain(*pair) for pair in zip(new.values, old.values, strict=True)])
+    gains = gains[np.isfinite(gains)]
+    return len(gains) > 1 and bool(np.mean(gains) > np.std(gains, ddof=1) / math.sqrt(len(gains)))
 
 
 def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.DataFrame]:
@@ -181,7 +182,7 @@ def _suggest(trial: optuna.Trial, name: str, space: Space) -> dict[str, Any]:
 
 def _choose_try(validation: CrossValidation, tries: list[Try]) -> Try:
     best = validation.find_best(tries)
-    return best if validation.is_surely_better(best, tries[0]) else tries[0]
+    return best if is_surely_better(validation.metric, best, tries[0]) else tries[0]
 
 
 def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
@@ -193,10 +194,8 @@ def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
             own = {name: {WEIGHT: weight, **each} for weight, ((name, each), *_) in members}
             scores = np.sum([weight * found.scores for weight, found in members], axis=0)
             blends.append(validation.judge(Choice(BLEND, own), scores))
-    if not blends:
-        return []
-    blend = validation.find_best(blends)
-    return [blend] if validation.is_surely_better(blend, validation.find_best(tries)) else []
+    found = [validation.find_best(blends)] if blends else []
+    return [blend for blend in found if is_surely_better(validation.metric, blend, validation.find_best(tries))]
 
 
 def _tabulate(tries: list[Try], metric: str) -> pl.DataFrame:
