@@ -161,9 +161,8 @@ class Places(NamedTuple):
     texts: tuple[tuple[int, int], ...]
 
 
-@pytest.mark.parametrize("estimator", ["blend", "random_forest"])
 @pytest.mark.parametrize(("task", "labels"), [("classification", 2), ("classification", 3), ("regression", 0)])
-def test_codes_and_texts_are_learned_and_exported(task: Task, labels: int, estimator: str, tmp_path: Path) -> None:
+def test_a_blend_codes_and_texts_are_learned_and_exported(task: Task, labels: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     plain, texts = generator.normal(size=(400, 2)), generator.random((400, 40)) * (generator.random((400, 40)) < 0.2)
     codes = generator.integers(-1, 50, (400, 1))
@@ -172,12 +171,10 @@ def test_codes_and_texts_are_learned_and_exported(task: Task, labels: int, estim
     effect = generator.normal(size=51)[codes[:, 0]] + texts[:, 3]
     target = np.digitize(effect, np.quantile(effect, np.arange(1, labels) / labels)) if labels else effect
     plan = cast(FeaturePlan, Places(tuple(map(str, range(43))), (2,), ((3, 43),)))
-    linear = "logistic_regression" if labels else "ridge"
-    members = {name: {"weight": 0.5, **SMALL.get(name, {})} for name in (linear, "hist_gradient_boosting")}
-    hyperparameters = members if estimator == "blend" else SMALL[estimator]
+    names = "logistic_regression" if labels else "ridge", "random_forest", "hist_gradient_boosting"
+    choice = Choice("blend", {name: {"weight": 1 / 3, **SMALL.get(name, {})} for name in names})
     columns = {"y": {"type": "category", "categories": [*"abc"[:labels]]} if labels else {"type": "number"}}
     schema = Schema.model_validate({"task": task, "target": "y", "columns": columns | {"x": {"type": "number"}}})
-    choice = Choice(estimator, hyperparameters)
     pipeline = fit_pipeline(schema, settings(), plan, Dataset({}, target), matrix, choice)
     unseen = matrix.copy()
     unseen[::2, 2] = 60_000

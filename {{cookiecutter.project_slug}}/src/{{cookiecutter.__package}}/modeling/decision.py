@@ -52,12 +52,9 @@ def _improve_weight(metric: Metric, truth: Array, scores: Array, weights: Array,
     own, others = scores[:, label], np.delete(scores * weights, label, axis=1).max(axis=1)
     # A row gets the label once its weight is above this.
     needed = np.divide(others, own, out=np.full(len(own), np.inf), where=own > 0)
-    steps = np.unique(needed[np.isfinite(needed)])
-    if len(steps) > _MOST_STEPS:  # to stop short of a row that has the label, or right after it, is best
-        steps = np.unique(needed[np.isfinite(needed) & (truth == label)])
-        steps = (
-            steps[np.unique(np.linspace(0, len(steps) - 1, _MOST_STEPS).round().astype(int))] if len(steps) else steps
-        )
+    # Of many rows those that have the label will do: to stop short of one, or right after it, is best.
+    steps = np.unique(needed[np.isfinite(needed) & ((truth == label) | (len(needed) <= _MOST_STEPS))])
+    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _MOST_STEPS)).round().astype(int)]
     if not len(steps):
         return float(weights[label])
     tried = np.concatenate([steps[:1] / 2, (steps[1:] + steps[:-1]) / 2, steps[-1:] * 2])
