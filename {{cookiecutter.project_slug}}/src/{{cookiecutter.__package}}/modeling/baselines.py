@@ -53,9 +53,9 @@ def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answer
         answers = [shares, *np.eye(labels)[np.argsort(-shares, kind="stable")[:_MOST_LABELS]]]
     else:
         answers = [np.mean(target), *np.quantile(target, np.arange(1, 20) / 20)]
-    metric, whole = find_metric(project.schema, project.model), [(len(target), *np.shape(each)) for each in answers]
-    values = [metric.compute(target, np.broadcast_to(each, shape)) for each, shape in zip(answers, whole, strict=True)]
-    gains = [metric.gain(value, 0) for value in values]
+    metric = find_metric(project.schema, project.model)
+    whole = [np.broadcast_to(each, (len(target), *np.shape(each))) for each in answers]
+    gains = [metric.gain(metric.compute(target, scores), 0) for scores in whole]
     best = answers[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]
     return Answers(np.broadcast_to(best, (rows, *np.shape(best))))
 

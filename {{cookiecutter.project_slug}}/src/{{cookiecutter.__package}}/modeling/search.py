@@ -45,21 +45,31 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Try(NamedTuple):
-    """An estimator with hyperparameters: the metric of each fold, and the scores of the rows that folds left out.
+    """An estimator that was tried: the metric of each fold, negative where less is better, and the rows' scores.
 
     `scores`, (rows,) or (rows, labels of the schema), has NaN for rows that no fold left out.
     """
 
     choice: Choice
-    values: list[float]
+    gains: NDArray[np.float64]
     scores: Scores
     seconds: float
 
     @property
-    def value(self) -> float:
+    def gain(self) -> float:
         """The mean over the folds in which the metric is a number."""
-        finite = [value for value in self.values if math.isfinite(value)]
-        return float(np.mean(finite)) if finite else math.nan
+        finite = self.gains[np.isfinite(self.gains)]
+        return float(np.mean(finite)) if len(finite) else -math.inf
+
+    def is_surely_better(self, other: "Try") -> bool:
+        """Whether the mean gain is more than its standard error: the best of many is better by luck, too."""
+        more = (self.gains - other.gains)[np.isfinite(self.gains - other.gains)]
+        return len(more) > 1 and bool(np.mean(more) > np.std(more, ddof=1) / math.sqrt(len(more)))
+
+
+def find_best(tries: list[Try]) -> Try:
+    """The one with the best mean over the folds."""
+    return max(tries, key=lambda found: found.gain)
 
 
 @dataclass(frozen=True)
@@ -99,22 +109,7 @@ class CrossValidation:
     def judge(self, choice: Choice, scores: Scores, seconds: float = 0) -> Try:
         """The try that gave these scores."""
         values = [self.metric.compute(self.rows.target[left], scores[left]) for _, left in self.folds]
-        return Try(choice, values, scores, seconds)
-
-    def find_best(self, tries: list[Try]) -> Try:
-        """The one with the best mean over the folds."""
-        return max(tries, key=self.compute_gain)
-
-    def compute_gain(self, found: Try) -> float:
-        """The more the better, whichever way the metric goes."""
-        return float(np.nan_to_num(self.metric.gain(found.value, 0), nan=-math.inf))
-
-
-def is_surely_better(metric: Metric, new: Try, old: Try) -> bool:
-    """Whether the mean gain over the folds is more than its standard error: the best of many is better by luck, too."""
-    gains = np.array([metric.gain(*pair) for pair in zip(new.values, old.values, strict=True)])
-    gains = gains[np.isfinite(gains)]
-    return len(gains) > 1 and bool(np.mean(gains) > np.std(gains, ddof=1) / math.sqrt(len(gains)))
+        return Try(choice, np.array([self.metric.gain(value, 0) for value in values]), scores, seconds)
 
 
 def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.DataFrame]:
@@ -124,7 +119,7 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
     tree-structured Parzen estimator (Bergstra et al., 2011) chooses what to try. Raises ProjectError where there is
     nothing to search for.
     """
-    settings, tries = validation.settings, dict[str, Try]()
+    settings, metric, tries = validation.settings, validation.metric, dict[str, Try]()
     spaces, end = _find_spaces(validation.schema, settings), time.monotonic() + 60 * settings.search.minutes
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.seed), direction="maximize")
     for name in spaces:
@@ -139,15 +134,24 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
         choice = Choice(name, usual if number < len(spaces) else usual | _suggest(trial, name, space))
         key = json.dumps(choice, default=str)
         found = tries[key] = tries.get(key) or validation.measure(choice)
-        study.tell(trial, validation.compute_gain(found))
-        run.log_metrics({f"search_{settings.gate.metric}": found.value}, number)
-        _logger.debug("%s with %s: %s %.4f", *choice, settings.gate.metric, found.value)
+        study.tell(trial, found.gain)
+        run.log_metrics({f"search_{settings.gate.metric}": metric.gain(found.gain, 0)}, number)
     families = [[found for found in tries.values() if found.choice.estimator == name] for name in spaces]
-    best = [_choose_try(validation, family) for family in families]
+    best = [top if (top := find_best(family)).is_surely_better(family[0]) else family[0] for family in families]
     blends = _blend_tries(validation, best) if settings.estimator == AUTO else []
     for found in [*best, *blends]:
-        _logger.info("%s: cross-validated %s %.4f", found.choice.estimator, settings.gate.metric, found.value)
-    return [validation.find_best(best), *blends][-1], _tabulate([*tries.values(), *blends], settings.gate.metric)
+        shown = found.choice.estimator, settings.gate.metric, metric.gain(found.gain, 0)
+        _logger.info("%s: cross-validated %s %.4f", *shown)
+    table = pl.DataFrame(
+        {
+            "estimator": found.choice.estimator,
+            settings.gate.metric: metric.gain(found.gain, 0),
+            "seconds": round(found.seconds, 3),
+            "hyperparameters": json.dumps(found.choice.hyperparameters, default=str),
+        }
+        for found in [*tries.values(), *blends]
+    )
+    return [find_best(best), *blends][-1], table
 
 
 def _find_spaces(schema: Schema, settings: ModelSettings) -> dict[str, tuple[dict[str, Any], Space]]:
@@ -180,11 +184,6 @@ def _suggest(trial: optuna.Trial, name: str, space: Space) -> dict[str, Any]:
     return chosen
 
 
-def _choose_try(validation: CrossValidation, tries: list[Try]) -> Try:
-    best = validation.find_best(tries)
-    return best if is_surely_better(validation.metric, best, tries[0]) else tries[0]
-
-
 def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
     """The mean of the tries' scores, weighted as is best in quarters, where that is surely better than each of them."""
     blends = []
@@ -194,17 +193,5 @@ def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
             own = {name: {WEIGHT: weight, **each} for weight, ((name, each), *_) in members}
             scores = np.sum([weight * found.scores for weight, found in members], axis=0)
             blends.append(validation.judge(Choice(BLEND, own), scores))
-    found = [validation.find_best(blends)] if blends else []
-    return [blend for blend in found if is_surely_better(validation.metric, blend, validation.find_best(tries))]
-
-
-def _tabulate(tries: list[Try], metric: str) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "estimator": found.choice.estimator,
-            metric: found.value,
-            "seconds": round(found.seconds, 3),
-            "hyperparameters": json.dumps(found.choice.hyperparameters, default=str),
-        }
-        for found in tries
-    )
+    found = [find_best(blends)] if blends else []
+    return [blend for blend in found if blend.is_surely_better(find_best(tries))]
