@@ -66,7 +66,8 @@ def test_of_several_labels_the_weights_are_about_as_good_as_the_best_of_a_grid()
 def test_a_label_that_the_model_has_not_seen_has_no_weight() -> None:
     truth, probabilities = _make_rare()
     two = choose_weights(_settings("f1_macro"), _schema(2), ("a", "b"), truth, probabilities)
-    assert choose_weights(_settings("f1_macro"), _schema(3), ("a", "c"), 2 * truth, probabilities) == two
+    scores = np.insert(probabilities, 1, 0, axis=1)
+    assert choose_weights(_settings("f1_macro"), _schema(3), ("a", "c"), 2 * truth, scores) == two
 
 
 def test_a_metric_of_ones_own_that_judges_labels_may_decide(monkeypatch: pytest.MonkeyPatch) -> None:

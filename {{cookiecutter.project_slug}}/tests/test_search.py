@@ -12,11 +12,11 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.features import FeaturePlan
 from {{ cookiecutter.__package }}.modeling.dataset import Dataset
-from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, fit_pipeline
+from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, Choice, fit_pipeline, make_folds
 from {{ cookiecutter.__package }}.modeling.export import export_pipeline
-from {{ cookiecutter.__package }}.modeling.search import make_folds
+from {{ cookiecutter.__package }}.modeling.search import Try
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.schema import Task
+from {{ cookiecutter.__package }}.schema import Schema, Task
 
 from .toys import TOY_MODEL, change_config, make_toy, read_files, write_config, write_raw
 
@@ -77,6 +77,15 @@ def test_no_fold_parts_a_group(by_label: bool) -> None:
     folds = make_folds(rows, settings())
     assert len(folds) == 4
     assert not any(set(groups[fitted]) & set(groups[left]) for fitted, left in folds)
+    rare = Dataset({}, (np.arange(60) % 15 == 0).astype(int), groups=groups)
+    assert [rare.target[left].sum() for _, left in make_folds(rare, settings())] == [1] * 4
+
+
+@pytest.mark.parametrize(("gains", "is_sure"), [([0.01, 0.02, 0.01, 0.02], True), ([0.1, -0.1, 0.1, 0.0], False)])
+def test_what_is_usual_is_left_only_for_a_gain_beyond_its_standard_error(gains: list[float], is_sure: bool) -> None:
+    usual = Try(Choice("random_forest", {}), np.array([0.7, 0.8, 0.9, 0.6]), np.empty(0), 0)
+    assert usual._replace(gains=usual.gains + gains).is_surely_better(usual) == is_sure
+    assert not usual._replace(gains=usual.gains - gains).is_surely_better(usual)
 
 
 def test_folds_in_order_of_time_fit_on_what_came_before() -> None:
@@ -150,9 +159,8 @@ class Places(NamedTuple):
     texts: tuple[tuple[int, int], ...]
 
 
-@pytest.mark.parametrize("estimator", ["blend", "random_forest"])
 @pytest.mark.parametrize(("task", "labels"), [("classification", 2), ("classification", 3), ("regression", 0)])
-def test_codes_and_texts_are_learned_and_exported(task: Task, labels: int, estimator: str, tmp_path: Path) -> None:
+def test_a_blend_codes_and_texts_are_learned_and_exported(task: Task, labels: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     plain, texts = generator.normal(size=(400, 2)), generator.random((400, 40)) * (generator.random((400, 40)) < 0.2)
     codes = generator.integers(-1, 50, (400, 1))
@@ -161,10 +169,11 @@ def test_codes_and_texts_are_learned_and_exported(task: Task, labels: int, estim
     effect = generator.normal(size=51)[codes[:, 0]] + texts[:, 3]
     target = np.digitize(effect, np.quantile(effect, np.arange(1, labels) / labels)) if labels else effect
     plan = cast(FeaturePlan, Places(tuple(map(str, range(43))), (2,), ((3, 43),)))
-    linear = "logistic_regression" if labels else "ridge"
-    members = {name: {"weight": 0.5, **SMALL.get(name, {})} for name in (linear, "hist_gradient_boosting")}
-    hyperparameters = members if estimator == "blend" else SMALL[estimator]
-    pipeline = fit_pipeline(task, settings(), plan, (matrix, target), estimator, hyperparameters)
+    names = "logistic_regression" if labels else "ridge", "random_forest", "hist_gradient_boosting"
+    choice = Choice("blend", {name: {"weight": 1 / 3, **SMALL.get(name, {})} for name in names})
+    columns = {"y": {"type": "category", "categories": [*"abc"[:labels]]} if labels else {"type": "number"}}
+    schema = Schema.model_validate({"task": task, "target": "y", "columns": columns | {"x": {"type": "number"}}})
+    pipeline = fit_pipeline(schema, settings(), plan, Dataset({}, target), matrix, choice)
     unseen = matrix.copy()
     unseen[::2, 2] = 60_000
     record, _ = export_pipeline(pipeline, (unseen, target), ParitySettings(), tmp_path)

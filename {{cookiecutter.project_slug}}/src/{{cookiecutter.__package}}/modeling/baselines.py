@@ -5,13 +5,12 @@ from pydantic import BaseModel
 
 from ..config import Project
 from ..features import engineer_features, plan_features
-from .dataset import Dataset, align_answers, read_dataset
+from .dataset import Dataset, read_dataset
 from .decision import choose_weights
-from .estimators import fit_pipeline
+from .estimators import Choice, fit_pipeline, score_rows
 from .gate import CONSTANT, LINEAR, PairedComparison, compare_paired, sample_rows
 from .manifest import Manifest
 from .metrics import Answers, compute_metrics, find_metric
-from .model import score_with_pipeline
 
 LINEAR_ESTIMATORS = {"classification": "logistic_regression", "regression": "ridge"}
 
@@ -54,22 +53,22 @@ def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answer
         answers = [shares, *np.eye(labels)[np.argsort(-shares, kind="stable")[:_MOST_LABELS]]]
     else:
         answers = [np.mean(target), *np.quantile(target, np.arange(1, 20) / 20)]
-    metric, whole = find_metric(project.schema, project.model), [(len(target), *np.shape(each)) for each in answers]
-    values = [metric.compute(target, np.broadcast_to(each, shape)) for each, shape in zip(answers, whole, strict=True)]
-    gains = [metric.gain(value, 0) for value in values]
+    metric = find_metric(project.schema, project.model)
+    whole = [np.broadcast_to(each, (len(target), *np.shape(each))) for each in answers]
+    gains = [metric.gain(metric.compute(target, scores), 0) for scores in whole]
     best = answers[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]
     return Answers(np.broadcast_to(best, (rows, *np.shape(best))))
 
 
 def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answers:
-    schema, name = project.schema, LINEAR_ESTIMATORS[project.schema.task]
-    settings = project.model.model_copy(update={"estimator": name, "calibration": "none"})
-    plan = plan_features(schema, settings.features.derived)
+    schema, settings, name = project.schema, project.model, LINEAR_ESTIMATORS[project.schema.task]
+    plan, choice = (
+        plan_features(schema, settings.features.derived),
+        Choice(name, settings.hyperparameters.get(name, {})),
+    )
     matrix = engineer_features(training.columns, plan)
-    hyperparameters = settings.hyperparameters.get(name, {})
-    pipeline = fit_pipeline(schema.task, settings, plan, (matrix, training.target), name, hyperparameters)
-    score = score_with_pipeline(pipeline, bool(schema.labels))
-    labels = tuple(schema.labels[place] for place in np.unique(training.target)) if schema.labels else ()
+    pipeline = fit_pipeline(schema, settings, plan, training, matrix, choice)
     # Hardly fitted to single rows, so that its own training rows will do to decide by.
-    weights = choose_weights(settings, schema, labels, training.target, score(matrix)) if labels else ()
-    return align_answers(score(engineer_features(test.columns, plan)), labels, weights, schema)
+    scores = score_rows(pipeline, schema, matrix)
+    weights = choose_weights(settings, schema, schema.labels, training.target, scores)
+    return Answers(score_rows(pipeline, schema, engineer_features(test.columns, plan)), weights)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,10 @@ from ..data.splitting import IDENTITY, Split, read_split
 from ..errors import ProjectError
 from ..features import Columns, columns_from_frame, engineer_features, plan_features
 from ..schema import Schema
-from .metrics import Answers
-from .model import Scores, choose_places
+from .metrics import Answers, Array
+from .model import Scores
 
 Rows = tuple[NDArray[np.float32], NDArray[Any]]
-
-_make_empty = partial(np.empty, 0)
 
 
 @dataclass(frozen=True)
@@ -32,30 +29,29 @@ class Dataset:
 
     columns: Columns
     target: NDArray[Any]
-    groups: NDArray[Any] = field(default_factory=_make_empty)
-    times: NDArray[Any] = field(default_factory=_make_empty)
+    groups: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    times: NDArray[Any] = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def take(self, rows: NDArray[np.int64]) -> "Dataset":
+    def take(self, rows: NDArray[np.int64] | slice) -> "Dataset":
         """The rows in these places alone."""
         groups, times = (values[rows] if len(values) else values for values in (self.groups, self.times))
         return Dataset({name: values[rows] for name, values in self.columns.items()}, self.target[rows], groups, times)
 
-    def join(self, other: "Dataset") -> "Dataset":
-        """These rows, then the other ones."""
-        pairs = ((self.target, other.target), (self.groups, other.groups), (self.times, other.times))
-        columns = {name: np.concatenate([values, other.columns[name]]) for name, values in self.columns.items()}
-        return Dataset(columns, *map(np.concatenate, pairs))
 
+def read_dataset(
+    splits: Path, split: Split | tuple[Split, ...], schema: Schema, time_column: str | None = None
+) -> Dataset:
+    """Features and target of a split, or of several, one after the other; `times` are those of `time_column`.
 
-def read_dataset(splits: Path, split: Split, schema: Schema, time_column: str | None = None) -> Dataset:
-    """A split's features and target; its times are those of `time_column`. Raises ProjectError where it has no rows."""
-    frame = read_split(splits, split)
+    Raises ProjectError where one has no rows.
+    """
+    frame = pl.concat([read_split(splits, name) for name in ([split] if isinstance(split, str) else split)])
     target = frame[schema.target]
     values = target.to_physical().cast(pl.Int64) if schema.labels else target.cast(pl.Float64)
-    times = frame[time_column].to_physical().to_numpy() if time_column else _make_empty()
+    times = frame[time_column].to_physical().to_numpy() if time_column else np.empty(0)
     return Dataset(columns_from_frame(schema, frame), values.to_numpy(), frame[IDENTITY].to_numpy(), times)
 
 
@@ -86,23 +82,15 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
     return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
 
 
-def choose_labels(
-    scores: Scores, labels: tuple[str, ...], schema: Schema, weights: Sequence[float] = ()
-) -> NDArray[np.int64]:
-    """The label that each row gets, as its place in the schema's labels; `weights` are those of `labels`."""
-    return np.array([schema.labels.index(label) for label in labels])[choose_places(scores, weights)]
-
-
-def align_scores(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
-    """Scores with a probability for each label of the schema, 0 for those the model never saw."""
-    if not schema.labels or labels == schema.labels:
-        return scores
-    aligned = np.zeros((len(scores), len(schema.labels)), dtype=scores.dtype)
-    aligned[:, [schema.labels.index(label) for label in labels]] = scores
-    return aligned
+def align_scores(scores: Array, labels: Sequence[str], wanted: Sequence[str]) -> Array:
+    """Probabilities or weights of `labels`, (..., labels), as those of the `wanted` labels, 0 for one that is none."""
+    places = {label: place for place, label in enumerate(labels)}
+    none = np.zeros(scores.shape[:-1], scores.dtype)
+    columns = [scores[..., places[label]] if label in places else none for label in wanted]
+    return np.stack(columns, axis=-1) if labels else scores
 
 
 def align_answers(scores: Scores, labels: tuple[str, ...], weights: tuple[float, ...], schema: Schema) -> Answers:
     """Answers with a probability and a weight for each label of the schema, 0 for those the model never saw."""
-    aligned = align_scores(np.array([weights]), labels, schema)[0].tolist() if weights else ()
-    return Answers(align_scores(scores, labels, schema), tuple(aligned))
+    aligned = align_scores(np.array(weights), labels, schema.labels).tolist() if weights else ()
+    return Answers(align_scores(scores, labels, schema.labels), tuple(aligned))

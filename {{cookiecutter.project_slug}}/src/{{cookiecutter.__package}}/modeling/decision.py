@@ -10,6 +10,7 @@ import numpy as np
 from ..config import ModelSettings
 from ..errors import ProjectError
 from ..schema import Schema
+from .dataset import align_scores
 from .metrics import Array, Metric, find_metric, list_metrics
 
 _ROUNDS = 10
@@ -19,12 +20,12 @@ _LEVEL = 0.05
 
 
 def choose_weights(
-    settings: ModelSettings, schema: Schema, labels: tuple[str, ...], truth: Array, probabilities: Array
+    settings: ModelSettings, schema: Schema, labels: tuple[str, ...], truth: Array, scores: Array
 ) -> tuple[float, ...]:
     """The weight of each of `labels` that is best for `decision.best_for`; none where the likeliest label is wanted.
 
-    `truth` has places in the schema's labels, `probabilities`, (rows, labels), should be of rows that the model was
-    not fitted on. The weights sum to 1. Raises ProjectError where the metric does not judge labels.
+    `truth` has places in the schema's labels; `scores`, (rows, labels of the schema), should be of rows that the model
+    was not fitted on. The weights sum to 1. Raises ProjectError where the metric does not judge labels.
     """
     if not settings.decision.best_for:
         return ()
@@ -35,17 +36,15 @@ def choose_weights(
             f"config/model.yaml: decision.best_for {settings.decision.best_for!r} judges no labels; name "
             f"{'one of ' + ', '.join(judging) if judging else 'none for a regression'}, or leave it empty."
         )
-    scores = np.zeros((len(truth), len(schema.labels)))
-    known = [schema.labels.index(label) for label in labels]
-    scores[:, known] = probabilities
-    weights = np.ones(len(schema.labels))
+    known, weights = np.flatnonzero(scores.max(axis=0) > 0), np.ones(len(schema.labels))
     for _ in range(_ROUNDS):
         before = weights.copy()
         for label in known[1:] if len(known) == 2 else known:  # of two, only the relation counts
             weights[label] = _improve_weight(metric, truth, scores, weights, label)
         if np.array_equal(weights, before):
             break
-    return tuple((weights[known] / weights[known].sum()).tolist())
+    weights = align_scores(weights, schema.labels, labels)
+    return tuple((weights / weights.sum()).tolist())
 
 
 def _improve_weight(metric: Metric, truth: Array, scores: Array, weights: Array, label: int) -> float:
@@ -53,12 +52,9 @@ def _improve_weight(metric: Metric, truth: Array, scores: Array, weights: Array,
     own, others = scores[:, label], np.delete(scores * weights, label, axis=1).max(axis=1)
     # A row gets the label once its weight is above this.
     needed = np.divide(others, own, out=np.full(len(own), np.inf), where=own > 0)
-    steps = np.unique(needed[np.isfinite(needed)])
-    if len(steps) > _MOST_STEPS:  # to stop short of a row that has the label, or right after it, is best
-        steps = np.unique(needed[np.isfinite(needed) & (truth == label)])
-        steps = (
-            steps[np.unique(np.linspace(0, len(steps) - 1, _MOST_STEPS).round().astype(int))] if len(steps) else steps
-        )
+    # Of many rows those that have the label will do: to stop short of one, or right after it, is best.
+    steps = np.unique(needed[np.isfinite(needed) & ((truth == label) | (len(needed) <= _MOST_STEPS))])
+    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _MOST_STEPS)).round().astype(int)]
     if not len(steps):
         return float(weights[label])
     tried = np.concatenate([steps[:1] / 2, (steps[1:] + steps[:-1]) / 2, steps[-1:] * 2])

@@ -1,10 +1,11 @@
 """The estimators by name, and the pipeline around them."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import parallel_config
@@ -24,7 +25,7 @@ from sklearn.ensemble import (
 from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from threadpoolctl import threadpool_limits
@@ -32,8 +33,9 @@ from threadpoolctl import threadpool_limits
 from ..config import ModelSettings, SearchRange, SelectionSettings
 from ..errors import ProjectError
 from ..features import FeaturePlan
-from ..schema import Task
-from .dataset import Rows
+from ..schema import Schema, Task
+from .dataset import Dataset
+from .model import Scores
 
 AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
 """`auto` chooses among the estimators that have a `space`, or their `blend`; of that the hyperparameters are, by
@@ -41,14 +43,24 @@ estimator, those of its members and their `weight`."""
 
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """For each fold, the places of the rows to fit on and of those to predict."""
+Space = Mapping[str, list[Any] | SearchRange]
+"""What to try for each hyperparameter: a list of values or a range."""
+Step = tuple[str, Any]
+
+
+class Choice(NamedTuple):
+    """The name of an estimator, and its hyperparameters; those that are not named are as the class has them."""
+
+    estimator: str
+    hyperparameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class EstimatorKind:
     """A class with scikit-learn's interface, and what else search, training and export have to know of it.
 
-    `scaled`: it needs features of one scale. `defaults` and `space`: what `auto` tries first, and then; a list of
-    values or a range. `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
+    `scaled`: it needs features of one scale. `defaults` and `space`: what `auto` tries first, and then.
+    `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
     `register_converter`: called before the training, it tells skl2onnx of the class.
     """
 
@@ -57,7 +69,7 @@ class EstimatorKind:
     trusted: tuple[str, ...] = ()
     register_converter: Callable[[], None] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    space: Mapping[str, list[Any] | SearchRange] = field(default_factory=dict)
+    space: Space = field(default_factory=dict)
 
 
 TRUSTED = (
@@ -80,29 +92,28 @@ _BOOSTING = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 
+
+def _between(low: float, high: float) -> SearchRange:
+    return SearchRange(low=low, high=high, log=True)
+
+
 # A bound on the leaves keeps a forest of many rows small enough to be served.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_leaf_nodes": 1000}
-_FOREST_SPACE = {
-    "min_samples_leaf": SearchRange(low=1, high=20, log=True),
-    "max_features": SearchRange(low=0.1, high=0.6, log=True),
-}
+_FOREST_SPACE = {"min_samples_leaf": _between(1, 20), "max_features": _between(0.1, 0.6)}
 # Above 10,000 rows boosting stops early, by scikit-learn's own default.
 _BOOSTING_SPACE = {
-    "learning_rate": SearchRange(low=0.02, high=0.2, log=True),
-    "max_iter": SearchRange(low=50, high=400, log=True),
-    "max_leaf_nodes": SearchRange(low=4, high=63, log=True),
-    "min_samples_leaf": SearchRange(low=5, high=100, log=True),
-    "l2_regularization": SearchRange(low=1e-3, high=10.0, log=True),
-    "max_features": SearchRange(low=0.3, high=1.0),
+    "learning_rate": _between(0.02, 0.2),
+    "max_iter": _between(50, 400),
+    "max_leaf_nodes": _between(4, 63),
+    "min_samples_leaf": _between(5, 100),
+    "l2_regularization": _between(1e-3, 10.0),
+    "max_features": _between(0.3, 1.0),
 }
 
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
         "logistic_regression": EstimatorKind(
-            LogisticRegression,
-            scaled=True,
-            defaults={"max_iter": 1000},
-            space={"C": SearchRange(low=1e-3, high=100.0, log=True)},
+            LogisticRegression, scaled=True, defaults={"max_iter": 1000}, space={"C": _between(1e-3, 100.0)}
         ),
         "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, defaults=_FOREST, space=_FOREST_SPACE),
         "hist_gradient_boosting": EstimatorKind(
@@ -110,7 +121,7 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
         ),
     },
     "regression": {
-        "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": SearchRange(low=1e-2, high=1e4, log=True)}),
+        "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": _between(1e-2, 1e4)}),
         "random_forest": EstimatorKind(
             RandomForestRegressor, trusted=_TREE, defaults=_FOREST | {"max_features": 0.5}, space=_FOREST_SPACE
         ),
@@ -163,53 +174,76 @@ def _register_booster(library: str, create: Any, task: Task) -> None:
         converters = import_module(f"onnxmltools.convert.{_CONVERTERS[library]}")
     except ImportError:  # which export tells
         return
-    shapes: Any = shape_calculator.calculate_linear_regressor_output_shapes
-    options: dict[str, Any] = {"split": None}
-    if task == "classification":
-        shapes = shape_calculator.calculate_linear_classifier_output_shapes
-        options = {"zipmap": [True, False], "nocl": [True, False]}
+    kind = "classifier" if task == "classification" else "regressor"
+    shapes = getattr(shape_calculator, f"calculate_linear_{kind}_output_shapes")
+    options = {"zipmap": [True, False], "nocl": [True, False]} if task == "classification" else {"split": None}
     convert = getattr(converters, f"convert_{library}")
     update_registered_converter(create, create.__name__, shapes, convert, options=options)
 
 
 def fit_pipeline(
-    task: Task,
-    settings: ModelSettings,
-    plan: FeaturePlan,
-    training: Rows,
-    name: str,
-    hyperparameters: Mapping[str, Any],
-    folds: Folds | None = None,
+    schema: Schema, settings: ModelSettings, plan: FeaturePlan, rows: Dataset, matrix: NDArray[Any], choice: Choice
 ) -> Pipeline:
-    """Prepare, scale where needed, estimate; where it is asked for calibrate on `folds`, each row left out once.
+    """Prepare, scale where needed, estimate, and calibrate where it is asked for, each row left out once.
 
-    Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or a classifier gives
-    no probabilities.
+    All processors fit; their number changes nothing. Raises ProjectError where the estimator or a hyperparameter does
+    not exist or does not work, or a classifier gives no probabilities.
     """
-    preparation = make_preparation(task, settings, plan, len(np.unique(training[1])))
-    steps = [*preparation.steps, *make_estimator(task, settings.seed, name, hyperparameters).steps]
-    if settings.calibration != "none" and task == "classification":
-        calibrated = CalibratedClassifierCV(steps[-1][1], method=settings.calibration, cv=folds, ensemble=False)
-        steps[-1] = ("estimate", calibrated)
-    pipeline = fit_estimator(Pipeline(steps), training, name, hyperparameters)
-    if isinstance(last := pipeline.steps[-1][1], CalibratedClassifierCV):
+    *scaling, (_, last) = _make_estimator(schema.task, settings, choice)
+    if settings.calibration != "none" and schema.labels:
+        folds = make_folds(rows, settings, each_once=True)
+        last = CalibratedClassifierCV(last, method=settings.calibration, cv=folds, ensemble=False)
+    pipeline = Pipeline([*_make_preparation(schema.task, settings, plan, rows.target), *scaling, ("estimate", last)])
+    # Below so many rows boosting's threads wait for each other longer than they work.
+    limit = 1 if len(rows) < _ROWS_FOR_THREADS else None
+    try:
+        with parallel_config("threading", n_jobs=-1), threadpool_limits(limit, "openmp"):
+            pipeline.fit(matrix, rows.target)
+    except ValueError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ProjectError(f"{choice.estimator} cannot be trained with {choice.hyperparameters}: {reason}") from error
+    if isinstance(last, CalibratedClassifierCV):
         last.set_params(cv=None)  # the places of rows are of no use to whoever loads it
     return pipeline
 
 
-def fit_estimator(pipeline: Pipeline, training: Rows, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
-    """Fit on all processors; their number changes nothing. Raises ProjectError where hyperparameters are wrong."""
-    # Below so many rows boosting's threads wait for each other longer than they work.
-    limit = 1 if len(training[1]) < _ROWS_FOR_THREADS else None
-    try:
-        with parallel_config("threading", n_jobs=-1), threadpool_limits(limit, "openmp"):
-            return pipeline.fit(*training)
-    except ValueError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ProjectError(f"{name} cannot be trained with {dict(hyperparameters)}: {reason}") from error
+def make_folds(rows: Dataset, settings: ModelSettings, each_once: bool = False) -> Folds:
+    """Folds with labels in proportion, where rows of one group stay together.
+
+    With times, earlier rows are fitted on and later ones left out, so that the earliest are never left out; unless
+    `each_once` asks for that: then a fold leaves out a stretch of time.
+    """
+    count, is_labelled = settings.search.folds, rows.target.dtype.kind == "i"
+    if len(rows.times):
+        order = np.argsort(rows.times, kind="stable")
+        stretches = KFold(count) if each_once else TimeSeriesSplit(count)
+        return [(order[fitted], order[left]) for fitted, left in stretches.split(order)]
+    names, group = np.unique(rows.groups, return_inverse=True)
+    if len(names) < 2:
+        names = group = np.arange(len(rows))
+    # Whole groups are dealt out, by the rarest label that is in them.
+    strata, count = np.zeros(len(names), dtype=np.int64), min(count, len(names))
+    if is_labelled:
+        np.maximum.at(strata, group, np.argsort(np.argsort(-np.bincount(rows.target)))[rows.target])
+    if np.bincount(strata).max() < count:
+        strata[:] = 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        splits = list(StratifiedKFold(count, shuffle=True, random_state=settings.seed).split(names, strata))
+    insides = [np.isin(group, left) for _, left in splits]
+    return [(np.flatnonzero(~inside), np.flatnonzero(inside)) for inside in insides]
 
 
-def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, labels: int) -> Pipeline:
+def score_rows(pipeline: Pipeline, schema: Schema, matrix: NDArray[Any]) -> Scores:
+    """Values; or a probability for each label of the schema, 0 for those that the pipeline was not fitted on."""
+    if not schema.labels:
+        return pipeline.predict(matrix)  # type: ignore[no-any-return]
+    scores = np.zeros((len(matrix), len(schema.labels)))
+    scores[:, pipeline.classes_] = pipeline.predict_proba(matrix)
+    return scores
+
+
+def _make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, target: NDArray[Any]) -> list[Step]:
     """What makes of the feature matrix what estimators take.
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the other way down a
@@ -220,53 +254,48 @@ def make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, lab
     plain = [place for place in range(len(plan.names)) if place not in encoded]
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     folds = (KFold if task == "regression" else StratifiedKFold)(5, shuffle=True, random_state=settings.seed)
-    codes = list(plan.codes) if task == "regression" or labels == 2 else []
+    codes = list(plan.codes) if task == "regression" or len(np.unique(target)) == 2 else []
     parts = [("impute", impute, plain), ("codes", TargetEncoder(cv=folds), codes)]
     width = len(plain) + len(codes)
     for start, stop in plan.texts:
         reduce = TruncatedSVD(min(_TEXT_PARTS, stop - start - 1), random_state=settings.seed)
         parts.append((f"text {start}", reduce, list(range(start, stop))))
         width += reduce.n_components
-    steps = {
-        "impute": ColumnTransformer([part for part in parts if part[2]]) if encoded else impute,
-        "select": make_selector(settings.features.selection, task, width),
-    }
-    return Pipeline([(name, step) for name, step in steps.items() if step is not None])
+    selector = make_selector(settings.features.selection, task, width)
+    prepare = ColumnTransformer([part for part in parts if part[2]]) if encoded else impute
+    return [("impute", prepare), *([("select", selector)] if selector else [])]
 
 
-def make_estimator(task: Task, seed: int, name: str, hyperparameters: Mapping[str, Any]) -> Pipeline:
-    """An estimator that is not fitted, and what scales its features. Raises ProjectError as `fit_pipeline` does.
-
-    Trees are not scaled for: in float32 a scaled value can cross a threshold.
-    """
+def _make_estimator(task: Task, settings: ModelSettings, choice: Choice) -> list[Step]:
+    """An estimator, and what scales its features; not for trees: in float32 a scaled value can cross a threshold."""
+    name, hyperparameters = choice
     if name == BLEND:
-        members = {
-            each: make_estimator(task, seed, each, {key: value for key, value in own.items() if key != WEIGHT})
-            for each, own in hyperparameters.items()
-        }
-        # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
-        weights = np.array([own[WEIGHT] for own in hyperparameters.values()])
-        soft = {"voting": "soft", "flatten_transform": False}
-        blend = VotingClassifier if task == "classification" else VotingRegressor
-        settled = soft if task == "classification" else {}
-        return Pipeline([("estimate", blend(list(members.items()), weights=weights, **settled))])
+        return [("estimate", _make_blend(task, settings, hyperparameters))]
     kind = find_estimator(task, name)
-    allowed = kind.create().get_params()
-    settled = {"random_state": seed} if "random_state" in allowed else {}
+    estimator = kind.create()
+    allowed = estimator.get_params()
     try:
-        estimator = kind.create(**{**settled, **hyperparameters})
-    except TypeError as error:
-        unknown = [key for key in hyperparameters if key not in allowed]
-        raise ProjectError(
-            f"config/model.yaml: {', '.join(map(repr, unknown))} is no hyperparameter of {name}; "
-            f"it has {', '.join(sorted(allowed))}."
-        ) from error
+        estimator.set_params(**({"random_state": settings.seed} if "random_state" in allowed else {}) | hyperparameters)
+    except ValueError as error:
+        unknown = [repr(key) for key in hyperparameters if key not in allowed]
+        message = f"config/model.yaml: {', '.join(unknown)} is no hyperparameter of {name}"
+        raise ProjectError(f"{message}; it has {', '.join(sorted(allowed))}.") from error
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         raise ProjectError(
             f"{name} has no predict_proba, and a classification needs probabilities: choose another "
             "estimator in config/model.yaml, or wrap it in a CalibratedClassifierCV in modeling/estimators.py."
         )
-    return Pipeline([*([("scale", StandardScaler())] if kind.scaled else []), ("estimate", estimator)])
+    return [*([("scale", StandardScaler())] if kind.scaled else []), ("estimate", estimator)]
+
+
+def _make_blend(task: Task, settings: ModelSettings, members: dict[str, dict[str, Any]]) -> Any:
+    choices = [Choice(name, {key: own[key] for key in own if key != WEIGHT}) for name, own in members.items()]
+    estimators = [(choice.estimator, Pipeline(_make_estimator(task, settings, choice))) for choice in choices]
+    # skl2onnx 1.20 takes weights as an array alone, and probabilities that are not flat.
+    weights = np.array([own[WEIGHT] for own in members.values()])
+    if task == "regression":
+        return VotingRegressor(estimators, weights=weights)
+    return VotingClassifier(estimators, weights=weights, voting="soft", flatten_transform=False)
 
 
 def make_selector(settings: SelectionSettings, task: Task, features: int) -> Any | None:

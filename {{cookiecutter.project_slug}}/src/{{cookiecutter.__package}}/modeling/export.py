@@ -1,7 +1,7 @@
 """A fitted pipeline as files, and the check that ONNX agrees with it; or an ONNX file from elsewhere in its place."""
 
 import io
-import json
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,22 +34,15 @@ _logger = get_logger(__name__)
 
 def write_skops(pipeline: Pipeline, path: Path) -> None:
     """Write a pipeline as a skops file: no pickle, and the same pipeline gives the same bytes."""
-    # skops numbers objects and arrays by their address in memory, which differs from run to run.
-    content = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline)))
-    numbers: dict[int, int] = {}
+    # skops names objects and arrays by their address in memory, or at random, which differs from run to run.
+    content, numbers = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline))), dict[str, str]()
+    address = re.compile(r'(?<="__id__": )\d+|(?<=")[\w-]+(?=\.(?:npy|npz|bin)")')
     schema = content.read("schema.json").decode()
-    names = {name: name for name in content.namelist()}
-    for place, name in enumerate(sorted(names.keys() - {"schema.json"}, key=schema.index)):
-        names[name] = f"{place:04}{Path(name).suffix}"
-        schema = schema.replace(json.dumps(name), json.dumps(names[name]))
-
-    def renumber(node: dict[str, Any]) -> dict[str, Any]:
-        return node | ({"__id__": numbers.setdefault(node["__id__"], len(numbers))} if "__id__" in node else {})
-
-    schema = json.dumps(json.loads(schema, object_hook=renumber))
+    schema = address.sub(lambda found: numbers.setdefault(found[0], str(len(numbers))), schema)
     with zipfile.ZipFile(path, "w") as archive:
-        for old, new in names.items():
-            data = schema if new == "schema.json" else content.read(old)
+        for old in map(Path, content.namelist()):
+            new, data = numbers.get(old.stem, old.stem) + old.suffix, content.read(str(old))
+            data = schema.encode() if new == "schema.json" else data
             archive.writestr(zipfile.ZipInfo(new, _ZIP_EPOCH), data, zipfile.ZIP_DEFLATED)
 
 

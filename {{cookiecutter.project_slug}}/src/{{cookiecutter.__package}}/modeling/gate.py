@@ -110,11 +110,11 @@ def compare_paired(
     return PairedComparison(ours, theirs, gain, *_middle(gains), be_sure(1), be_sure(-1), len(truth))
 
 
-def sample_rows(rows: int, seed: int) -> NDArray[np.int64]:
+def sample_rows(rows: int, seed: int, most: int = _MOST_ROWS) -> NDArray[np.int64]:
     """The places of all rows, or, where there are more than 20,000, of so many of them."""
-    if rows <= _MOST_ROWS:
+    if rows <= most:
         return np.arange(rows)
-    return np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False)
+    return np.random.default_rng(seed).choice(rows, most, replace=False)
 
 
 def _resample(measure: Callable[[NDArray[np.int64]], float], rows: int, draws: int, seed: int) -> NDArray[np.float64]:

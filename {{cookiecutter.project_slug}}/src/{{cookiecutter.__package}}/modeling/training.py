@@ -1,10 +1,10 @@
 """The `train` stage: what is chosen on the training rows, measured on the validation rows, and fitted on both."""
 
 import platform
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,15 @@ from ..monitoring.reference import describe_reference, write_reference
 from ..schema import Schema
 from ..terminal import get_logger
 from ..tracking.run import Run, start_run
-from .dataset import Dataset, align_answers, align_scores, read_dataset
+from .dataset import Dataset, Rows, align_answers, align_scores, read_dataset
 from .decision import choose_weights
-from .estimators import AUTO, fit_pipeline
+from .estimators import AUTO, Choice, fit_pipeline, score_rows
 from .export import check_convertible, export_pipeline, take_onnx
+from .gate import sample_rows
 from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
 from .metrics import compute_metrics, find_metric
-from .model import Model, ScoreFunction, Scores, describe_typical, score_with_pipeline, write_golden
-from .search import CrossValidation, make_folds, search_estimator
+from .model import Model, ScoreFunction, Scores, describe_typical, write_golden
+from .search import CrossValidation, search_estimator
 
 SEARCH_TABLE = "search.csv"
 
@@ -36,12 +37,10 @@ _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops"
 _logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class _Trained:
+class _Trained(NamedTuple):
     """A model that is written; `held_out` are the scores that validation rows get from what has not seen them."""
 
-    estimator: str
-    hyperparameters: dict[str, Any]
+    choice: Choice
     labels: tuple[str, ...]
     weights: tuple[float, ...]
     parity: ParityRecord
@@ -80,111 +79,100 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
 
 
 def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, folder: Path) -> Manifest:
-    schema, settings = project.schema, project.model
+    schema, settings, count = project.schema, project.model, summary.rows["train"]
     plan, times = plan_features(schema, settings.features.derived), project.pipeline.split.time_column
-    training, held_out = (read_dataset(project.splits, name, schema, times) for name in ("train", "validation"))
+    rows = read_dataset(project.splits, ("train", "validation"), schema, times)
+    training, held_out = rows.take(slice(count)), rows.take(slice(count, None))
     if schema.labels and len(np.unique(training.target)) == 1:
         raise ProjectError(
             f"All training rows have the same {schema.target}: {schema.labels[training.target[0]]!r}. "
             "Bring rows of another class, or change split.seed in config/pipeline.yaml."
         )
+    features = engineer_features(rows.columns, plan)
     if onnx is None:
-        trained = _fit(project, run, plan, training, held_out, folder)
+        trained = _fit(project, run, plan, rows, features, count, folder)
     else:
-        trained = _take(project, onnx, plan, training, held_out, folder)
-    answers = align_answers(trained.held_out, trained.labels, trained.weights, schema)
+        trained = _take(project, onnx, training, (features[count:], held_out.target), folder)
+    choice, labels, weights, parity, score, scores = trained
+    answers = align_answers(scores, labels, weights, schema)
     manifest = Manifest(
         table=schema,
         derived=settings.features.derived,
         features=plan.names,
-        labels=trained.labels,
-        weights=trained.weights,
+        labels=labels,
+        weights=weights,
         typical=describe_typical(schema, training.columns),
-        estimator=trained.estimator,
-        hyperparameters=trained.hyperparameters,
+        estimator=choice.estimator,
+        hyperparameters=choice.hyperparameters,
         seed=settings.seed,
-        runtime="onnx" if trained.parity.passed else "sklearn",
-        parity=trained.parity,
+        runtime="onnx" if parity.passed else "sklearn",
+        parity=parity,
         data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         metrics={"validation": compute_metrics(schema, settings, held_out.target, answers)},
     )
     # {% if cookiecutter.monitoring == "drift" %}
-    known = training.columns, trained.held_out, held_out.target, trained.weights, settings.features.derived
-    write_reference(describe_reference(schema, trained.labels, *known), folder)
+    known = training.columns, scores, held_out.target, weights, settings.features.derived
+    write_reference(describe_reference(schema, labels, *known), folder)
     # {% endif %}
-    features = engineer_features(training.columns, plan)
-    write_golden(folder, Model(manifest, plan, trained.score), training.columns, features, training.target)
+    write_golden(folder, Model(manifest, plan, score), training.columns, features[:count], training.target)
     return write_manifest(folder, manifest)
 
 
-def _fit(project: Project, run: Run, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path) -> _Trained:
-    schema, settings, both = project.schema, project.model, training.join(held_out)
-    check_convertible(schema.task, settings)
-    features = engineer_features(both.columns, plan)
-    seen, others = features[: len(training)], features[len(training) :]
-    name, hyperparameters, weights = _choose(project, run, plan, training, seen)
-    run.log_parameters({"estimator": name, **hyperparameters})
-    _logger.info("Training %s on %s rows, %s features", name, *features.shape)
-
-    def fit(rows: Dataset, matrix: NDArray[np.float32]) -> Any:
-        folds = None if settings.calibration == "none" else make_folds(rows, settings, each_once=True)
-        return fit_pipeline(schema.task, settings, plan, (matrix, rows.target), name, hyperparameters, folds)
-
-    # Before the validation rows are trained on, too, they tell what the choice is worth.
-    scores = score_with_pipeline(fit(training, seen), bool(schema.labels))(others)
-    labels = _find_labels(schema, both)
-    scores = _keep_labels(align_scores(scores, _find_labels(schema, training), schema), labels, schema)
-    parity, score = export_pipeline(fit(both, features), (others, held_out.target), settings.parity, folder, weights)
-    return _Trained(name, hyperparameters, labels, weights, parity, score, scores)
-
-
-def _take(
-    project: Project, onnx: Path, plan: FeaturePlan, training: Dataset, held_out: Dataset, folder: Path
+def _fit(
+    project: Project, run: Run, plan: FeaturePlan, rows: Dataset, matrix: NDArray[np.float32], count: int, folder: Path
 ) -> _Trained:
-    matrix, labels = engineer_features(held_out.columns, plan), _find_labels(project.schema, training)
-    labels, score = take_onnx(onnx, folder / ONNX_FILE, project.schema, labels, matrix)
+    """Choose by the first `count` rows, which are for training, measure on the others, and train on all."""
+    schema, settings = project.schema, project.model
+    check_convertible(schema.task, settings)
+    training, seen, others, labels = rows.take(slice(count)), matrix[:count], matrix[count:], _find_labels(schema, rows)
+    choice, weights = _choose(project, run, plan, training, seen, labels)
+    run.log_parameters({"estimator": choice.estimator, **choice.hyperparameters})
+    _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
+
+    fit = partial(fit_pipeline, schema, settings, plan)
+    scores = align_scores(score_rows(fit(training, seen, choice), schema, others), schema.labels, labels)
+    known = others, rows.target[count:]
+    parity, score = export_pipeline(fit(rows, matrix, choice), known, settings.parity, folder, weights)
+    return _Trained(choice, labels, weights, parity, score, scores)
+
+
+def _take(project: Project, onnx: Path, training: Dataset, held_out: Rows, folder: Path) -> _Trained:
+    schema, (matrix, target) = project.schema, held_out
+    labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, _find_labels(schema, training), matrix)
     reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
-    parity = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason)
-    scores = score(matrix)
-    weights = choose_weights(project.model, project.schema, labels, held_out.target, scores)
-    return _Trained(f"onnx:{onnx.stem}", {}, labels, weights, parity, score, scores)
+    parity, scores = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason), score(matrix)
+    aligned = align_scores(scores, labels, schema.labels)
+    weights = choose_weights(project.model, schema, labels, target, aligned)
+    return _Trained(Choice(f"onnx:{onnx.stem}", {}), labels, weights, parity, score, scores)
 
 
 def _choose(
-    project: Project, run: Run, plan: FeaturePlan, training: Dataset, matrix: NDArray[np.float32]
-) -> tuple[str, dict[str, Any], tuple[float, ...]]:
-    """The estimator, its hyperparameters, and the weights of the labels, by cross-validation where it is asked for."""
-    schema, settings = project.schema, project.model
+    project: Project, run: Run, plan: FeaturePlan, rows: Dataset, matrix: NDArray[np.float32], labels: tuple[str, ...]
+) -> tuple[Choice, tuple[float, ...]]:
+    """The estimator, and the weights of `labels`, by cross-validation where it is asked for."""
+    schema, settings, best_for = project.schema, project.model, project.model.decision.best_for
     is_searched = settings.estimator == AUTO or settings.search.trials > 0
-    name, hyperparameters = settings.estimator, settings.hyperparameters.get(settings.estimator, {})
-    if not is_searched and not settings.decision.best_for:
-        return name, hyperparameters, ()
-    if len(training) > settings.search.rows:
-        _logger.info("Cross-validating on %s of %s training rows (search.rows)", settings.search.rows, len(training))
-        generator = np.random.default_rng(settings.seed)
-        places = np.sort(generator.choice(len(training), settings.search.rows, replace=False))
-        training, matrix = training.take(places), matrix[places]
-    metric = find_metric(schema, settings)
-    validation = CrossValidation(schema, settings, plan, metric, training, matrix)
+    choice = Choice(settings.estimator, settings.hyperparameters.get(settings.estimator, {}))
+    if not is_searched and not best_for:
+        return choice, ()
+    if len(rows) > settings.search.rows:
+        _logger.info("Cross-validating on %s of %s training rows (search.rows)", settings.search.rows, len(rows))
+    places = np.sort(sample_rows(len(rows), settings.seed, settings.search.rows))
+    metric, rows = find_metric(schema, settings), rows.take(places)
+    validation = CrossValidation(schema, settings, plan, metric, rows, matrix[places])
     if is_searched:
         found, table = search_estimator(validation, run)
-        path = project.reports / "tables" / SEARCH_TABLE
+        choice, path = found.choice, project.reports / "tables" / SEARCH_TABLE
         write_bytes(path, table.write_csv().encode())
         run.log_file(path, "tables")
-        name, hyperparameters, scores = found.estimator, found.hyperparameters, found.scores
-    if not settings.decision.best_for:
-        return name, hyperparameters, ()
-    if settings.calibration != "none" or not is_searched:
-        scores = validation.score_whole(name, hyperparameters)
-    scored, labels = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1), _find_labels(schema, training)
-    scores = _keep_labels(scores[scored], labels, schema)
-    return name, hyperparameters, choose_weights(settings, schema, labels, training.target[scored], scores)
+    if not best_for:
+        return choice, ()
+    if not is_searched:
+        found = validation.measure(choice)
+    scored = np.isfinite(found.scores.reshape(len(rows), -1)).all(axis=1)
+    return choice, choose_weights(settings, schema, labels, rows.target[scored], found.scores[scored])
 
 
 def _find_labels(schema: Schema, rows: Dataset) -> tuple[str, ...]:
     return tuple(schema.labels[place] for place in np.unique(rows.target)) if schema.labels else ()
-
-
-def _keep_labels(scores: Scores, labels: tuple[str, ...], schema: Schema) -> Scores:
-    return scores[:, [schema.labels.index(label) for label in labels]] if labels else scores

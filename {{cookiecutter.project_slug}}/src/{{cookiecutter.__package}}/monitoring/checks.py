@@ -11,7 +11,7 @@ from scipy import stats
 
 from ..config import MonitoringSettings
 from ..features import MISSING_CODE, hash_values, is_missing
-from ..modeling.dataset import choose_labels
+from ..modeling.dataset import align_answers
 from ..modeling.manifest import Manifest
 from ..modeling.model import choose_places
 from .reference import Pair, Reference, name_subject, round_scores, watch
@@ -97,7 +97,7 @@ def check_predictions(reference: Reference, manifest: Manifest, window: Window) 
         errors = reference.errors.pair("absolute error", round_scores(np.abs(truth - round_scores(scores))))
         yield replace(check_distribution(errors, larger_only=True), subject="performance", kind="larger errors")
     if reference.wrong is not None:
-        places = choose_labels(scores, labels, manifest.table, manifest.weights)
+        places = choose_places(*align_answers(scores, labels, manifest.weights, manifest.table))
         wrong = int(np.count_nonzero(places != truth))
         shares = (reference.wrong, int(pair.reference.sum())), (wrong, len(truth))
         yield check_share("performance", "more errors", *shares, "{:.1%} -> {:.1%} wrong")

@@ -15,7 +15,7 @@ from ..config import DerivedFeature, describe_errors
 from ..errors import ProjectError
 from ..features import OPERATIONS, Columns, count_characters, hash_values, read_calendar, read_clock
 from ..files import write_bytes
-from ..modeling.dataset import choose_labels
+from ..modeling.dataset import align_answers
 from ..modeling.model import Scores, choose_places
 from ..schema import Column, Schema
 
@@ -117,6 +117,7 @@ def describe_reference(
 ) -> Reference:
     """Count the training rows' features, and the predictions `scores` of held-out rows against `truth`."""
     kept = {name: column for name, column in schema.features.items() if not column.sensitive}
+    answers = align_answers(scores, labels, weights, schema)
     watched = watch(schema, derived, {name: training[name] for name in kept})
     named: dict[str, tuple[str, ...]] = {"category": (), "boolean": ("false", "true"), "timestamp": WEEKDAYS}
     names = {
@@ -130,7 +131,7 @@ def describe_reference(
         predictions=count_values(choose_places(scores, weights) if labels else round_scores(scores), labels),
         confidence=count_values(round_scores(scores.max(axis=1))) if labels else None,
         errors=None if labels else count_values(round_scores(np.abs(truth - round_scores(scores)))),
-        wrong=int(np.count_nonzero(choose_labels(scores, labels, schema, weights) != truth)) if labels else None,
+        wrong=int(np.count_nonzero(choose_places(*answers) != truth)) if labels else None,
     )
 
 
