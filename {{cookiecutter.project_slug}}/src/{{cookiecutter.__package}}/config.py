@@ -156,7 +156,7 @@ class SearchSettings(Settings):
     trials: Annotated[int, Field(ge=0)] = 0
     minutes: Annotated[float, Field(gt=0)] = 1
     folds: Annotated[int, Field(ge=2)] = 4
-    rows: Annotated[int, Field(ge=100)] = 20_000
+    rows: Annotated[int, Field(ge=100)] = 10_000
     space: dict[str, Mapping[str, list[Any] | SearchRange]] = {}
 
 

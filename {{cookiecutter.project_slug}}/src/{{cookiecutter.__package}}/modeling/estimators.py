@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import parallel_config
+from joblib import Memory, parallel_config
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
@@ -59,7 +59,7 @@ class Choice(NamedTuple):
 class EstimatorKind:
     """A class with scikit-learn's interface, and what else search, training and export have to know of it.
 
-    `scaled`: it needs features of one scale. `defaults` and `space`: what `auto` tries first, and then.
+    `scaled`: it needs features of one scale. `starts` and `space`: what a search tries first, and then.
     `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
     `register_converter`: called before the training, it tells skl2onnx of the class.
     """
@@ -68,7 +68,7 @@ class EstimatorKind:
     scaled: bool = False
     trusted: tuple[str, ...] = ()
     register_converter: Callable[[], None] | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    starts: tuple[Mapping[str, Any], ...] = ({},)
     space: Space = field(default_factory=dict)
 
 
@@ -98,9 +98,11 @@ def _between(low: float, high: float) -> SearchRange:
 
 
 # A bound on the leaves keeps a forest of many rows small enough to be served.
-_FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_leaf_nodes": 1000}
+_FOREST = {"n_estimators": 100, "min_samples_leaf": 3, "max_leaf_nodes": 1000}
 _FOREST_SPACE = {"min_samples_leaf": _between(1, 20), "max_features": _between(0.1, 0.6)}
-# Above 10,000 rows boosting stops early, by scikit-learn's own default.
+# As it is, and slow with few features a tree, which is better on most tables. Above 10,000 rows boosting stops early,
+# by scikit-learn's own default.
+_BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = ({}, {"learning_rate": 0.03, "max_iter": 300, "max_features": 0.3})
 _BOOSTING_SPACE = {
     "learning_rate": _between(0.02, 0.2),
     "max_iter": _between(50, 400),
@@ -113,20 +115,20 @@ _BOOSTING_SPACE = {
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
         "logistic_regression": EstimatorKind(
-            LogisticRegression, scaled=True, defaults={"max_iter": 1000}, space={"C": _between(1e-3, 100.0)}
+            LogisticRegression, scaled=True, starts=({"max_iter": 1000},), space={"C": _between(1e-3, 100.0)}
         ),
-        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, defaults=_FOREST, space=_FOREST_SPACE),
+        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, starts=(_FOREST,), space=_FOREST_SPACE),
         "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingClassifier, trusted=_BOOSTING, space=_BOOSTING_SPACE
+            HistGradientBoostingClassifier, trusted=_BOOSTING, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
         ),
     },
     "regression": {
         "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": _between(1e-2, 1e4)}),
         "random_forest": EstimatorKind(
-            RandomForestRegressor, trusted=_TREE, defaults=_FOREST | {"max_features": 0.5}, space=_FOREST_SPACE
+            RandomForestRegressor, trusted=_TREE, starts=(_FOREST | {"max_features": 0.3},), space=_FOREST_SPACE
         ),
         "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingRegressor, trusted=_BOOSTING, space=_BOOSTING_SPACE
+            HistGradientBoostingRegressor, trusted=_BOOSTING, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
         ),
     },
 }
@@ -182,18 +184,26 @@ def _register_booster(library: str, create: Any, task: Task) -> None:
 
 
 def fit_pipeline(
-    schema: Schema, settings: ModelSettings, plan: FeaturePlan, rows: Dataset, matrix: NDArray[Any], choice: Choice
+    schema: Schema,
+    settings: ModelSettings,
+    plan: FeaturePlan,
+    rows: Dataset,
+    matrix: NDArray[Any],
+    choice: Choice,
+    memory: Memory | None = None,
 ) -> Pipeline:
     """Prepare, scale where needed, estimate, and calibrate where it is asked for, each row left out once.
 
-    All processors fit; their number changes nothing. Raises ProjectError where the estimator or a hyperparameter does
-    not exist or does not work, or a classifier gives no probabilities.
+    `memory` keeps what is prepared for the next estimator on the same rows. All processors fit; their number
+    changes nothing. Raises ProjectError where the estimator or a hyperparameter does not exist or does not work, or a
+    classifier gives no probabilities.
     """
     *scaling, (_, last) = _make_estimator(schema.task, settings, choice)
     if settings.calibration != "none" and schema.labels:
         folds = make_folds(rows, settings, each_once=True)
         last = CalibratedClassifierCV(last, method=settings.calibration, cv=folds, ensemble=False)
-    pipeline = Pipeline([*_make_preparation(schema.task, settings, plan, rows.target), *scaling, ("estimate", last)])
+    preparation = _make_preparation(schema.task, settings, plan, rows.target)
+    pipeline = Pipeline([*preparation, *scaling, ("estimate", last)], memory=memory)
     # Below so many rows boosting's threads wait for each other longer than they work.
     limit = 1 if len(rows) < _ROWS_FOR_THREADS else None
     try:

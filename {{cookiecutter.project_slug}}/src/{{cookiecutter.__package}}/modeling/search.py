@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 import polars as pl
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -74,7 +74,7 @@ def find_best(tries: list[Try]) -> Try:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What estimators are tried on: training rows and their feature matrix, in folds."""
+    """What estimators are tried on: training rows and their feature matrix, in folds, prepared once a `memory`."""
 
     schema: Schema
     settings: ModelSettings
@@ -82,6 +82,7 @@ class CrossValidation:
     metric: Metric
     rows: Dataset
     matrix: NDArray[np.float32]
+    memory: Memory | None = None
 
     @cached_property
     def folds(self) -> Folds:
@@ -96,7 +97,7 @@ class CrossValidation:
         def score(fitted: NDArray[np.int64], left: NDArray[np.int64]) -> Scores:
             known = self.rows.take(fitted), self.matrix[fitted]
             with threadpool_limits(1, "openmp"):
-                pipeline = fit_pipeline(self.schema, self.settings, self.plan, *known, choice)
+                pipeline = fit_pipeline(self.schema, self.settings, self.plan, *known, choice, self.memory)
                 return score_rows(pipeline, self.schema, self.matrix[left])
 
         # A processor for each fold: threads within boosting wait for each other longer than they work.
@@ -115,29 +116,32 @@ class CrossValidation:
 def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.DataFrame]:
     """The best of what the settings allow, within their budget, and the table of all tries.
 
-    Each estimator is first tried as it usually is, which it stays unless something is surely better; then a
+    Each estimator is first tried as it usually is, and stays so unless something is surely better; then a
     tree-structured Parzen estimator (Bergstra et al., 2011) chooses what to try. Raises ProjectError where there is
     nothing to search for.
     """
     settings, metric, tries = validation.settings, validation.metric, dict[str, Try]()
     spaces, end = _find_spaces(validation.schema, settings), time.monotonic() + 60 * settings.search.minutes
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.seed), direction="maximize")
-    for name in spaces:
-        study.enqueue_trial({"estimator": name})
-    for number in track(range(max(settings.search.trials, len(spaces))), "Searching"):
-        if number >= len(spaces) and time.monotonic() > end:
+    starts = [Choice(name, start) for name, (usual, _) in spaces.items() for start in usual]
+    for start in starts:
+        study.enqueue_trial({"estimator": start.estimator})
+    for number in track(range(max(settings.search.trials, len(starts))), "Searching"):
+        if number >= len(starts) and time.monotonic() > end:
             _logger.info("search.minutes (%g) ended the search after %s tries", settings.search.minutes, number)
             break
         trial = study.ask()
         name = trial.suggest_categorical("estimator", list(spaces))
-        usual, space = spaces[name]
-        choice = Choice(name, usual if number < len(spaces) else usual | _suggest(trial, name, space))
+        (usual, *_), space = spaces[name]
+        choice = starts[number] if number < len(starts) else Choice(name, usual | _suggest(trial, name, space))
         key = json.dumps(choice, default=str)
         found = tries[key] = tries.get(key) or validation.measure(choice)
         study.tell(trial, found.gain)
         run.log_metrics({f"search_{settings.gate.metric}": metric.gain(found.gain, 0)}, number)
     families = [[found for found in tries.values() if found.choice.estimator == name] for name in spaces]
-    best = [top if (top := find_best(family)).is_surely_better(family[0]) else family[0] for family in families]
+    usual_ones = [find_best([found for found in family if found.choice in starts]) for family in families]
+    tops = map(find_best, families)
+    best = [top if top.is_surely_better(usual) else usual for top, usual in zip(tops, usual_ones, strict=True)]
     blends = _blend_tries(validation, best) if settings.estimator == AUTO else []
     for found in [*best, *blends]:
         shown = found.choice.estimator, settings.gate.metric, metric.gain(found.gain, 0)
@@ -154,15 +158,15 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
     return [find_best(best), *blends][-1], table
 
 
-def _find_spaces(schema: Schema, settings: ModelSettings) -> dict[str, tuple[dict[str, Any], Space]]:
-    """The estimators to try: the hyperparameters that each usually has, and what is tried in place of them."""
+def _find_spaces(schema: Schema, settings: ModelSettings) -> dict[str, tuple[list[dict[str, Any]], Space]]:
+    """The estimators to try: what hyperparameters each usually has, and what is tried in place of them."""
     spaces = {}
     for name in ESTIMATORS[schema.task] if settings.estimator == AUTO else [settings.estimator]:
         kind = find_estimator(schema.task, name)
         if space := settings.search.space.get(name, kind.space):
-            own = kind.create().get_params() | dict(kind.defaults)
-            usual = {key: own[key] for key in [*space, *kind.defaults] if key in own}
-            spaces[name] = usual | settings.hyperparameters.get(name, {}), space
+            own, settled = kind.create().get_params(), settings.hyperparameters.get(name, {})
+            known = {key: own[key] for key in space if key in own}
+            spaces[name] = [known | dict(start) | settled for start in kind.starts], space
     if not spaces:
         raise ProjectError(
             f"config/model.yaml: search.trials is {settings.search.trials}, but search.space has no "

@@ -1,12 +1,15 @@
 """The `train` stage: what is chosen on the training rows, measured on the validation rows, and fitted on both."""
 
 import platform
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Memory
 from numpy.typing import NDArray
 
 from ..config import Project
@@ -162,7 +165,8 @@ def _choose(
     metric, rows = find_metric(schema, settings), rows.take(places)
     validation = CrossValidation(schema, settings, plan, metric, rows, matrix[places])
     if is_searched:
-        found, table = search_estimator(validation, run)
+        with TemporaryDirectory() as folder:
+            found, table = search_estimator(replace(validation, memory=Memory(folder, verbose=0)), run)
         choice, path = found.choice, project.reports / "tables" / SEARCH_TABLE
         write_bytes(path, table.write_csv().encode())
         run.log_file(path, "tables")
