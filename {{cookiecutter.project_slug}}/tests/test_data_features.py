@@ -130,12 +130,15 @@ def test_texts_that_share_words_are_near_each_other_and_a_missing_one_is_nothing
     assert (likeness[3], rows[3]["comment is missing"], rows[0]["comment length"]) == (0, 1, 19)
 
 
-def test_a_category_without_a_list_is_told_apart_by_a_number_and_its_pieces() -> None:
+def test_a_category_without_a_list_is_told_apart_by_a_number_and_among_many_labels_by_its_pieces() -> None:
     plan = plan_features(STAYS)
     peru, chile, none = _engineer_stays({}, {"country": "Chile"}, {"country": None})
     assert [plan.names[place] for place in plan.codes] == ["country"]
     assert (peru["country"] != chile["country"], none["country"]) == (True, -1)
-    assert [plan.names[start] for start, _ in plan.texts] == ["comment #1", "country #1"]
+    assert [plan.names[start] for start, _ in plan.texts] == ["comment #1"]
+    moods = STAYS.columns[STAYS.target].model_copy(update={"categories": ("good", "bad", "none")})
+    of_moods = STAYS.model_copy(update={"columns": STAYS.columns | {STAYS.target: moods}})
+    assert [plan_features(of_moods).names[start] for start, _ in plan_features(of_moods).texts][1:] == ["country #1"]
 
 
 def test_the_features_of_a_value_never_change() -> None:

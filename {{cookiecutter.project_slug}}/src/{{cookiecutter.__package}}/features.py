@@ -254,8 +254,9 @@ class FeaturePlan:
 def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> FeaturePlan:
     """Lay out the matrix, column by column, then `derived`.
 
-    A number has its place; a timestamp one for each part of the date; a category one for each that is listed; a text
-    and a category without a list a block. A flag follows what may be missing.
+    A number has its place; a timestamp one for each part of the date; a category one for each that is listed, or one
+    for its hash; a text a block, and so a category without a list where there are more than two labels, since ONNX has
+    no mean of the target for these. A flag follows what may be missing.
 
     Raises ProjectError where a derived feature has no such operation, operands or name.
     """
@@ -270,7 +271,7 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
             encoded.append((slice(place, place + width) if is_block else place, name, encoding))
             names += [name + part for part in encoding.names]
             codes += [place] * (encoding is _CODE)
-        if column.is_string:
+        if column.type == "text" or (column.is_string and len(schema.labels) > 2):
             texts[name] = (len(names), len(names) + _PIECES)
             names += [f"{name} #{place}" for place in range(1, _PIECES + 1)]
         if column.nullable and column.type != "category":

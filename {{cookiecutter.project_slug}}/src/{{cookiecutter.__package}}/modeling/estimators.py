@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from joblib import Memory, parallel_config
@@ -77,6 +77,8 @@ TRUSTED = (
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.feature_selection._univariate_selection.f_classif",
     "sklearn.feature_selection._univariate_selection.f_regression",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
     "sklearn.utils._bunch.Bunch",
 )
 """What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
@@ -265,7 +267,8 @@ def _make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, ta
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     folds = (KFold if task == "regression" else StratifiedKFold)(5, shuffle=True, random_state=settings.seed)
     codes = list(plan.codes) if task == "regression" or len(np.unique(target)) == 2 else []
-    parts = [("impute", impute, plain), ("codes", TargetEncoder(cv=folds), codes)]
+    kind: Literal["continuous", "binary"] = "continuous" if task == "regression" else "binary"
+    parts = [("impute", impute, plain), ("codes", TargetEncoder(target_type=kind, cv=folds), codes)]
     width = len(plain) + len(codes)
     for start, stop in plan.texts:
         reduce = TruncatedSVD(min(_TEXT_PARTS, stop - start - 1), random_state=settings.seed)

@@ -26,6 +26,7 @@ from .survey import Survey, survey_table
 
 _REJECTED_SHARE = 0.05
 _FEW_DUPLICATES = 0.02
+_ENOUGH_TEST_ROWS, _LEAST_TEST = 5000, 0.05
 _FEW_FEATURE_ROWS = 200
 _MOST_DERIVED = 3
 _MOST_SHOWN = 300
@@ -121,10 +122,12 @@ def _describe_column(column: Column | None) -> tuple[str, str]:
 def _suggest_split(
     former: SplitSettings, survey: Survey, schema: Schema, time: str | None, notes: list[str]
 ) -> SplitSettings:
-    split = SplitSettings(validation=former.validation, test=former.test, seed=former.seed, time_column=time)
+    # Beyond some thousand test rows, each is worth more in training.
+    test = min(former.test, max(_LEAST_TEST, round(_ENOUGH_TEST_ROWS / survey.rows, 2)))
+    split = SplitSettings(validation=former.validation, test=test, seed=former.seed, time_column=time)
     if time is not None:
         notes.append(
-            f"Split by {time}: the latest {former.test:.0%} of the rows test, the {former.validation:.0%} before "
+            f"Split by {time}: the latest {test:.0%} of the rows test, the {former.validation:.0%} before "
             "validate; newer rows move the cut-offs."
         )
         return split
