@@ -64,7 +64,11 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/service.py",
         "src/ml_project/serving/settings.py",
     },
-    "containers": {"src/ml_project/serving/fastapi_app.py", "src/ml_project/serving/flask_app.py"},
+    "containers": {
+        "docs/layout.md",
+        "src/ml_project/serving/fastapi_app.py",
+        "src/ml_project/serving/flask_app.py",
+    },
 }
 """Files that are always there and whose content follows one option."""
 

@@ -39,7 +39,13 @@ from {{ cookiecutter.__package }}.schema import Column, Schema
 from {{ cookiecutter.__package }}.serving import service as service_module
 from {{ cookiecutter.__package }}.serving.command import example, serve
 # {% if cookiecutter.serving == "fastapi" %}
-from {{ cookiecutter.__package }}.serving.fastapi_app import Batcher, TheService, answer_fast, create_app, keyed
+from {{ cookiecutter.__package }}.serving.fastapi_app import (
+    Batcher,
+    TheService,
+    answer_fast,
+    create_app,
+    keyed,
+)
 # {% else %}
 from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_service, keyed
 # {% endif %}
