@@ -55,9 +55,9 @@ class Distribution(BaseModel, frozen=True, extra="forbid"):
         """These counts beside those of other values, missing ones left out."""
         if isinstance(self.counts, dict):
             if values.dtype == object:
-                places = {name: place for place, name in enumerate(self.counts)}
+                named = {name: place for place, name in enumerate(self.counts)}
                 strings = [value for value in values.tolist() if value is not None]
-                values = np.array([places.get(value, places[_OTHERS]) for value in strings], dtype=np.int64)
+                values = np.array([named.get(value, named[_OTHERS]) for value in strings], dtype=np.int64)
             window = np.bincount(values[values >= 0].astype(np.int64), minlength=len(self.counts))
             return Pair(subject, np.array(list(self.counts.values())), window, names=tuple(self.counts))
         present = values[~np.isnan(values)]

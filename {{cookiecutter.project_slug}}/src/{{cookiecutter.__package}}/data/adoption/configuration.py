@@ -39,7 +39,7 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], po
         "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
     }
     content = settings.model_dump(mode="json", exclude_none=True)
-    del content["hyperparameters"], content["search"]["space"]
+    del content["search"]["space"]
     content["decision"] = {"best_for": "balanced_accuracy" if is_classes else ""}
     return _dump("What is trained, and what a model must reach before it becomes `latest`.", content, comments)
 
