@@ -8,13 +8,13 @@
 FROM python:{{ cookiecutter.python_version }}-slim-bookworm AS base
 # Compiled files are read without a look at their source, so they may lie in an image that nobody can write to.
 ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/venv \
-    UV_PYTHON_DOWNLOADS=never
+    UV_CACHE_DIR=/var/cache/uv UV_PYTHON_DOWNLOADS=never
 
 FROM base AS packages
 COPY --from=ghcr.io/astral-sh/uv:0.13.8 /uv /usr/local/bin/uv
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv sync --frozen --no-dev --no-install-project --extra serving
 
 FROM base AS code
