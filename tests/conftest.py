@@ -14,6 +14,8 @@ from baking import SKELETON, TEMPLATE, BakedProject, Oven
 from combinations import options
 from interpreters import interpreter_for, version_of
 
+collect_ignore = ["inside"]  # run in generated projects
+
 Bake = Callable[..., BakedProject]
 Shared = Callable[[BakedProject], dict[str, str]]
 

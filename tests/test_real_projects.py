@@ -16,6 +16,7 @@ from baking import BakedProject, Oven
 from combinations import Combination, covering_array, every_combination, label, options
 from composing import ComposedProject, Composer, Content
 from conftest import Bake, Shared
+from insiders import fitting_tests
 from interpreters import as_version, installed, interpreter_for, version_of
 from running import predict, served, unseen_penguin
 
@@ -47,7 +48,8 @@ def whole_suites() -> list[Combination]:
 def covered(project: ComposedProject) -> set[tuple[str, str]]:
     """Return what is tried out where the whole suite of a project is run."""
     tests = {(file, text) for file, text in project.texts if file.startswith("tests/")}
-    return tests | set(project.answers.items())
+    inside = fitting_tests(COMPOSER.package, project.files)
+    return tests | set(inside.items()) | set(project.answers.items())
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,12 @@ def combinations_where(serves: bool) -> pytest.MarkDecorator:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("combination", whole_suites(), ids=label)
-def test_a_project_passes_its_own_tests(combination: Combination, oven: Oven, shared: Shared) -> None:
+def test_a_project_passes_its_own_tests_and_those_that_stay_here(
+    combination: Combination, oven: Oven, shared: Shared
+) -> None:
     project = oven.bake({**AWKWARD, **combination})
+    for file, text in fitting_tests(project.package, project.files).items():
+        (project.path / file).write_text(text, encoding="utf-8")
     # One process: two projects at a time keep two cores busy, and wait for each other less.
     project.run("make", "test", PYTEST_XDIST_AUTO_NUM_WORKERS="0", **shared(project))
 

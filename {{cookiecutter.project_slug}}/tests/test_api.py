@@ -12,20 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-# {% if cookiecutter.serving == "fastapi" %}
-from contextlib import ExitStack, contextmanager, suppress
-# {% else %}
 from contextlib import contextmanager, suppress
-# {% endif %}
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 # {% if cookiecutter.serving == "fastapi" %}
 from pydantic import ValidationError
 # {% else %}
@@ -39,13 +32,7 @@ from {{ cookiecutter.__package }}.schema import Column, Schema
 from {{ cookiecutter.__package }}.serving import service as service_module
 from {{ cookiecutter.__package }}.serving.command import example, serve
 # {% if cookiecutter.serving == "fastapi" %}
-from {{ cookiecutter.__package }}.serving.fastapi_app import (
-    Batcher,
-    TheService,
-    answer_fast,
-    create_app,
-    keyed,
-)
+from {{ cookiecutter.__package }}.serving.fastapi_app import TheService, answer_fast, create_app, keyed
 # {% else %}
 from {{ cookiecutter.__package }}.serving.flask_app import create_app, get_service, keyed
 # {% endif %}
@@ -68,8 +55,6 @@ MAXIMUM_BODY_BYTES = 100_000
 TOO_LONG = b" " * (MAXIMUM_BODY_BYTES + 1)
 ANYONE = httpx.Client(headers={"Connection": "close"})
 """Has no key, and comes with a new connection each time, so that any worker may answer."""
-
-NOT_FOR_SERVING = ("joblib", "matplotlib", "onnx", "pandas", "polars", "scipy", "skl2onnx", "sklearn", "skops")
 
 Row = dict[str, Any]
 
@@ -222,10 +207,6 @@ def request(app: Any, method: str, path: str, body: bytes = b"", key: str | None
     # {% endif %}
 
 
-def connect(client: httpx.Client) -> socket.socket:
-    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=10)
-
-
 def body_of(rows: list[Row]) -> bytes:
     return json.dumps({"rows": rows}).encode()
 
@@ -311,21 +292,9 @@ def test_serve_refuses_other_addresses_without_keys(untrained: Project, monkeypa
         serve(host="0.0.0.0")
 
 
-@pytest.mark.usefixtures("untrained")
-def test_serve_refuses_a_port_that_is_taken(client: httpx.Client) -> None:
-    with pytest.raises(ProjectError, match="--port"):
-        serve(host="127.0.0.1", port=client.base_url.port)
-
-
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"])
 def test_health_metrics_and_documentation_need_no_key(client: httpx.Client, path: str) -> None:
     assert ANYONE.get(client.base_url.join(path)).status_code == 200
-
-
-def test_head_answers_as_get_without_the_body(client: httpx.Client) -> None:
-    answer, expected = client.head("/health/live"), client.get("/health/live")
-    assert (answer.status_code, answer.headers["content-length"]) == (200, expected.headers["content-length"])
-    assert answer.content == b""
 
 
 def test_a_row_may_have_whole_numbers_as_fractions_and_leave_out_what_may_be_missing() -> None:
@@ -367,39 +336,11 @@ def test_too_many_rows_are_refused_with_the_limit(service: Service, sample_rows:
     assert str(MAXIMUM_ROWS) in error.errors[0].message
 
 
-def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(client: httpx.Client) -> None:
-    with connect(client) as connection:
-        head = f"POST /predict HTTP/1.1\r\nHost: api\r\nX-API-Key: {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n"
-        connection.sendall(head.encode() + f"{len(TOO_LONG):x}\r\n".encode() + TOO_LONG + b"\r\n")
-        # The last chunk is never sent: an answer means that the server did not wait for it.
-        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
-
-
-def test_a_connection_goes_on_after_errors(client: httpx.Client, sample_rows: list[Row]) -> None:
-    with connect(client) as connection:
-        for key, path, body, status in (
-            ("wrong", "/predict", body_of(sample_rows), 401),
-            (KEY, "/nowhere", body_of(sample_rows), 404),
-            (KEY, "/predict", b"{", 422),
-            (KEY, "/predict", body_of(sample_rows[:1]), 200),
-        ):
-            head = f"POST {path} HTTP/1.1\r\nHost: api\r\nX-API-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
-            connection.sendall(head.encode() + body)
-            response = HTTPResponse(connection)
-            response.begin()
-            response.read()
-            assert response.status == status
-
-
 def test_unknown_paths_and_wrong_methods_are_refused(client: httpx.Client) -> None:
     assert_is_error(client.get("/nowhere"), 404)
     answer = client.get("/predict")
     assert_is_error(answer, 405)
     assert answer.headers["allow"] == "POST"
-
-
-def test_a_slash_at_the_end_does_not_matter(client: httpx.Client, sample_rows: list[Row]) -> None:
-    assert client.post("/predict/", json={"rows": sample_rows[:1]}).status_code == 200
 
 
 def test_without_a_model_it_is_live_but_not_ready(
@@ -443,16 +384,6 @@ def test_the_example_command_prints_what_the_served_version_or_else_the_schema_t
     monkeypatch.setenv("PROJECT_ROOT", str(project.root))
     example()
     assert client.post("/predict", content=capfdbinary.readouterr().out).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/", "/docs"])
-def test_a_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) -> None:
-    page = client.get(path)
-    assert page.text.strip().lower().startswith("<!doctype html>")
-    assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert not re.search(r"https?://|@import", page.text)
-    for link in re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text):
-        assert client.get(f"/{link}").status_code == 200, link
 
 
 def test_the_key_is_in_no_log(client: httpx.Client, project: Project) -> None:
@@ -552,54 +483,6 @@ def test_a_route_of_ones_own_has_a_key_documentation_counts_and_a_limit(service:
 
 
 # {% if cookiecutter.serving == "fastapi" %}
-def test_a_connection_may_send_one_more_request_as_the_server_stops(project: Project, sample_rows: list[Row]) -> None:
-    with ExitStack() as server:
-        url = httpx.URL(server.enter_context(start_server(project, API_KEYS=KEY)))
-        body = body_of(sample_rows[:1])
-        head = f"POST /predict HTTP/1.1\r\nHost: api\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
-        with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
-            for closing in (None, "close"):
-                if closing:
-                    stopping = threading.Thread(target=server.close)
-                    stopping.start()
-                    # The server takes no new connection.
-                    wait_until(lambda: not is_live(str(url)))
-                connection.sendall(head.encode() + body)
-                response = HTTPResponse(connection)
-                response.begin()
-                response.read()
-                assert (response.status, response.getheader("connection")) == (200, closing)
-            stopping.join()
-
-
-def test_what_one_request_breaks_spoils_no_other_that_is_answered_with_it(
-    service: Service, monkeypatch: pytest.MonkeyPatch, sample_rows: list[Row]
-) -> None:
-    score, asked = ServedModel.score, []
-
-    def fail_at_two(self: ServedModel, rows: list[Row]) -> Any:
-        asked.append(len(rows))
-        if sample_rows[1] in rows:
-            raise RuntimeError("the disk is on fire")
-        return score(self, rows)
-
-    async def ask() -> list[Any]:
-        batcher = Batcher(service)
-        bodies = (body_of(sample_rows[2:4]), b"{", body_of(sample_rows[1:2]), body_of(sample_rows[4:5]))
-        return await asyncio.gather(*map(batcher.predict, bodies), return_exceptions=True)
-
-    good_rows = sample_rows[2:5]
-    expected = [service.served.predict([row])[0] for row in good_rows]
-    monkeypatch.setattr(ServedModel, "score", fail_at_two)
-    good, refused, failed, last = asyncio.run(ask())
-    assert [type(refused), type(failed)] == [RefusedError, RuntimeError]
-    assert asked[0] == 4
-    answered = good[1]["predictions"] + last[1]["predictions"]
-    for prediction, alone in zip(answered, expected, strict=True):
-        assert prediction.get("label") == alone.get("label")
-        assert numbers_of(prediction) == pytest.approx(numbers_of(alone), rel=1e-4, abs=1e-6)
-
-
 def test_the_path_operation_answers_as_the_fast_endpoint_in_front_of_it(
     service: Service, sample_rows: list[Row]
 ) -> None:
@@ -623,42 +506,6 @@ def test_the_path_operation_answers_as_the_fast_endpoint_in_front_of_it(
 
 
 # {% endif %}
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=20,
-)
-
-
-@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_no_body_makes_the_server_fail(service: Service, sample_rows: list[Row], data: st.DataObject) -> None:
-    row = sample_rows[0]
-    odd_row = st.fixed_dictionaries({}, optional={name: JSON | st.just(value) for name, value in row.items()})
-    rows = st.fixed_dictionaries({"rows": st.lists(odd_row, max_size=3)})
-    body = data.draw(st.binary() | (JSON | rows).map(lambda value: json.dumps(value).encode()))
-    with suppress(RefusedError):
-        service.predict(body)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(b"", b"rows", b"[]", b"null", b"{}", b'{"rows": {}}', b'{"rows": []}', b'{"rows": [1]}'),
-        b'{"rows": [], "x": 1}',
-        b'{"rows": [{"\\ud800": 1}]}',
-        b'{"rows": "\xff\xfe"}',
-        b'{"rows": ' * 5000,
-        b"[" * 50_000,
-        b'{"rows": [' + b"9" * 50_000 + b"]}",
-        b'{"rows": [{"' + b"x" * 50_000 + b'": NaN}]}',
-        b'\xef\xbb\xbf{"rows": []}',
-    ],
-)
-def test_a_body_of_another_form_is_refused_briefly(service: Service, body: bytes) -> None:
-    assert len(refusal_of(service, body).model_dump_json()) < 2000
-
-
 def test_a_promoted_model_is_served_without_a_failed_request(
     client: httpx.Client, project: Project, sample_rows: list[Row]
 ) -> None:
@@ -697,21 +544,3 @@ def test_a_damaged_version_leaves_the_former_one_served(untrained: Project, proj
     repaired = copy_version(untrained)
     registry.move_latest(repaired, "test")
     follow(service, repaired)
-
-
-def test_workers_share_a_printed_key_and_their_counts_and_need_nothing_that_trains(
-    project: Project, tmp_path: Path, sample_rows: list[Row]
-) -> None:
-    for name in NOT_FOR_SERVING:
-        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not for serving')\n", encoding="utf-8")
-    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with start_server(project, "--workers", "2", PYTHONPATH=paths) as url:
-        found = re.search(r"until the server stops: (\S+)", server_output(project))
-        assert found
-        wait_until(lambda: sample(ANYONE.get(f"{url}/metrics").text, "model_loads_total", "loaded") == 2)
-        for _ in range(20):
-            answer = ANYONE.post(f"{url}/predict", json={"rows": sample_rows[:2]}, headers={"X-API-Key": found[1]})
-            assert answer.status_code == 200
-        metrics = ANYONE.get(f"{url}/metrics").text
-    assert sample(metrics, "http_requests_total", 'route="/predict"', 'status="200"') == 20
-    assert sample(metrics, "predictions_total" if project.schema.labels else "prediction_value_count") == 40

@@ -1,7 +1,5 @@
 """The command line: output, exit codes, no traceback."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -9,8 +7,7 @@ import pytest
 
 from {{ cookiecutter.__package }} import cli
 from {{ cookiecutter.__package }}.config import ROOT_VARIABLE, Project
-from {{ cookiecutter.__package }}.modeling import pipeline
-from {{ cookiecutter.__package }}.modeling.pipeline import STAGES, Stage
+from {{ cookiecutter.__package }}.modeling.pipeline import STAGES
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 
 from .toys import copy_version, toy_rows, write_raw
@@ -53,14 +50,6 @@ def test_each_stage_is_a_command(toy: Project, run: Run) -> None:
         assert run(toy, stage.name, "--help")[0] == 0
 
 
-def test_the_pipeline_runs_a_stage_of_your_own(trained_toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Project] = []
-    stages = [Stage(name, seen.append) for name in (*(stage.name for stage in STAGES), "mine")]
-    monkeypatch.setattr(pipeline, "STAGES", stages)
-    pipeline.run_pipeline(trained_toy)
-    assert seen == [trained_toy] * (len(STAGES) + 1)
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -78,19 +67,6 @@ def test_a_mistake_gets_one_message_and_an_exit_code(
     found, _, problems = run(toy, *arguments)
     assert found == code
     assert message in problems
-
-
-def test_a_process_ends_with_the_message_alone_and_imports_no_large_library(toy: Project) -> None:
-    code = (
-        "import sys; from {{ cookiecutter.__package }}.cli import main\ntry: main()\n"
-        "finally: print({'sklearn', 'polars', 'onnx', 'scipy', 'matplotlib'} & set(sys.modules))"
-    )
-    command = [sys.executable, "-c", code, "models", "diff", "v1", "v2"]
-    environment = os.environ | {ROOT_VARIABLE: str(toy.root)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "set()\n")
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_refusal_exits_with_its_code_and_its_reasons(trained_toy: Project, run: Run) -> None:

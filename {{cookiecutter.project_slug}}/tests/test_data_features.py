@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SelectionSettings, SourceSettings
+from {{ cookiecutter.__package }}.config import DerivedFeature, Project, SourceSettings
 from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
 from {{ cookiecutter.__package }}.errors import ProjectError
@@ -15,11 +15,8 @@ from {{ cookiecutter.__package }}.features import (
     RowReader,
     columns_from_frame,
     engineer_features,
-    make_clock,
     plan_features,
-    tell_time,
 )
-from {{ cookiecutter.__package }}.modeling.estimators import make_selector
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
 from {{ cookiecutter.__package }}.schema import Schema
 
@@ -120,27 +117,6 @@ def test_a_timestamp_becomes_the_parts_of_its_date_and_the_days_between_two_are_
     assert missing["booked is missing"] == 1
 
 
-def test_texts_that_share_words_are_near_each_other_and_a_missing_one_is_nothing() -> None:
-    texts = ["a quiet room please", "Please: a  QUIET room", "two dogs, late check-in", None]
-    rows = _engineer_stays(*({"comment": text} for text in texts))
-    pieces = np.array([[row[name] for name in row if name.startswith("comment #")] for row in rows])
-    likeness = pieces @ pieces[0]
-    assert likeness[0] == pytest.approx(1)
-    assert likeness[1] > 0.7 > 0.4 > abs(likeness[2])
-    assert (likeness[3], rows[3]["comment is missing"], rows[0]["comment length"]) == (0, 1, 19)
-
-
-def test_a_category_without_a_list_is_told_apart_by_a_number_and_among_many_labels_by_its_pieces() -> None:
-    plan = plan_features(STAYS)
-    peru, chile, none = _engineer_stays({}, {"country": "Chile"}, {"country": None})
-    assert [plan.names[place] for place in plan.codes] == ["country"]
-    assert (peru["country"] != chile["country"], none["country"]) == (True, -1)
-    assert [plan.names[start] for start, _ in plan.texts] == ["comment #1"]
-    moods = STAYS.columns[STAYS.target].model_copy(update={"categories": ("good", "bad", "none")})
-    of_moods = STAYS.model_copy(update={"columns": STAYS.columns | {STAYS.target: moods}})
-    assert [plan_features(of_moods).names[start] for start, _ in plan_features(of_moods).texts][1:] == ["country #1"]
-
-
 def test_the_features_of_a_value_never_change() -> None:
     # A version that was promoted yesterday was trained on them.
     [found] = _engineer_stays({})
@@ -154,33 +130,6 @@ def test_what_the_schema_takes_without_knowing_it_is_no_category_or_the_number_i
     assert (found["room=single"], found["room=double"], found["nights"]) == (0, 0, 99)
 
 
-@pytest.mark.parametrize(
-    ("form", "text", "day"),
-    [
-        ("%Y-%m-%d", "1970-01-11", 10),
-        ("%d/%m/%y", "11/01/70", 10),
-        ("%d/%m/%Y", "1970-01-11", 10),
-        ("%d/%m/%Y %H:%M:%S%.f", "11/01/1970 12:00:00", 10.5),
-        ("%d/%m/%Y %H:%M:%S%.f", "11/01/1970 12:00:00.0", 10.5),
-        ("%Y-%m-%d %H:%M", "1970-01-11T12:00:00", 10.5),
-        ("%Y-%m-%dT%H:%M:%S%z", "1970-01-11T14:00:00+02:00", 10.5),
-        ("%Y-%m-%dT%H:%M:%SZ", "1970-01-11T12:00:00Z", 10.5),
-        ("%Y-%m-%d", "1970-01-11T12:00", None),
-        ("%Y-%m-%d %H:%M", "1970-01-11", None),
-        ("%Y-%m-%d %H:%M", "1970-01-11T12:00Z", None),
-        ("%Y-%d-%m", "1970-01-31", None),
-        ("%Y-%m-%d", "tomorrow", None),
-    ],
-)
-def test_a_time_is_read_by_its_format_or_as_iso_where_that_means_the_same(form: str, text: str, day: float) -> None:
-    if day is None:
-        with pytest.raises(ValueError, match="should be a time such as"):
-            make_clock(form)(text)
-    else:
-        assert make_clock(form)(text) == day
-        assert make_clock(form)(tell_time(day, form)) == day
-
-
 def test_a_file_and_the_api_mean_the_same() -> None:
     raw = {name: [ROW.get(name), None if column.get("nullable") else ROW.get(name)] for name, column in STAY.items()}
     features = STAYS.features
@@ -191,13 +140,6 @@ def test_a_file_and_the_api_mean_the_same() -> None:
     plan = plan_features(STAYS)
     from_frame = engineer_features(columns_from_frame(STAYS, frame), plan)
     np.testing.assert_array_equal(from_frame, engineer_features(RowReader(STAYS).read(rows), plan))
-
-
-def test_selection_keeps_no_more_than_there_is() -> None:
-    selector = make_selector(SelectionSettings(method="k_best", k=99), "classification", features=2)
-    matrix, target = np.array([[0.1, 5], [1, 3], [0, 1], [0.9, 8]]), np.array([0, 1, 0, 1])
-    assert selector is not None
-    assert selector.fit_transform(matrix, target).shape == (4, 2)
 
 
 def test_the_api_and_training_see_the_same_matrix(trained: Project, sample_rows: list[dict[str, object]]) -> None:

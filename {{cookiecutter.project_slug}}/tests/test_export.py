@@ -9,9 +9,7 @@ import pytest
 import skops.io
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from {{ cookiecutter.__package }}.config import ParitySettings, Project
@@ -19,7 +17,7 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.dataset import read_matrix
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
-from {{ cookiecutter.__package }}.modeling.export import compare_scores, export_pipeline
+from {{ cookiecutter.__package }}.modeling.export import compare_scores
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
 from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_skops, score_with_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
@@ -87,19 +85,6 @@ def test_scores_that_differ_too_much_are_refused(onnx: Scores, sklearn: Scores, 
     assert reason in record.reason
 
 
-def test_a_forest_without_an_imputer_is_refused(tmp_path: Path) -> None:
-    # Missing numbers take the other branch in ONNX, without an error: the reason why each pipeline
-    # imputes, and what the parity check is for.
-    generator = np.random.default_rng(0)
-    matrix = generator.normal(size=(600, 4)).astype(np.float32)
-    target = (matrix[:, 0] > 0).astype(int)
-    matrix[generator.random(matrix.shape) < 0.2] = np.nan
-    forest = Pipeline([("estimate", RandomForestClassifier(20, random_state=0))]).fit(matrix, target)
-    record, _ = export_pipeline(forest, (matrix, target), SETTINGS, tmp_path)
-    assert record.label_changes > 0
-    assert [path.name for path in tmp_path.iterdir()] == [SKOPS_FILE]
-
-
 def test_a_file_with_types_of_its_own_is_not_loaded(tmp_path: Path) -> None:
     skops.io.dump(FunctionTransformer(np.load), tmp_path / SKOPS_FILE)
     with pytest.raises(ProjectError, match=r"types that are not trusted"):
@@ -143,15 +128,6 @@ def test_it_is_measured_promoted_and_served_as_any_other(prepared: Project) -> N
     assert predict_file(prepared, prepared.raw / "rows.csv", prepared.root / "scored.csv").scored == 400
 
 
-def test_a_regression_gives_values(toy: Project) -> None:
-    change_config(toy, "schema", **TOY_SCHEMA | {"task": "regression", "target": "size"})
-    project = change_config(toy, "model", gate={"metric": "rmse", "minimum": 1000})
-    prepare_data(project)
-    weights = np.zeros((read_matrix(project, "train")[0].shape[1], 1))
-    train_model(project, write_linear(project.root / "flat.onnx", weights, [45.0], "Identity", "float[rows, features]"))
-    assert evaluate_model(project).metrics["test"]["r2"] < 0.1
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -174,11 +150,3 @@ def test_a_model_that_does_not_fit_is_named_and_nothing_is_written(
     with pytest.raises(ProjectError, match=message):
         train_model(prepared, path)
     assert not prepared.candidate.exists()
-
-
-def test_a_file_that_is_none_is_named(prepared: Project) -> None:
-    (prepared.root / "mine.onnx").write_text("nothing")
-    with pytest.raises(ProjectError, match=r"mine\.onnx cannot be read as an ONNX file"):
-        train_model(prepared, prepared.root / "mine.onnx")
-    with pytest.raises(ProjectError, match=r"other\.onnx does not exist"):
-        train_model(prepared, prepared.root / "other.onnx")

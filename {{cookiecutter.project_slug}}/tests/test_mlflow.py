@@ -18,15 +18,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.tracking.local import add_event, list_runs, summarize_run
+from {{ cookiecutter.__package }}.tracking.local import add_event, list_runs
 from {{ cookiecutter.__package }}.tracking.mlflow import URI_VARIABLE, Destination
 from {{ cookiecutter.__package }}.tracking.run import start_run
 
-from .toys import change_config, read_files, write_config
+from .toys import change_config, write_config
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own are many
 
@@ -141,16 +140,6 @@ def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project,
     assert run.data.tags["mlflow.note.content"] == "trained"
 
 
-def test_a_parameter_that_is_logged_anew_stops_nothing(project: Project, client: MlflowClient) -> None:
-    with start_run(project) as run:
-        run.log_parameters({"estimator": "ridge"})
-        run.log_parameters({"estimator": "random_forest", "max_depth": 3})
-        run.reach("trained")
-    (found,) = _runs(project, client)
-    assert found.data.params | {"commit": ""} == {"commit": "", "estimator": "ridge", "max_depth": "3"}
-    assert found.info.status == "FINISHED"
-
-
 def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project, client: MlflowClient) -> None:
     with start_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)
@@ -165,66 +154,3 @@ def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project
     assert whole.info.status == "FINISHED"
     history = client.get_metric_history(whole.info.run_id, "search_r2")
     assert sorted(metric.step for metric in history) == [0, 1, 2, 3]
-
-
-def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
-    trained_toy: Project, client: MlflowClient
-) -> None:
-    absent = _track(trained_toy, _free_address(), "absent")
-    assert promote_model(absent, force_reason="to have one") == "v2"
-    with pytest.raises(ProjectError, match=r"Start the server or correct uri in config/mlflow.yaml"):
-        Destination(absent).synchronize("v2")
-    found = _track(absent, client.tracking_uri, "found")
-    assert Destination(found).synchronize("v2") == 1
-    assert _champion(found, client) == "v2"
-    assert Destination(found).synchronize("v2") == 0
-
-
-def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(project: Project, client: MlflowClient) -> None:
-    with start_run(project) as run:
-        run.log_version("v2", project.models / "versioned" / "v2")
-        run.reach("promoted")
-    assert [run.data.tags["state"] for run in _runs(project, client)] == ["promoted"]
-    with pytest.raises(ProjectError, match="v2 is not registered"):
-        Destination(project).synchronize("v2")
-
-
-def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
-    _log_run(project)
-    (run,) = _runs(project, client)
-    client.delete_run(run.info.run_id)
-    (folder,) = list_runs(project)
-    add_event(folder, "reached", state="evaluated", reason="")
-    assert Destination(project).synchronize(None) == 0
-    assert _runs(project, client) == []
-
-
-def test_runs_stay_here_where_the_settings_were_removed(project: Project, client: MlflowClient) -> None:
-    settings = project.root / "config" / "mlflow.yaml"
-    aside = settings.rename(settings.with_name("aside"))
-    _log_run(project)
-    aside.rename(settings)
-    assert (len(list_runs(project)), _runs(project, client)) == (1, [])
-
-
-def test_a_password_in_the_address_is_neither_shown_nor_kept(
-    project: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(URI_VARIABLE, client.tracking_uri.replace("//", "//someone:secret@"))
-    _log_run(project)
-    assert Destination(project).shown_uri == client.tracking_uri
-    assert b"secret" not in b"".join(read_files(project.root).values())
-
-
-def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server) -> None:
-    with start_run(project) as run:
-        run.log_metrics({"search_r2": 0.0}, step=0)
-        os.killpg(server.process.pid, signal.SIGKILL)  # in the last test, so that it need not be started again
-        server.process.wait()
-        for step in range(1, 4):
-            run.log_metrics({"search_r2": step / 4}, step)
-        run.reach("trained")
-    (folder,) = list_runs(project)
-    found = summarize_run(folder)
-    assert found.state == "trained"
-    assert list(found.metrics["search_r2"]) == [0, 1, 2, 3]

@@ -14,7 +14,6 @@ from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.report import explain_success, read_evaluation
-from {{ cookiecutter.__package }}.plots import plot_calibration, plot_gains, plot_ranking
 
 from .toys import (
     TOY_HEADER,
@@ -81,24 +80,6 @@ def test_each_test_prediction_names_its_row_and_has_all_probabilities(hostile: P
     assert predictions["probability"].to_list() == probabilities.max_horizontal().to_list()
 
 
-def test_with_a_damaged_latest_the_page_is_written_escapes_what_it_shows_and_shows_nothing_sensitive(
-    hostile: Project,
-) -> None:
-    page = _read_page(hostile)
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "&lt;b&gt;big&lt;/b&gt;" in page
-    assert "There is no version yet" in page
-    assert not re.search("<script|<b>|<i>|hush[0-9]", page)
-    assert "secret" not in pl.read_csv(hostile.reports / PREDICTIONS).columns
-
-
-def test_the_page_asks_the_network_for_nothing(trained: Project) -> None:
-    page = _read_page(trained)
-    assert set(re.findall(r"(?:src|href)=.(\w+:)", page)) == {"data:"}
-    assert not re.search("https?:|@import|url\\(", page)
-    assert page.count("<img ") == len(list(trained.figures.glob("*.png")))
-
-
 def test_the_page_opens_with_the_metric_its_interval_the_minimum_and_latest(trained_toy: Project) -> None:
     strict = evaluate_model(change_config(trained_toy, "model", gate={"metric": "log_loss", "minimum": 0.001}))
     value, (low, high) = strict.metrics["test"]["log_loss"], strict.intervals["log_loss"]
@@ -135,14 +116,6 @@ def test_what_is_too_good_is_said_with_the_column_to_look_at_first(trained_toy: 
     assert "If this surprises you" not in _read_page(trained_toy)
 
 
-def test_the_page_shows_the_rows_that_are_most_wrong(hostile: Project) -> None:
-    predictions = pl.read_csv(hostile.reports / PREDICTIONS)
-    wrong = predictions.filter(pl.col("truth") != pl.col("prediction")).sort("probability", descending=True)
-    shown = re.findall(r"<bdi>(line \d+) ", _read_page(hostile))
-    assert len(shown) == 10
-    assert shown[0] == str(wrong["note"][0]).split(" <i>")[0]
-
-
 def test_the_rows_of_a_sensitive_target_are_not_shown(trained_toy: Project) -> None:
     columns = TOY_SCHEMA["columns"] | {"kind": TOY_SCHEMA["columns"]["kind"] | {"sensitive": True}}
     evaluate_model(change_config(trained_toy, "schema", columns=columns))
@@ -160,30 +133,3 @@ def test_a_metric_of_ones_own_reaches_gate_intervals_and_card(toy: Project, monk
     assert low < manifest.metrics["test"]["missed_small"] < high
     assert "test missed_small 0." in Registry(toy.models).moves()[-1].why
     assert re.search(r"\n\| missed_small \|.*\n\n", (toy.models / "versioned" / "v1" / "model_card.md").read_text())
-
-
-def test_calibration_has_bins_of_equal_counts_and_keeps_equal_probabilities_together() -> None:
-    given = np.concatenate([np.linspace(0, 0.5, 80), np.full(40, 0.9)])
-    truth = (given > 0.25).astype(int)
-    curve, counts = plot_calibration(truth, np.column_stack([1 - given, given]), ["no", "yes"]).axes
-    assert [line.get_label() for line in curve.get_lines()] == ["perfect", "yes"]
-    heights = [bar[1][1] - bar[0][1] for bar in counts.collections[0].get_segments()]  # type: ignore[attr-defined]
-    assert heights == [12] * 6 + [8, 40]
-
-
-@pytest.mark.parametrize(("labels", "drawn"), [(2, 1), (4, 4), (30, 6)])
-def test_of_two_labels_one_is_drawn_and_of_many_the_most_frequent(labels: int, drawn: int) -> None:
-    generator = np.random.default_rng(0)
-    truth, probabilities = generator.integers(0, labels, 500), generator.dirichlet(np.ones(labels), 500)
-    curve = plot_calibration(truth, probabilities, [f"label {place}" for place in range(labels)]).axes[0]
-    assert len(curve.get_lines()) == 1 + drawn
-
-
-def test_the_threshold_that_decides_is_marked_and_gains_count_the_likeliest_rows() -> None:
-    given = np.linspace(0, 1, 100)
-    truth, probabilities = (given > 0.7).astype(int), np.column_stack([1 - given, given])
-    roc, curves = plot_ranking(truth, probabilities, ["no", "yes"], weights=(0.2, 0.8)).axes
-    assert [line.get_label() for line in curves.get_lines()] == ["precision, yes", "recall, yes", "decides: 0.2"]
-    assert roc.get_lines()[-1].get_label() == "as decided"
-    _, gains = plot_gains(truth, probabilities, ["no", "yes"]).axes[0].get_lines()
-    assert np.asarray(gains.get_ydata())[[0, 1, 3, 10]] == pytest.approx([0, 1 / 3, 1, 1])

@@ -1,9 +1,7 @@
 """Answered rows are kept for `monitor`, within bounds, and never in a request's way."""
 
 import json
-import os
 import shutil
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +15,7 @@ from {{ cookiecutter.__package }}.serving.metrics import registry
 from {{ cookiecutter.__package }}.serving.service import Service
 from {{ cookiecutter.__package }}.serving.settings import SETTINGS_FILE
 
-from .toys import TOY_SCHEMA, change_config, toy_rows, wait_until, write_config
+from .toys import TOY_SCHEMA, change_config, toy_rows, write_config
 
 MARK = 12.345678
 ROW: dict[str, Any] = {"size": MARK, "age": 30, "colour": "red", "striped": True}
@@ -91,17 +89,6 @@ def test_monitor_reads_what_was_logged(served: Project) -> None:
     assert {"size: distribution", "prediction: distribution"} <= set(verdict.findings)
 
 
-def test_the_metrics_show_what_monitor_found_last(served: Project) -> None:
-    with closing(Service(served)) as service:
-        ask(service, request_rows(100))
-    assert registry.get_sample_value("drift_detected") is None
-    verdict = monitor_model(served)
-    assert registry.get_sample_value("drift_rows") == 100
-    assert registry.get_sample_value("drift_detected") == bool(verdict.findings)
-    (served.reports / "drift.json").write_text("damaged", encoding="utf-8")
-    assert registry.get_sample_value("drift_detected") is None
-
-
 def test_labels_are_joined_by_the_identifier_of_the_request(served: Project) -> None:
     other = {"big": "small", "small": "big"}
     lines = ["row_id,kind"]
@@ -151,91 +138,3 @@ def test_a_share_of_the_rows_or_none_is_kept_with_their_places_and_predictions(s
     with closing(Service(set_log(served, share=0))) as service:
         ask(service, [ROW])
     assert not served.requests.exists()
-
-
-def test_the_folder_stays_within_its_bytes_and_drops_the_oldest_rows(served: Project) -> None:
-    limit = 20_000
-    project = set_log(served, maximum_bytes=limit)
-    largest, requests = 0, []
-    for _ in range(40):
-        # Each is a worker with a file of its own.
-        with closing(Service(project)) as service:
-            requests += [ask(service, [ROW] * 3)[0] for _ in range(4)]
-        largest = max(largest, sum(path.stat().st_size for path in project.requests.iterdir()))
-    assert limit * 0.7 < largest <= limit
-    kept = {line["id"] for line in logged_lines(project.requests)}
-    assert kept == set(requests[-len(kept) :])
-
-
-def test_a_worker_goes_on_where_another_dropped_its_file(served: Project) -> None:
-    written = counted_rows("written")
-    with closing(Service(served)) as service:
-        ask(service, [ROW])
-        wait_until(lambda: counted_rows("written") == written + 1)
-        [path] = served.requests.iterdir()
-        path.unlink()
-        ask(service, [ROW] * 2)
-    assert count_rows(served.requests) == 2
-
-
-def test_a_flood_is_cut_and_the_lost_rows_are_counted(served: Project) -> None:
-    written, lost = counted_rows("written"), counted_rows("lost")
-    with closing(Service(set_log(served, maximum_bytes=10_000))) as service:
-        for _ in range(100):
-            ask(service, [ROW] * 10)
-    kept = count_rows(served.requests)
-    assert 0 < kept < 1000
-    assert counted_rows("lost") - lost + counted_rows("written") - written == 1000
-    assert counted_rows("lost") > lost
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_full_disk_loses_rows_and_no_request(served: Project) -> None:
-    import resource
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    written, lost = counted_rows("written"), counted_rows("lost")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, limits[1]))
-    try:
-        with closing(Service(served)) as service:
-            for _ in range(50):
-                ask(service, [ROW])
-            wait_until(lambda: counted_rows("written") == written + 50)
-            for _ in range(50):
-                ask(service, [ROW])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    kept = count_rows(served.requests)
-    assert 50 <= kept < 100
-    assert (counted_rows("written") - written, counted_rows("lost") - lost) == (kept, 100 - kept)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes on the disk")
-def test_a_disk_that_does_not_answer_holds_up_neither_requests_nor_the_end(served: Project) -> None:
-    pipe = served.root / "pipe"
-    os.mkfifo(pipe)
-    service = Service(served)
-    # To open it blocks in the system, as on a dead network disk, until somebody reads.
-    service.log._path = pipe
-    try:
-        ask(service, [ROW])
-        wait_until(lambda: not service.log._buffer)
-        for _ in range(100):
-            ask(service, [ROW])
-        service.close()
-        assert service.log._thread.is_alive()
-    finally:
-        # Lets the thread go.
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        service.log._thread.join()
-        os.close(reader)
-
-
-def test_a_folder_that_cannot_be_made_loses_rows_and_no_request(served: Project) -> None:
-    served.requests.parent.mkdir(parents=True, exist_ok=True)
-    served.requests.write_text("a file where the folder should be", encoding="utf-8")
-    lost = counted_rows("lost")
-    with closing(Service(served)) as service:
-        ask(service, [ROW] * 10)
-    assert counted_rows("lost") == lost + 10
-    assert "Requests are answered but not logged" in (served.logs / "inference.log").read_text(encoding="utf-8")

@@ -1,0 +1,53 @@
+"""What a version says of itself, and that whatever loads it refuses one whose files or feature code changed."""
+
+import json
+
+from demo_project.config import Project
+from demo_project.modeling.manifest import GOLDEN_FILE
+from demo_project.modeling.pipeline import promote_if_new
+from demo_project.modeling.prediction import load_latest
+from demo_project.modeling.promotion import promote_model
+from demo_project.modeling.registry import Registry
+from demo_project.modeling.training import train_model
+
+from .test_model_info import _record_golden
+from .toys import (
+    TOY_HEADER,
+    TOY_SCHEMA,
+    change_config,
+    run_pipeline,
+    toy_rows,
+    write_raw,
+)
+
+
+def test_a_version_from_before_there_were_golden_rows_is_loaded_and_is_no_other_model(
+    trained_toy: Project,
+) -> None:
+    _record_golden(trained_toy, {})
+    assert promote_model(trained_toy, force_reason="a test") == "v2"
+    assert GOLDEN_FILE not in Registry(trained_toy.models).manifest("v2").files
+    train_model(trained_toy)
+    assert "stays v2" in promote_if_new(trained_toy)
+
+
+def test_golden_rows_hold_strings_and_times_and_make_up_what_is_sensitive(toy: Project) -> None:
+    more: dict[str, dict[str, object]] = {
+        "seen": {"type": "timestamp", "format": "%d.%m.%Y %H:%M"},
+        "word": {"type": "text", "nullable": True},
+        "place": {"type": "category"},
+    }
+    hidden = {f"hidden {name}": column | {"sensitive": True} for name, column in more.items()}
+    marked = {name: column | {"sensitive": name != "kind"} for name, column in TOY_SCHEMA["columns"].items()}
+    values = [f"{1 + row % 28:02}.03.2024 18:30,hush {row % 9},p{row % 50}" for row in range(400)]
+    lines = [f"{line},{value},{value}" for line, value in zip(toy_rows(400), values, strict=True)]
+    write_raw(toy.root, lines, header=",".join([TOY_HEADER, *more, *hidden]))
+    run_pipeline(change_config(toy, "schema", columns=marked | more | hidden))
+    rows = json.loads((toy.candidate / GOLDEN_FILE).read_text())["rows"]
+    real = (toy.raw / "rows.csv").read_text()
+    assert all(row[name] in real for row in rows for name in more)
+    assert not any(row[name] in real for row in rows for name in hidden)
+    assert not any(str(row["size"]) in real for row in rows)
+    assert all(0 <= row["size"] <= 100 and row["age"] == round(row["age"]) for row in rows)
+    assert len({row["size"] for row in rows}) == len(rows)
+    assert load_latest(toy).manifest.version == "v1"

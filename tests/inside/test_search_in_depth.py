@@ -1,0 +1,76 @@
+"""What `train` chooses, from which rows, and that the choice is exported as it is."""
+
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import polars as pl
+import pytest
+from demo_project.config import ParitySettings, Project
+from demo_project.features import FeaturePlan
+from demo_project.modeling.dataset import Dataset
+from demo_project.modeling.estimators import Choice, fit_pipeline
+from demo_project.modeling.export import export_pipeline
+from demo_project.modeling.search import Try
+from demo_project.modeling.training import train_model
+from demo_project.schema import Schema, Task
+
+from .test_search import FAMILIES, SMALL, settings
+from .toys import change_config
+
+
+def test_each_estimator_is_tried_once_however_short_the_time_and_not_all_trials_after_it(
+    prepared: Project,
+) -> None:
+    search = {"trials": 500, "minutes": 1e-6}
+    train_model(change_config(prepared, "model", estimator="auto", hyperparameters=SMALL, search=search))
+    tries = pl.read_csv(prepared.reports / "tables" / "search.csv")
+    tried = tries.filter(pl.col("estimator") != "blend")["estimator"]
+    assert set(tried) == set(FAMILIES)
+    assert len(tried) < 10
+
+
+@pytest.mark.parametrize(("gains", "is_sure"), [([0.01, 0.02, 0.01, 0.02], True), ([0.1, -0.1, 0.1, 0.0], False)])
+def test_what_is_usual_is_left_only_for_a_gain_beyond_its_standard_error(gains: list[float], is_sure: bool) -> None:
+    usual = Try(Choice("random_forest", {}), np.array([0.7, 0.8, 0.9, 0.6]), np.empty(0), 0)
+    assert usual._replace(gains=usual.gains + gains).is_surely_better(usual) == is_sure
+    assert not usual._replace(gains=usual.gains - gains).is_surely_better(usual)
+
+
+@pytest.mark.parametrize("estimator", ["logistic_regression", "hist_gradient_boosting"])
+def test_calibrated_probabilities_are_exported(prepared: Project, estimator: str) -> None:
+    changed = change_config(prepared, "model", estimator=estimator, hyperparameters=SMALL, calibration="sigmoid")
+    manifest = train_model(changed)
+    assert manifest.runtime == "onnx", manifest.parity.reason
+
+
+class Places(NamedTuple):
+    """As much of a plan as estimators look at."""
+
+    names: tuple[str, ...]
+    codes: tuple[int, ...]
+    texts: tuple[tuple[int, int], ...]
+
+
+@pytest.mark.parametrize(("task", "labels"), [("classification", 2), ("classification", 3), ("regression", 0)])
+def test_a_blend_codes_and_texts_are_learned_and_exported(task: Task, labels: int, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    plain, texts = (
+        generator.normal(size=(400, 2)),
+        generator.random((400, 40)) * (generator.random((400, 40)) < 0.2),
+    )
+    codes = generator.integers(-1, 50, (400, 1))
+    matrix = np.hstack([plain, codes, texts]).astype(np.float32)
+    matrix[::7, 0] = np.nan
+    effect = generator.normal(size=51)[codes[:, 0]] + texts[:, 3]
+    target = np.digitize(effect, np.quantile(effect, np.arange(1, labels) / labels)) if labels else effect
+    plan = cast(FeaturePlan, Places(tuple(map(str, range(43))), (2,), ((3, 43),)))
+    names = "logistic_regression" if labels else "ridge", "random_forest", "hist_gradient_boosting"
+    choice = Choice("blend", {name: {"weight": 1 / 3, **SMALL.get(name, {})} for name in names})
+    columns = {"y": {"type": "category", "categories": [*"abc"[:labels]]} if labels else {"type": "number"}}
+    schema = Schema.model_validate({"task": task, "target": "y", "columns": columns | {"x": {"type": "number"}}})
+    pipeline = fit_pipeline(schema, settings(), plan, Dataset({}, target), matrix, choice)
+    unseen = matrix.copy()
+    unseen[::2, 2] = 60_000
+    record, _ = export_pipeline(pipeline, (unseen, target), ParitySettings(), tmp_path)
+    assert record.passed, record.reason
