@@ -261,6 +261,13 @@ def test_empty_lines_make_no_column_optional_and_are_rejected(toy: Project) -> N
     assert prepare_data(Project(toy.root)).rejected == 9
 
 
+def test_how_many_rows_test_follows_from_the_table_and_not_from_the_one_before(toy: Project) -> None:
+    split = {"validation": 0.3, "test": 0.05, "seed": 3}
+    adopt(change_config(toy, "pipeline", split=split), make_rows())
+    made = Project(toy.root).pipeline.split
+    assert (made.validation, made.test, made.seed) == (0.15, 0.2, 3)
+
+
 def test_rows_that_repeat_others_are_kept_where_they_are_many(toy: Project) -> None:
     adopt(toy, [[row[1], row[3]] for row in make_rows()])
     assert Project(toy.root).pipeline.validation.duplicates == "keep"

@@ -122,12 +122,12 @@ def _describe_column(column: Column | None) -> tuple[str, str]:
 def _suggest_split(
     former: SplitSettings, survey: Survey, schema: Schema, time: str | None, notes: list[str]
 ) -> SplitSettings:
-    # Beyond some thousand test rows, each is worth more in training.
-    test = min(former.test, max(_LEAST_TEST, round(_ENOUGH_TEST_ROWS / survey.rows, 2)))
-    split = SplitSettings(validation=former.validation, test=test, seed=former.seed, time_column=time)
+    # Beyond some thousand test rows, each is worth more in training; what another table had says nothing of this one.
+    test = min(SplitSettings().test, max(_LEAST_TEST, round(_ENOUGH_TEST_ROWS / survey.rows, 2)))
+    split = SplitSettings(test=test, seed=former.seed, time_column=time)
     if time is not None:
         notes.append(
-            f"Split by {time}: the latest {test:.0%} of the rows test, the {former.validation:.0%} before "
+            f"Split by {time}: the latest {test:.0%} of the rows test, the {split.validation:.0%} before "
             "validate; newer rows move the cut-offs."
         )
         return split
