@@ -121,6 +121,8 @@ def wrong_answers(answers: Mapping[str, object]) -> Iterator[str]:
     for question, choices in _choices().items():
         if answers[question] not in choices:
             yield f"{question} is {_shown(answers[question])}: answer one of {', '.join(choices)}."
+    if answers["cloud"] != "none" and answers["containers"] == "none":
+        yield f"cloud is {_shown(answers['cloud'])}, which runs images: answer docker or kubernetes to containers."
     if answers.get("__package", package(answers)) != package(answers):
         yield f"__package is {_shown(answers['__package'])}: leave it out, it follows from project_slug."
 
