@@ -31,11 +31,11 @@ DEPENDENCIES = frozenset(
     """
     adlfs aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aioitertools aiosignal alembic amqp
     annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
-    ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core
+    ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core bc_detect_secrets
     azure_identity azure_storage_blob billiard blinker botocore cachetools celery certifi cffi
     charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama colorlog
     comm
-    configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator
+    configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator detect_secrets
     dictdiffer diskcache distro docker dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
     dvc_objects dvc_render dvc_s3 dvc_studio_client dvc_task entrypoints execnet executing fastapi
     fastapi_offline flask_openapi3 flask_openapi3_swagger
@@ -55,13 +55,13 @@ DEPENDENCIES = frozenset(
     opentelemetry_semantic_conventions orjson packaging pandas parso pathspec pexpect pil pillow
     platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
     propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1
-    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
+    pre_commit_hooks prek pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
     pygments pygtrie pyjwt pylab pyparsing pytest pytest_xdist python_dateutil python_dotenv pywin32 pyyaml
     pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs
     scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
     skops skrub smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
     threadpoolctl tomlkit tornado tqdm traitlets typer types_pyyaml typing_extensions
-    typing_inspection tzdata tzlocal urllib3 uvicorn uvloop validate vine voluptuous watchfiles
+    typing_inspection tzdata tzlocal unidiff urllib3 uvicorn uvloop validate vine voluptuous watchfiles
     wcwidth websockets werkzeug wrapt wrapt_stubs xdist yaml yaml_stubs yarl zc zc_lockfile zipp zmq
     """.split()
 )
@@ -121,6 +121,8 @@ def wrong_answers(answers: Mapping[str, object]) -> Iterator[str]:
     for question, choices in _choices().items():
         if answers[question] not in choices:
             yield f"{question} is {_shown(answers[question])}: answer one of {', '.join(choices)}."
+    if answers["cloud"] != "none" and answers["containers"] == "none":
+        yield f"cloud is {_shown(answers['cloud'])}, which runs images: answer docker or kubernetes to containers."
     if answers.get("__package", package(answers)) != package(answers):
         yield f"__package is {_shown(answers['__package'])}: leave it out, it follows from project_slug."
 

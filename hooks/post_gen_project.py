@@ -48,7 +48,6 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/docker/start.py": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes": {"containers": ("kubernetes",)},
     ".dockerignore": {"containers": ("docker", "kubernetes")},
-    ".env.example": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
     "compose.yaml": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
     "docs/guides/containers.md": {"containers": ("docker", "kubernetes")},
     "src/{package}/serving/hosting.py": {"containers": ("docker", "kubernetes")},

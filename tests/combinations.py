@@ -17,7 +17,9 @@ Pair = tuple[tuple[str, str], tuple[str, str]]
 
 TEMPLATE = Path(__file__).parents[1]
 
-RULES: list[Callable[[Combination], bool]] = []
+RULES: list[Callable[[Combination], bool]] = [
+    lambda answers: answers["cloud"] == "none" or answers["containers"] != "none",
+]
 """Each says whether a combination may be asked for; a rule here needs its message in answers.py."""
 
 

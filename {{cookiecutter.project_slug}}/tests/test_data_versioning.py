@@ -214,7 +214,11 @@ def test_a_version_that_was_not_fetched_keeps_its_number(second: Project) -> Non
 
 @pytest.mark.parametrize(
     "line",
-    ["url = s3://AKIA:secret@bucket/folder", "url = azure://box/folder?sig=secret", "    secret_access_key = secret"],
+    [
+        "url = s3://AKIA:secret@bucket/folder",  # pragma: allowlist secret
+        "url = azure://box/folder?sig=secret",
+        "    secret_access_key = secret",
+    ],
 )
 def test_a_secret_in_the_settings_that_git_keeps_is_refused_and_not_repeated(first: Project, line: str) -> None:
     with (first.root / ".dvc" / "config").open("a", encoding="utf-8") as config:
