@@ -59,6 +59,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
     "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
     ".github": {"ci": ("github",)},
+    "docs/guides/ci-github.md": {"ci": ("github",)},
     ".github/workflows/train.yml": {"cloud": ("none",)},
     ".github/workflows/images.yml": {"containers": ("docker", "kubernetes")},
     ".github/workflows/deploy.yml": {

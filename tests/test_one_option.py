@@ -76,6 +76,7 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/flask_app.py",
     },
     "cloud": {".github/dependabot.yml"},
+    "ci": {"docs/layout.md"},
 }
 """Files that are always there and whose content follows one option."""
 

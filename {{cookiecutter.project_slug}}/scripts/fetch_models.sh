@@ -15,7 +15,7 @@ fi
 gh run download "$found" --repo "$GITHUB_REPOSITORY" --name models --dir build
 # {% else %}
 mkdir -p build
-address=$CI_API_V4_URL/projects/$CI_PROJECT_ID/jobs/artifacts/$CI_DEFAULT_BRANCH/raw/build/models.tar?job=train
+address="$CI_API_V4_URL/projects/$CI_PROJECT_ID/jobs/artifacts/$CI_DEFAULT_BRANCH/raw/build/models.tar?job=train"
 answer=$(curl --silent --show-error --location --output build/models.tar --write-out '%{http_code}' \
 	--header "JOB-TOKEN: $CI_JOB_TOKEN" "$address")
 case $answer in

@@ -85,7 +85,8 @@ def test_a_dry_run_says_what_the_gate_says_and_neither_moves_nor_counts_anything
 
 def test_a_comparison_has_each_metric_of_both_models_and_says_how_much_better_it_is(worse: Project) -> None:
     promote_model(worse, force_reason="to have a weak one")
-    better = make_candidate(worse, hyperparameters={}, gate=GATE | {"slices": {"columns": ["colour"]}})
+    slices = {"columns": ["colour"], "minimum_rows": 10}
+    better = make_candidate(worse, hyperparameters={}, gate=GATE | {"slices": slices})
     assert preview_promotion(better).reasons == ()
     page = (worse.reports / "comparison.md").read_text(encoding="utf-8")
     assert "## logistic_regression against v2" in page
