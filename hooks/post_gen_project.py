@@ -58,6 +58,27 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/kubernetes/base/mlflow": {"tracking": ("mlflow",)},
     "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
     "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
+    ".github": {"ci": ("github",)},
+    "docs/guides/ci-github.md": {"ci": ("github",)},
+    ".github/workflows/train.yml": {"cloud": ("none",)},
+    ".github/workflows/images.yml": {"containers": ("docker", "kubernetes")},
+    ".github/workflows/deploy.yml": {
+        "cloud": ("none",),
+        "containers": ("docker", "kubernetes"),
+        "serving": ("fastapi", "flask"),
+    },
+    ".github/workflows/rollback.yml": {
+        "cloud": ("none",),
+        "containers": ("docker", "kubernetes"),
+        "serving": ("fastapi", "flask"),
+    },
+    ".github/workflows/monitor.yml": {"cloud": ("none",), "monitoring": ("drift",)},
+    "scripts/fetch_models.sh": {"ci": ("github", "gitlab"), "data_versioning": ("none",)},
+    "scripts/smoke_test.sh": {
+        "ci": ("github", "gitlab"),
+        "containers": ("docker", "kubernetes"),
+        "serving": ("fastapi", "flask"),
+    },
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

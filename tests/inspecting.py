@@ -50,6 +50,8 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("tracking", "mlflow"): r"(?i)(?<![a-z])mlflow",
     ("containers", "docker|kubernetes"): r"(?i)\b(docker\w*|podman|sagemaker)\b",
     ("containers", "kubernetes"): r"(?i)\b(kubectl|kustomize|kustomization)\b",
+    ("ci", "github"): r"(?i)\.github/|github actions|github\.com/actions|\bgh (?:api|run)\b",
+    ("ci", "gitlab"): r"(?i)gitlab",
 }
 """Words that only a project with this answer, or one of these, may contain."""
 

@@ -38,7 +38,12 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/monitoring.md",
         "docs/layout.md",
     },
-    "data_versioning": {"docs/guides/extending.md", "docs/guides/kubernetes.md", "docs/layout.md"},
+    "data_versioning": {
+        "docs/guides/extending.md",
+        "docs/guides/kubernetes.md",
+        "docs/layout.md",
+        "tests/conftest.py",
+    },
     "tracking": {
         "compose.yaml",
         "deploy/docker/training.Dockerfile",
@@ -65,10 +70,13 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/settings.py",
     },
     "containers": {
+        ".github/dependabot.yml",
         "docs/layout.md",
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
     },
+    "cloud": {".github/dependabot.yml"},
+    "ci": {"docs/layout.md"},
 }
 """Files that are always there and whose content follows one option."""
 

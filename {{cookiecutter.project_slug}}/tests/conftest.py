@@ -40,6 +40,11 @@ def one_thread() -> Iterator[None]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of this project in a temporary folder, taken from raw data to `latest`."""
     here = find_project(Path(__file__).parent)
+# {% if cookiecutter.data_versioning == "dvc" %}
+    # As in CI, which has no credentials for the remote where it runs what anyone proposes.
+    if all(path.suffix == ".dvc" or path.name == "README.md" for path in here.raw.iterdir()):
+        pytest.skip("the raw files are not here; `make pull` brings them")
+# {% endif %}
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(here.root / "config", root / "config")
     project = _copy_some_rows(here, Project(root))

@@ -1,6 +1,7 @@
 """The gate, and that it refuses."""
 
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -13,15 +14,16 @@ from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import ONNX_FILE
 from {{ cookiecutter.__package }}.modeling.model import load_model
 from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
-from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
+from {{ cookiecutter.__package }}.modeling.promotion import preview_promotion, promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Schema, is_same_table
 
-from .toys import TOY_SCHEMA, change_config, make_candidate, read_files, run_pipeline, toy_rows, write_raw
+from .toys import TOY_MODEL, TOY_SCHEMA, change_config, make_candidate, read_files, run_pipeline, toy_rows, write_raw
 
 WEAK = {"logistic_regression": {"C": 1e-4}}
 COLUMNS = TOY_SCHEMA["columns"]
+GATE = TOY_MODEL["gate"]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,43 @@ def test_each_candidate_is_counted_once_and_anew_for_a_new_champion(worse: Proje
     assert (gate.asked or 0) == pytest.approx(1 - 0.05 / 6)
     assert promote_model(make_candidate(worse, seed=2), force_reason="a new champion") == "v3"
     assert (registry.manifest("v3").gate or gate).number == 1
+
+
+def test_a_dry_run_says_what_the_gate_says_and_neither_moves_nor_counts_anything(worse: Project) -> None:
+    before = read_files(worse.models)
+    for _ in range(2):
+        said = preview_promotion(worse)
+    assert read_files(worse.models) == before
+    with pytest.raises(PromotionRefusedError) as refused:
+        promote_model(worse)
+    assert all(reason in str(refused.value) for reason in said.reasons)
+    assert said.number == 1
+    page = (worse.reports / "comparison.md").read_text(encoding="utf-8")
+    assert "**The gate would refuse this candidate:**" in page
+    assert all(f"- {reason}\n" in page for reason in said.reasons)
+
+
+def test_a_comparison_has_each_metric_of_both_models_and_says_how_much_better_it_is(worse: Project) -> None:
+    promote_model(worse, force_reason="to have a weak one")
+    slices = {"columns": ["colour"], "minimum_rows": 10}
+    better = make_candidate(worse, hyperparameters={}, gate=GATE | {"slices": slices})
+    assert preview_promotion(better).reasons == ()
+    page = (worse.reports / "comparison.md").read_text(encoding="utf-8")
+    assert "## logistic_regression against v2" in page
+    assert "**The gate would let this candidate pass.**" in page
+    for name, value in Registry(worse.models).manifest("v2").metrics["test"].items():
+        assert re.search(rf"(?m)^\| (\*\*)?{name}(\*\*)? \| [\d.]+ \|.* \| {value:.4f} \| [+-][\d.]+ \|", page)
+    assert re.search(r"(?m)^\| \*\*log_loss\*\* .* \| \+0\.\d+ \|", page)  # the less, the better
+    assert re.search(r"(?m)^\| colour \| red \| \d+ \| [\d.]+ \| [\d.]+ \|$", page)
+
+
+def test_a_comparison_says_that_there_is_no_version_yet_or_that_it_is_the_same_model(prepared: Project) -> None:
+    page = make_candidate(prepared).reports / "comparison.md"
+    preview_promotion(prepared)
+    assert "against no version yet" in page.read_text(encoding="utf-8")
+    promote_model(prepared)
+    preview_promotion(prepared)
+    assert "**Nothing new:** the same data and settings gave the model that v1 is." in page.read_text(encoding="utf-8")
 
 
 def test_a_first_model_of_random_labels_is_refused_and_the_sentence_says_so(toy: Project) -> None:

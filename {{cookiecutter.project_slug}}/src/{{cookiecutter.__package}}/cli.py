@@ -112,17 +112,24 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
     if_new: Annotated[bool, typer.Option("--if-new", help="As pipeline does: leave latest once more alone.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Promote nothing: write reports/comparison.md, which says what would be.")
+    ] = False,
 ) -> None:
     """Make the candidate a version and move models/latest to it, if the gate lets it."""
     if if_new:
-        if force or new_schema or reason:
+        if force or new_schema or reason or dry_run:
             raise ProjectError("--if-new goes with no other option.")
         typer.echo(promote_if_new(_open_project(TRAINING_LOG)))
         return
-    from .modeling.promotion import promote_model
+    from .modeling.promotion import preview_promotion, promote_model
 
-    if force != bool(reason.strip()):
-        raise ProjectError('--force and --reason "…" belong together: give both, or none.')
+    if dry_run and not force:
+        verdict = preview_promotion(_open_project(TRAINING_LOG), new_schema)
+        typer.echo("\n".join(["The gate would refuse:", *verdict.reasons] if verdict.reasons else ["It would pass."]))
+        return
+    if dry_run or force != bool(reason.strip()):
+        raise ProjectError('--force and --reason "…" belong together: give both, or none; neither goes with --dry-run.')
     project = _open_project(TRAINING_LOG)
     version = promote_model(project, new_schema, reason.strip())
     typer.echo(f"models/latest is now {version}")

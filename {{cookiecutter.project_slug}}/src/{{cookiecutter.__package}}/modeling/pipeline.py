@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config import Project
-from ..schema import is_same_table
-from .manifest import GOLDEN_FILE, read_manifest
+from .manifest import read_manifest
 from .registry import Registry
 
 DATA_LOG = "data_processing.log"
@@ -68,14 +67,8 @@ def promote_if_new(project: Project) -> str:
     where it is missing, was changed, or was not evaluated.
     """
     registry = Registry(project.models)
-    version, candidate = registry.latest(), read_manifest(project.candidate)
-    if version is not None:
-        latest = registry.manifest(version)
-        # A version that was made before there were golden rows is the same without them. The same weights under other
-        # limits are another model: the API takes other rows.
-        files = {name: file for name, file in candidate.files.items() if name != GOLDEN_FILE or name in latest.files}
-        if files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table):
-            return f"models/latest stays {version}: the same data and settings gave the same model"
+    if registry.is_latest(read_manifest(project.candidate)):
+        return f"models/latest stays {registry.latest()}: the same data and settings gave the same model"
     from .promotion import promote_model
 
     return f"models/latest is now {promote_model(project)}"

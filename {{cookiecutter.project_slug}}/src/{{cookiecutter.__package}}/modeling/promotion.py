@@ -21,12 +21,23 @@ from ..terminal import get_logger
 from ..tracking.run import point_champion, resume_run
 from .dataset import Dataset, read_dataset, read_slices
 from .evaluation import answer_dataset
-from .gate import CONSTANT, Look, Measured, PairedComparison, check_against, check_alone, check_rivals
+from .gate import (
+    CONSTANT,
+    INTERVAL_DRAWS,
+    Look,
+    Measured,
+    PairedComparison,
+    check_against,
+    check_alone,
+    check_rivals,
+    compare_paired,
+    measure_groups,
+)
 from .manifest import MANIFEST_FILE, ONNX_FILE, SKOPS_FILE, GateRecord, Manifest, read_manifest, write_manifest
-from .metrics import Answers, find_metric
+from .metrics import Answers, find_metric, list_metrics
 from .model import Model, choose_places, load_model
 from .registry import Registry
-from .report import Evaluation, find_pictures, read_evaluation, write_card
+from .report import Comparison, Evaluation, find_pictures, read_evaluation, write_card, write_comparison
 
 _logger = get_logger(__name__)
 
@@ -45,7 +56,7 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         # Held all along: what is compared with `latest` must still be latest when the pointer moves.
         with registry.locked():
             candidate, evaluation, latest = load_model(project.candidate), read_evaluation(project), registry.latest()
-            verdict, compared = _judge(project, candidate, evaluation, latest, new_schema)
+            verdict, compared, _ = _judge(project, candidate, evaluation, latest, new_schema)
             if verdict.reasons:
                 reasons = "\n".join(f"  {reason}" for reason in verdict.reasons)
                 if not force_reason:
@@ -61,6 +72,30 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         run.reach("promoted")
     point_champion(project, registry.latest() or version)
     return version
+
+
+def preview_promotion(project: Project, new_schema: bool = False) -> GateRecord:
+    """What the gate would say of the candidate; written to reports/comparison.md. Nothing moves and nothing counts.
+
+    Raises ProjectError where the candidate is missing, was changed, or was not evaluated, or `latest` is damaged.
+    """
+    registry, settings, schema = Registry(project.models), project.model, project.schema
+    candidate, evaluation, latest = load_model(project.candidate), read_evaluation(project), registry.latest()
+    verdict, compared, former = _judge(project, candidate, evaluation, latest, new_schema, record=False)
+    test, metric = read_dataset(project.splits, "test", schema), find_metric(schema, settings)
+    slices = read_slices(project.splits, "test", settings.gate.slices.columns, schema)
+    models, metrics = [answer_dataset(candidate, test, schema)], {}
+    if former is not None:
+        metrics = {
+            name: compare_paired(each, test.target, models[0], former, INTERVAL_DRAWS, settings.seed)
+            for name, each in list_metrics(schema, settings).items()
+        }
+        models.append(former)
+    groups = list(measure_groups(settings.gate, metric, test.target, slices, *models))
+    is_same = registry.is_latest(candidate.manifest)
+    comparison = Comparison(verdict, latest, compared, is_same, metrics, groups)
+    write_comparison(project, candidate.manifest, evaluation, comparison)
+    return verdict
 
 
 def roll_back(project: Project, version: str | None = None, new_schema: bool = False) -> str:
@@ -95,9 +130,14 @@ def roll_back(project: Project, version: str | None = None, new_schema: bool = F
 
 
 def _judge(
-    project: Project, candidate: Model, evaluation: Evaluation, latest: str | None, new_schema: bool
-) -> tuple[GateRecord, PairedComparison | None]:
-    """What the gate says, and how the candidate compares with `latest`, where it can be."""
+    project: Project,
+    candidate: Model,
+    evaluation: Evaluation,
+    latest: str | None,
+    new_schema: bool,
+    record: bool = True,
+) -> tuple[GateRecord, PairedComparison | None, Answers | None]:
+    """What the gate says, and, where there is one to compare with, how that went and what `latest` answered."""
     gate, schema, registry = project.model.gate, project.schema, Registry(project.models)
     metric, test = find_metric(schema, project.model), read_dataset(project.splits, "test", schema)
     slices = read_slices(project.splits, "test", gate.slices.columns, schema)
@@ -114,16 +154,17 @@ def _judge(
                 remedy = "The two cannot be compared; run `promote --new-schema` to accept that"
                 reasons.append(f"{problem} {remedy}")
     against, rows = latest if champion else None, sorted((project.splits / "test").iterdir())
-    number = registry.count_candidate(against, hash_json([hash_file(path) for path in rows]), evaluation.candidate)
+    digest = hash_json([hash_file(path) for path in rows])
+    number = registry.count_candidate(against, digest, evaluation.candidate, record)
     look = Look(number, against or CONSTANT)
     reasons += check_rivals(gate, look, {name: each.comparison for name, each in evaluation.baselines.items()})
-    record = GateRecord(metric=gate.metric, against=against, number=number, asked=look.ask(gate), reasons=(*reasons,))
+    said = GateRecord(metric=gate.metric, against=against, number=number, asked=look.ask(gate), reasons=(*reasons,))
     if champion is None:
-        return record, None
+        return said, None, None
     former = answer_dataset(champion, test, schema)
     compared, more = check_against(gate, metric, test.target, answers, former, slices, project.model.seed, look)
     found = {"gain": compared.gain, "confidence": compared.confidence, "reasons": (*reasons, *more)}
-    return record.model_copy(update=found), compared
+    return said.model_copy(update=found), compared, former
 
 
 def _measure(project: Project, candidate: Model, evaluation: Evaluation, test: Dataset, answers: Answers) -> Measured:

@@ -15,8 +15,9 @@ from rich.table import Table
 from ..config import Project
 from ..errors import ProjectError
 from ..files import hash_file, staged_folder, write_bytes, write_json
+from ..schema import is_same_table
 from ..terminal import compare_sides, get_logger, make_table
-from .manifest import MANIFEST_FILE, Manifest, read_manifest
+from .manifest import GOLDEN_FILE, MANIFEST_FILE, Manifest, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
 _LOCK_SECONDS = 600
@@ -86,6 +87,17 @@ class Registry:
             raise ProjectError(f"{manifest} was changed after {pointer.version} was promoted; it is not loaded.")
         return pointer.version
 
+    def is_latest(self, candidate: Manifest) -> bool:
+        """Whether a candidate is the version in production once more."""
+        version = self.latest()
+        if version is None:
+            return False
+        latest = self.manifest(version)
+        # A version that was made before there were golden rows is the same without them. The same weights under other
+        # limits are another model: the API takes other rows.
+        files = {name: file for name, file in candidate.files.items() if name != GOLDEN_FILE or name in latest.files}
+        return files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table)
+
     def moves(self) -> list[Move]:
         """Every move of `latest`, oldest first."""
         lines = self.history.read_text(encoding="utf-8").splitlines() if self.history.is_file() else []
@@ -140,16 +152,17 @@ class Registry:
         write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
         write_bytes(self.history, "".join(f"{each.model_dump_json()}\n" for each in (*moves, move)).encode())
 
-    def count_candidate(self, champion: str | None, rows: str, candidate: str) -> int:
-        """Which candidate this is, from 1, of all that were held against a champion on these test rows; recorded.
+    def count_candidate(self, champion: str | None, rows: str, candidate: str, record: bool = True) -> int:
+        """Which candidate this is, from 1, of all that were held against a champion on these test rows.
 
-        `rows` and `candidate` are hashes.
+        `rows` and `candidate` are hashes. What is not recorded counts for no candidate after it.
         """
         start, found = f"{champion or 'none'} {rows} ", self.candidates
         lines = found.read_text(encoding="utf-8").splitlines() if found.is_file() else []
         if start + candidate not in lines:
             lines.append(start + candidate)
-            write_bytes(found, "".join(f"{line}\n" for line in lines).encode())
+            if record:
+                write_bytes(found, "".join(f"{line}\n" for line in lines).encode())
         return [line for line in lines if line.startswith(start)].index(start + candidate) + 1
 
     def prune(self, keep: int) -> list[str]:

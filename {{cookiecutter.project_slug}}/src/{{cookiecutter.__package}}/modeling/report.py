@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..errors import ProjectError
 from ..files import hash_file, write_bytes
 from .baselines import Baseline
 from .gate import INTERVAL_DRAWS, PairedComparison
-from .manifest import MANIFEST_FILE, Manifest
+from .manifest import MANIFEST_FILE, GateRecord, Manifest
 from .metrics import find_metric
 from .registry import Registry
 
@@ -50,6 +51,22 @@ class Evaluation(BaseModel, frozen=True):
     metric: str
     baselines: dict[str, Baseline]
     remark: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the gate would say of the candidate, and what for.
+
+    `metrics` has each metric of candidate and `latest`, `slices` what the gate's is of both (or of the candidate alone)
+    by column, value and number of rows; all of it on the present test rows.
+    """
+
+    verdict: GateRecord
+    latest: str | None
+    compared: PairedComparison | None
+    is_same: bool
+    metrics: dict[str, PairedComparison]
+    slices: list[tuple[str, str, int, list[float]]]
 
 
 def _show(value: object) -> str:
@@ -149,6 +166,18 @@ def write_card(
         compared=compared,
     )
     write_bytes(path, card.encode())
+
+
+def write_comparison(project: Project, manifest: Manifest, evaluation: Evaluation, comparison: Comparison) -> None:
+    """Write reports/comparison.md, which fits into a comment on a pull request."""
+    text = _TEMPLATES.get_template("comparison.md.jinja").render(
+        manifest=manifest,
+        evaluation=evaluation,
+        comparison=comparison,
+        pictures=find_pictures(project),
+        settings=project.model,
+    )
+    write_bytes(project.reports / "comparison.md", text.encode())
 
 
 def _find_most_wrong(predictions: pl.DataFrame, labels: tuple[str, ...]) -> pl.DataFrame:
