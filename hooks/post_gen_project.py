@@ -59,6 +59,15 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/kubernetes/base/mlflow": {"tracking": ("mlflow",)},
     "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
     "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
+    "deploy/aws": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws/dvc_remote.py": {"data_versioning": ("dvc",)},
+    "deploy/aws/terraform.py": {"cloud": ("aws",)},
+    "deploy/terraform": {"cloud": ("aws",)},
+    "deploy/terraform/aws/serving.tf": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/modules/serving": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/identity.tf": {"ci": ("github", "gitlab")},
+    "deploy/terraform/aws/modules/identity": {"ci": ("github", "gitlab")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 
