@@ -44,6 +44,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/docker/grafana/dashboards/drift.json": {"monitoring": ("drift",)},
     "deploy/docker/keep_latest.py": {"serving": ("fastapi", "flask")},
     "deploy/docker/prometheus.yaml": {"serving": ("fastapi", "flask")},
+    "deploy/docker/secrets_manager.py": {"serving": ("fastapi", "flask"), "cloud": ("aws", "aws-cloudformation")},
     "deploy/docker/serving.Dockerfile": {"serving": ("fastapi", "flask")},
     "deploy/docker/start.py": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes": {"containers": ("kubernetes",)},
@@ -66,6 +67,8 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/terraform": {"cloud": ("aws",)},
     "deploy/terraform/aws/serving.tf": {"serving": ("fastapi", "flask")},
     "deploy/terraform/aws/modules/serving": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/tests/serving.tftest.hcl": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/tests/identity.tftest.hcl": {"ci": ("github", "gitlab")},
     "deploy/terraform/aws/identity.tf": {"ci": ("github", "gitlab")},
     "deploy/terraform/aws/modules/identity": {"ci": ("github", "gitlab")},
 }

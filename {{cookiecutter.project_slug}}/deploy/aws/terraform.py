@@ -1,4 +1,4 @@
-"""Terraform with an environment's state and variables: `make infra-plan` and its like. Each command is shown as it is run."""
+"""Terraform with an environment's state and variables, for `make infra-plan` and its like; shows each command it runs."""
 
 import json
 import os

@@ -35,12 +35,7 @@ resource "aws_iam_role_policy" "plan" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      {
-        Sid      = "State"
-        Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = "${var.state_arn}/${var.state_key}"
-      },
+      { Sid = "State", Effect = "Allow", Action = "s3:GetObject", Resource = "${var.state_arn}/${var.state_key}" },
       {
         Sid      = "Stores"
         Effect   = "Allow"
@@ -101,12 +96,7 @@ resource "aws_iam_role_policy" "deploy" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      {
-        Sid      = "State"
-        Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = "${var.state_arn}/${var.state_key}"
-      },
+      { Sid = "State", Effect = "Allow", Action = "s3:GetObject", Resource = "${var.state_arn}/${var.state_key}" },
       {
         Sid      = "FindStored"
         Effect   = "Allow"
@@ -119,12 +109,7 @@ resource "aws_iam_role_policy" "deploy" {
         Action   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
         Resource = [for arn in var.bucket_arns : "${arn}/*"]
       },
-      {
-        Sid      = "Encrypted"
-        Effect   = "Allow"
-        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource = var.kms_key_arn
-      },
+      { Sid = "Encrypted", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = var.kms_key_arn },
       {
         # A token is for the account's whole registry: AWS takes no narrower resource.
         Sid      = "LogIn"

@@ -11,12 +11,7 @@ resource "aws_iam_role_policy" "plan_serving" {
         Action   = ["lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConfiguration", "lambda:GetAlias", "lambda:GetPolicy", "lambda:ListVersionsByFunction", "lambda:ListTags"]
         Resource = [var.serving.function_arn, "${var.serving.function_arn}:*"]
       },
-      {
-        Sid      = "Api"
-        Effect   = "Allow"
-        Action   = "apigateway:GET"
-        Resource = [var.serving.api_arn, "${var.serving.api_arn}/*"]
-      },
+      { Sid = "Api", Effect = "Allow", Action = "apigateway:GET", Resource = [var.serving.api_arn, "${var.serving.api_arn}/*"] },
       {
         Sid      = "NamesOfSecrets"
         Effect   = "Allow"
@@ -49,12 +44,7 @@ resource "aws_iam_role_policy" "deploy_serving" {
         ]
         Resource = [var.serving.function_arn, "${var.serving.function_arn}:*"]
       },
-      {
-        Sid      = "KeyForTheSmokeTest"
-        Effect   = "Allow"
-        Action   = "secretsmanager:GetSecretValue"
-        Resource = var.serving.secret_arn
-      },
+      { Sid = "KeyForTheSmokeTest", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = var.serving.secret_arn },
       {
         Sid      = "Alarms"
         Effect   = "Allow"

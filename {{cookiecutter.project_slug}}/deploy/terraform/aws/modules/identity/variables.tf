@@ -1,15 +1,11 @@
-variable "name" {
-  type = string
-}
+variable "name" { type = string }
 
 variable "issuer" {
   description = "Who signs the tokens of jobs; `make infra-bootstrap` made it known to the account."
   type        = string
 }
 
-variable "audience" {
-  type = string
-}
+variable "audience" { type = string }
 
 variable "plan_subjects" {
   description = "Patterns of the jobs that may plan."
@@ -25,14 +21,8 @@ variable "deploy_subject" {
   }
 }
 
-variable "state_arn" {
-  type = string
-}
-
-variable "state_key" {
-  type = string
-}
-
+variable "state_arn" { type = string }
+variable "state_key" { type = string }
 variable "bucket_arns" {
   type = list(string)
 }
@@ -41,13 +31,8 @@ variable "repository_arns" {
   type = list(string)
 }
 
-variable "kms_key_arn" {
-  type = string
-}
-
-variable "topic_arn" {
-  type = string
-}
+variable "kms_key_arn" { type = string }
+variable "topic_arn" { type = string }
 
 variable "training" {
   description = "Whether anything is trained, the role that SageMaker takes for it, and what names of jobs begin with."

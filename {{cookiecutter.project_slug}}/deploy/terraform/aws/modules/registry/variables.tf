@@ -1,6 +1,4 @@
-variable "name" {
-  type = string
-}
+variable "name" { type = string }
 
 variable "images" {
   description = "What there is an image for: training, and serving."
@@ -12,10 +10,5 @@ variable "existing" {
   type        = map(string)
 }
 
-variable "kms_key_arn" {
-  type = string
-}
-
-variable "deletable" {
-  type = bool
-}
+variable "kms_key_arn" { type = string }
+variable "deletable" { type = bool }

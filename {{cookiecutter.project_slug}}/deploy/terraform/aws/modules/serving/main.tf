@@ -54,18 +54,8 @@ resource "aws_iam_role_policy" "function" {
           Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
           Resource = "${aws_cloudwatch_log_group.function.arn}:*"
         },
-        {
-          Sid      = "ApiKeys"
-          Effect   = "Allow"
-          Action   = "secretsmanager:GetSecretValue"
-          Resource = aws_secretsmanager_secret.api_keys.arn
-        },
-        {
-          Sid      = "Encrypted"
-          Effect   = "Allow"
-          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-          Resource = var.kms_key_arn
-        },
+        { Sid = "ApiKeys", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = aws_secretsmanager_secret.api_keys.arn },
+        { Sid = "Encrypted", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = var.kms_key_arn },
       ],
       var.requests_bucket == "" ? [] : [
         {
@@ -183,7 +173,6 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = {
     errors   = { metric = "5xx", statistic = "Sum", threshold = 2, minutes = 1 }
     slowness = { metric = "Latency", statistic = "p99", threshold = 3000, minutes = 5 }
-    refusals = { metric = "4xx", statistic = "Sum", threshold = 1000, minutes = 5 }
   }
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = "${each.value.metric} of ${var.name}: ${each.value.statistic} above ${each.value.threshold} in a minute"

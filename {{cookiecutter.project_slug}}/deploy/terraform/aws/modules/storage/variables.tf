@@ -8,13 +8,8 @@ variable "existing" {
   type        = map(string)
 }
 
-variable "kms_key_arn" {
-  type = string
-}
-
-variable "deletable" {
-  type = bool
-}
+variable "kms_key_arn" { type = string }
+variable "deletable" { type = bool }
 
 variable "expiration_days" {
   description = "After how many days objects go, by what the bucket holds; others stay."

@@ -32,24 +32,14 @@ resource "aws_iam_role_policy" "this" {
         Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
         Resource = [var.data_arn, var.models_arn]
       },
-      {
-        Sid      = "ReadData"
-        Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = ["${var.data_arn}/*", "${var.models_arn}/*"]
-      },
+      { Sid = "ReadData", Effect = "Allow", Action = "s3:GetObject", Resource = ["${var.data_arn}/*", "${var.models_arn}/*"] },
       {
         Sid      = "WriteModelsAndScores"
         Effect   = "Allow"
         Action   = ["s3:PutObject", "s3:AbortMultipartUpload"]
         Resource = "${var.models_arn}/*"
       },
-      {
-        Sid      = "Encrypted"
-        Effect   = "Allow"
-        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource = var.kms_key_arn
-      },
+      { Sid = "Encrypted", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = var.kms_key_arn },
       {
         Sid      = "Image"
         Effect   = "Allow"
