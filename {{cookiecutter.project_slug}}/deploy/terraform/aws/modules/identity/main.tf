@@ -11,6 +11,7 @@ locals {
 }
 
 resource "aws_iam_role" "this" {
+  # checkov:skip=CKV_AWS_393: it reads the default, no repository, with which there is no role either
   for_each             = local.subjects
   name                 = "${var.name}-${each.key}"
   max_session_duration = each.key == "deploy" ? 14400 : 3600 # a training that is watched takes a while
