@@ -44,6 +44,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/docker/grafana/dashboards/drift.json": {"monitoring": ("drift",)},
     "deploy/docker/keep_latest.py": {"serving": ("fastapi", "flask")},
     "deploy/docker/prometheus.yaml": {"serving": ("fastapi", "flask")},
+    "deploy/docker/secrets_manager.py": {"serving": ("fastapi", "flask"), "cloud": ("aws", "aws-cloudformation")},
     "deploy/docker/serving.Dockerfile": {"serving": ("fastapi", "flask")},
     "deploy/docker/start.py": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes": {"containers": ("kubernetes",)},
@@ -79,6 +80,17 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
         "containers": ("docker", "kubernetes"),
         "serving": ("fastapi", "flask"),
     },
+    "deploy/aws": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws/dvc_remote.py": {"data_versioning": ("dvc",)},
+    "deploy/aws/terraform.py": {"cloud": ("aws",)},
+    "deploy/terraform": {"cloud": ("aws",)},
+    "deploy/terraform/aws/serving.tf": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/modules/serving": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/tests/serving.tftest.hcl": {"serving": ("fastapi", "flask")},
+    "deploy/terraform/aws/tests/identity.tftest.hcl": {"ci": ("github", "gitlab")},
+    "deploy/terraform/aws/identity.tf": {"ci": ("github", "gitlab")},
+    "deploy/terraform/aws/modules/identity": {"ci": ("github", "gitlab")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

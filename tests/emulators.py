@@ -1,4 +1,4 @@
-"""Cloud storage on loopback: moto for S3, Azurite for Azure Blob Storage, and Google's storage emulator.
+"""Clouds on loopback: moto for AWS, Azurite for Azure Blob Storage, and Google's storage emulator.
 
 Each is installed into its package manager's cache by the command that starts it, so that a clean machine
 needs uv and Node.js alone.
@@ -80,6 +80,21 @@ def s3(project: BakedProject, folder: Path) -> Iterator[Cloud]:
             {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": "wrong"},
             (key, secret),
         )
+
+
+@contextmanager
+def aws(folder: Path) -> Iterator[dict[str, str]]:
+    """Serve AWS, to be applied to; give the variables by which its tools find it."""
+    port = free_port()
+    server = str(Path(__file__).with_name("aws_emulator.py"))
+    command = (*UV_TOOL, "moto[server]==5.2.5", "python", server, "-H", "127.0.0.1", "-p", str(port))
+    with running(command, port, folder / "aws.log", MOTO_IAM_LOAD_MANAGED_POLICIES="true"):
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "anybody",
+            "AWS_SECRET_ACCESS_KEY": "anything",
+            "AWS_REGION": "eu-central-1",
+        }
 
 
 @contextmanager

@@ -21,7 +21,11 @@ FROM base AS code
 COPY src /app/src
 RUN ["python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "/app/src"]
 COPY config /app/config
+# {% if cookiecutter.cloud == "none" %}
 COPY deploy/docker/start.py /app/
+# {% else %}
+COPY deploy/docker/start.py deploy/docker/secrets_manager.py /app/
+# {% endif %}
 
 FROM python:{{ cookiecutter.python_version }}-slim-bookworm AS mounted
 # Packages, code, model: what changes more often lies further up, and a change of one rebuilds no other.

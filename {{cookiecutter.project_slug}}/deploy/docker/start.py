@@ -22,6 +22,10 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
+# {% if cookiecutter.cloud != "none" %}
+
+from secrets_manager import read_secret
+# {% endif %}
 
 COMMAND = [sys.executable, "-m", "{{ cookiecutter.__package }}"]
 LAMBDA = os.environ.get("AWS_LAMBDA_RUNTIME_API")
@@ -49,6 +53,13 @@ def main() -> None:
 
 def serve() -> None:
     """Run the API until it ends, or until this process is told to stop."""
+    # {% if cookiecutter.cloud != "none" %}
+    if LAMBDA and (secret := os.environ.get("API_KEYS_SECRET")):
+        try:
+            os.environ["API_KEYS"] = read_secret(secret)
+        except OSError as error:
+            refuse_start(LAMBDA, f"The API keys in {secret} cannot be read: {error}")
+    # {% endif %}
     has_keys = bool(os.environ.get("API_KEYS", "").strip(", "))
     if LAMBDA and not has_keys:
         refuse_start(LAMBDA, "API_KEYS is empty: set it in the function's environment to one or more keys.")

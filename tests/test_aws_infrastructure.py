@@ -1,0 +1,362 @@
+"""What is built on AWS: held to its tools' formats, built on an emulator, planned again, and taken down to nothing.
+
+Terraform finds its provider in a folder that TERRAFORM_PLUGINS names, or that lies where machines without
+internet have it; else it downloads it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from baking import BakedProject, Oven
+from combinations import Combination, default_combination
+from composing import composer
+from emulators import UV_TOOL, aws
+from running import environment
+
+REQUIRED = "CONTAINERS_REQUIRED"
+"""A variable that makes a machine without Terraform fail, where others skip."""
+
+KINDS = ("aws", "aws-cloudformation")
+RICHEST = {"project_slug": "penguins", "serving": "fastapi", "monitoring": "drift", "ci": "github"}
+DISTINCT = [
+    {"serving": serving, "monitoring": monitoring, "ci": ci}
+    for (serving, monitoring), ci in itertools.product(
+        [("fastapi", "drift"), ("fastapi", "none"), ("none", "drift")], ["github", "gitlab", "none"]
+    )
+]
+"""The answers by which the infrastructure differs; Flask's is FastAPI's, as a test says."""
+
+OUTPUTS = {
+    *("region", "account_id", "environment", "data_bucket", "models_bucket", "requests_bucket"),
+    *("training_repository_url", "training_role_arn", "deploy_role_arn", "plan_role_arn"),
+}
+OUTPUTS_OF_SERVING = {
+    *("serving_repository_url", "function_name", "function_alias", "api_url", "api_keys_secret_arn"),
+    "alarm_name",
+}
+
+FORCED = {
+    "ecr:GetAuthorizationToken": "a token is for the whole registry",
+    "cloudwatch:PutMetricData": "metrics have no resource",
+    "kms:ListAliases": "a list",
+    "logs:DescribeLogGroups": "a list",
+}
+"""What AWS allows on every resource or not at all."""
+
+LOOK = """
+import json, boto3
+def names(service, call, list_name, key, **more):
+    return sorted(each[key] for each in getattr(boto3.client(service), call)(**more)[list_name])
+iam = boto3.client("iam")
+roles = {role["RoleName"]: role for role in iam.list_roles()["Roles"]}
+def policies(role):
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        yield iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+keys = [key["KeyId"] for key in boto3.client("kms").list_keys()["Keys"]]
+state = lambda key: boto3.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+account = boto3.client("sts").get_caller_identity()["Account"]
+print(json.dumps({
+    "buckets": names("s3", "list_buckets", "Buckets", "Name"),
+    "repositories": names("ecr", "describe_repositories", "repositories", "repositoryName"),
+    "functions": names("lambda", "list_functions", "Functions", "FunctionName"),
+    "apis": names("apigatewayv2", "get_apis", "Items", "Name"),
+    "logs": names("logs", "describe_log_groups", "logGroups", "logGroupName"),
+    "alarms": names("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    "topics": names("sns", "list_topics", "Topics", "TopicArn"),
+    "secrets": names("secretsmanager", "list_secrets", "SecretList", "Name"),
+    "budgets": names("budgets", "describe_budgets", "Budgets", "BudgetName", AccountId=account),
+    "issuers": names("iam", "list_open_id_connect_providers", "OpenIDConnectProviderList", "Arn"),
+    "keys": [key for key in keys if state(key) == "Enabled"],
+    "trust": {name: role["AssumeRolePolicyDocument"] for name, role in roles.items()},
+    "policies": {name: list(policies(name)) for name in roles},
+}))
+"""
+"""What there is in the account, by kind."""
+
+PUSH = """
+import json, sys, boto3
+manifest = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "layers": []}
+config = {"digest": "sha256:" + "a" * 64, "size": 1, "mediaType": "application/vnd.docker.container.image.v1+json"}
+sent = boto3.client("ecr").put_image(
+    repositoryName=sys.argv[1], imageTag="v1", imageManifest=json.dumps(manifest | {"config": config}))
+print(sent["image"]["imageId"]["imageDigest"])
+"""
+"""An image of no layers, which no emulator minds."""
+
+Policy = dict[str, Any]
+
+
+class Account:
+    """A project, and an account of the emulator that it is built in."""
+
+    def __init__(self, project: BakedProject, variables: dict[str, str]) -> None:
+        self.project = project
+        self.variables = {**variables, "AWS_DEFAULT_REGION": variables["AWS_REGION"], "CI": ""}
+        self.slow = {**self.variables, "TF_CLI_ARGS_init": "-backend-config=use_path_style=true"}
+
+    def make(self, target: str, **given: str) -> str:
+        """Make a target of the project, with no more installed than that needs."""
+        light = f"RUN={shlex_join(LIGHT)}"
+        arguments = [f"{name}={value}" for name, value in given.items()]
+        return self.project.run("timeout", "300", "make", light, target, *arguments, **self.slow)
+
+    def ask(self, script: str, *arguments: str) -> str:
+        """Run a script that asks the account."""
+        return self.project.run(*LIGHT, "python", "-c", script, *arguments, **self.variables)
+
+    def look(self) -> dict[str, Any]:
+        """Return what there is in the account."""
+        found: dict[str, Any] = json.loads(self.ask(LOOK))
+        return found
+
+
+LIGHT = ("uv", "run", "--quiet", "--no-project", "--exclude-newer", "2026-11-14", "--with", "boto3==1.40.61")
+
+
+def shlex_join(words: tuple[str, ...]) -> str:
+    """Return words as make takes a command."""
+    return " ".join(words)
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the variables by which Terraform finds its provider."""
+    if shutil.which("terraform") is None:
+        assert REQUIRED not in os.environ, "Terraform is not here"
+        pytest.skip("Terraform is not here")
+    file = tmp_path_factory.mktemp("terraform") / "terraform.rc"
+    mirror = find_mirror()
+    installed = f'provider_installation {{\n  filesystem_mirror {{ path = "{mirror}" }}\n}}\n' if mirror else ""
+    file.write_text(installed, encoding="utf-8")
+    return {"TF_CLI_CONFIG_FILE": str(file), "CHECKPOINT_DISABLE": "1", "NO_COLOR": "1"}
+
+
+def find_mirror() -> Path | None:
+    """Return the folder that has Terraform's providers, if a folder has."""
+    if named := os.environ.get("TERRAFORM_PLUGINS"):
+        return Path(named)
+    places = (Path(place).glob("*/registry.terraform.io/hashicorp/aws") for place in ("/opt", "/srv", "/usr/local/share"))
+    return next((found.parents[2] for found in itertools.chain(*places)), None)
+
+
+def lay_out(folder: Path, answers: Combination) -> Path:
+    """Write what a project with these answers would deploy with, and return its folder of Terraform's."""
+    composed = composer().compose({**default_combination(), **answers})
+    for file, content in composed.contents.items():
+        if file.startswith("deploy/"):
+            path = folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.data)
+    return folder / "deploy" / "terraform" / "aws"
+
+
+def run_terraform(folder: Path, *arguments: str, **variables: str) -> str:
+    """Run Terraform in a folder; raises where it fails."""
+    done = subprocess.run(
+        ["terraform", f"-chdir={folder}", *arguments],
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert done.returncode == 0, f"terraform {' '.join(arguments)}:\n{done.stdout}"
+    return done.stdout
+
+
+def names_of(answers: Combination) -> str:
+    return "-".join(answers.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", DISTINCT, ids=names_of)
+def test_terraform_finds_every_set_of_files_well_formed_and_valid(
+    answers: Combination, terraform: dict[str, str], tmp_path: Path
+) -> None:
+    folder = lay_out(tmp_path, {**answers, "cloud": "aws"})
+    run_terraform(folder, "fmt", "-check", "-diff", "-recursive")
+    run_terraform(folder, "init", "-backend=false", "-input=false", **terraform)
+    run_terraform(folder, "validate", **terraform)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", [DISTINCT[0], DISTINCT[-1]], ids=names_of)
+def test_a_project_s_own_checks_of_it_pass_without_an_account(
+    answers: Combination, terraform: dict[str, str], oven: Oven
+) -> None:
+    project = oven.bake({**answers, "cloud": "aws"})
+    printed = project.run("make", f"RUN={shlex_join(LIGHT)}", "infra-check", **terraform)
+    assert "Success!" in printed
+    assert ", 0 failed" in printed
+
+
+@pytest.mark.parametrize("cloud", KINDS)
+def test_the_infrastructure_is_the_same_for_both_frameworks(cloud: str, tmp_path: Path) -> None:
+    asked = [{**default_combination(), "cloud": cloud, "serving": serving} for serving in ("fastapi", "flask")]
+    first, second = (composer().compose(answers).digests for answers in asked)
+    built = {file for file in first if file.startswith(("deploy/terraform", "deploy/aws"))}
+    assert built
+    assert {file: first[file] for file in built} == {file: second[file] for file in built}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cloud", KINDS)
+def test_it_is_built_in_an_empty_account_and_taken_down_to_nothing(
+    cloud: str, terraform: dict[str, str], oven: Oven, tmp_path: Path
+) -> None:
+    project = oven.bake({**RICHEST, "cloud": cloud})
+    with aws(tmp_path) as variables:
+        account = Account(project, {**variables, **terraform, "TF_VAR_repository": "acme/penguins"})
+        if cloud == "aws":
+            assert "make infra-bootstrap" in refused(account, "infra-apply")
+        account.make("infra-bootstrap")
+        account.make("infra-bootstrap")  # once more changes nothing
+        before = account.look()
+        assert len(before["issuers"]) == 1
+
+        account.make("infra-apply", APPROVE="yes", **given(cloud))
+        outputs = read_outputs(project)
+        assert set(outputs) == OUTPUTS | OUTPUTS_OF_SERVING
+        assert all(outputs.values())
+        built = account.look()
+        assert not built["functions"], "a function cannot be without an image"
+        assert "DIGEST" not in json.dumps(built)
+
+        repository = outputs["serving_repository_url"].partition("/")[2]
+        digest = account.ask(PUSH, repository).strip()
+        account.make("infra-apply", APPROVE="yes", IMAGE_URI=f"{outputs['serving_repository_url']}@{digest}")
+        built = account.look()
+        assert built["functions"] == [outputs["function_name"]]
+        assert len(built["buckets"]) - len(before["buckets"]) == 3
+        assert outputs["alarm_name"] in built["alarms"]
+
+        for role, policies in built["policies"].items():
+            assert [too_wide(policy) for policy in policies if too_wide(policy)] == [], role
+        deployers = built["trust"]["penguins-staging-deploy"]["Statement"][0]["Condition"]
+        assert "repo:acme/penguins:environment:staging" in json.dumps(deployers)
+        assert "*" not in json.dumps(deployers)
+
+        # Nothing is left to do, and the image is remembered.
+        assert "No changes" in account.make("infra-plan")
+        key = account.ask(READ_SECRET, outputs["api_keys_secret_arn"]).strip()
+        assert len(key) == 64
+        account.make("infra-apply", APPROVE="yes")
+        assert account.ask(READ_SECRET, outputs["api_keys_secret_arn"]).strip() == key
+        if cloud == "aws":
+            check_state(account, key)
+
+        account.make("infra-destroy", APPROVE="yes")
+        assert not (project.path / "deploy" / "outputs" / "staging.json").exists()
+        after = account.look()
+        assert after == {**before, "trust": after["trust"], "policies": after["policies"]}
+        assert set(after["trust"]) == set(before["trust"])
+
+
+READ_SECRET = "import sys, boto3; print(boto3.client('secretsmanager').get_secret_value(SecretId=sys.argv[1])['SecretString'])"
+LOCK = """
+import sys, boto3
+s3, bucket = boto3.client("s3"), sys.argv[1]
+s3.put_object(Bucket=bucket, Key="staging.tfstate.tflock", Body=b'{"ID": "somebody"}')
+"""
+UNLOCK = "import sys, boto3; boto3.client('s3').delete_object(Bucket=sys.argv[1], Key='staging.tfstate.tflock')"
+STATE = "import sys, boto3; print(boto3.client('s3').get_object(Bucket=sys.argv[1], Key='staging.tfstate')['Body'].read().decode())"
+
+
+def given(cloud: str) -> dict[str, str]:
+    """Return what the first apply is told besides."""
+    return {"REPOSITORY": "acme/penguins"} if cloud == "aws-cloudformation" else {}
+
+
+def check_state(account: Account, key: str) -> None:
+    """See that the state is in the bucket alone, knows no key, and is changed by one person at a time."""
+    [bucket] = [name for name in account.look()["buckets"] if "-state-" in name]
+    assert key not in account.ask(STATE, bucket)
+    assert not list(account.project.path.rglob("*.tfstate"))
+    account.ask(LOCK, bucket)
+    assert "Error acquiring the state lock" in refused(account, "infra-apply", APPROVE="yes")
+    account.ask(UNLOCK, bucket)
+
+
+def refused(account: Account, target: str, **given: str) -> str:
+    """Return what a target said that failed."""
+    with pytest.raises(AssertionError) as failed:
+        account.make(target, **given)
+    return str(failed.value)
+
+
+def read_outputs(project: BakedProject) -> dict[str, str]:
+    found: dict[str, str] = json.loads((project.path / "deploy" / "outputs" / "staging.json").read_bytes())
+    return found
+
+
+def too_wide(policy: Policy) -> list[str]:
+    """Return the actions of a role's policy that are allowed on more than they need."""
+    return list(find_too_wide(policy))
+
+
+def find_too_wide(policy: Policy) -> Iterator[str]:
+    for statement in as_list(policy["Statement"]):
+        if statement["Effect"] == "Allow":
+            for action in as_list(statement["Action"]):
+                service, _, name = action.partition(":")
+                everywhere = "*" in as_list(statement["Resource"])
+                if name in ("", "*") or "*" in service or (everywhere and action not in FORCED):
+                    yield action
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("*", "arn:aws:s3:::data"),
+        ("s3:*", "arn:aws:s3:::data"),
+        ("s3:GetObject", "*"),
+        (["logs:PutLogEvents", "iam:PassRole"], ["arn:aws:logs:x", "*"]),
+    ],
+)
+def test_a_right_that_is_too_wide_is_found(action: Any, resource: Any) -> None:
+    assert too_wide({"Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]})
+
+
+def test_a_narrow_right_and_one_that_aws_forces_are_not() -> None:
+    narrow = {"Effect": "Allow", "Action": "s3:GetBucket*", "Resource": "arn:aws:s3:::data"}
+    forced = {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}
+    refusal = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    assert too_wide({"Statement": [narrow, forced, refusal]}) == []
+
+
+@pytest.mark.slow
+def test_checkov_finds_nothing_but_what_has_its_reason_beside_it(tmp_path: Path) -> None:
+    for cloud in KINDS:
+        lay_out(tmp_path / cloud, {**RICHEST, "cloud": cloud})
+    assert "Failed checks: 0" in scan(tmp_path / "aws" / "deploy" / "terraform", "terraform")
+    assert "Failed checks: 0" in scan(tmp_path / "aws-cloudformation" / "deploy" / "aws", "cloudformation")
+    storage = tmp_path / "aws" / "deploy" / "terraform" / "aws" / "modules" / "storage" / "main.tf"
+    text = storage.read_text(encoding="utf-8")
+    storage.write_text(text.replace("block_public_policy     = true", "block_public_policy     = false"), "utf-8")
+    assert "Failed checks: 1" in scan(tmp_path / "aws" / "deploy" / "terraform", "terraform")
+
+
+def scan(folder: Path, framework: str) -> str:
+    """Return what checkov says of a folder."""
+    command = [*UV_TOOL, "checkov==3.3.30", "checkov", "--framework", framework, "--skip-download", "--compact"]
+    done = subprocess.run(
+        [*command, "--quiet", "--directory", str(folder)],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+    return done.stdout + done.stderr

@@ -1,0 +1,3 @@
+output "topic_arn" {
+  value = local.topic_arn
+}
