@@ -11,13 +11,11 @@ TEMPLATE = Path(__file__).parents[1]
 
 
 def part_of(changelog: str, version: str) -> str:
-    """Return the text below the heading of a version; raises ``LookupError`` where there is none with a day."""
+    """Return the text below the heading of a version; raises ``LookupError`` where none has a day."""
     heading = rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)\n"
     found = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     if not found or not found[1].strip():
-        raise LookupError(
-            f'CHANGELOG.md has nothing below "## {version} (the day)": write it, and tag again.'
-        )
+        raise LookupError(f'CHANGELOG.md has nothing below "## {version} (day)": write it, and tag again.')
     return found[1].strip() + "\n"
 
 
