@@ -16,6 +16,7 @@ SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore", "src/ml_proje
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
     "python_version": {
+        ".devcontainer/Dockerfile",
         ".python-version",
         "deploy/docker/serving.Dockerfile",
         "deploy/docker/training.Dockerfile",
@@ -29,6 +30,7 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {
+        ".env.example",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",
         "deploy/kubernetes/overlays/staging/kustomization.yaml",
@@ -43,8 +45,13 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/kubernetes.md",
         "docs/layout.md",
         "tests/conftest.py",
+        ".env.example",
+        "docs/guides/extending.md",
+        "docs/guides/kubernetes.md",
+        "docs/layout.md",
     },
     "tracking": {
+        ".env.example",
         "compose.yaml",
         "deploy/docker/training.Dockerfile",
         "deploy/kubernetes/base/kustomization.yaml",
@@ -71,12 +78,14 @@ OWNED: dict[str, set[str]] = {
     },
     "containers": {
         ".github/dependabot.yml",
+        ".env.example",
         "docs/layout.md",
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
     },
     "cloud": {".github/dependabot.yml"},
     "ci": {"docs/layout.md"},
+    "cloud": {".devcontainer/Dockerfile", ".env.example", ".pre-commit-config.yaml"},
 }
 """Files that are always there and whose content follows one option."""
 
