@@ -87,7 +87,9 @@ class Runner:
             # As GitHub starts it where a step names no shell.
             ["bash", "-e", "-c", script],
             cwd=place,
-            env=environment(**self.variables, **given, **{name: str(file) for name, file in files.items()}),
+            env=environment(
+                **{**self.variables, **given, **{name: str(file) for name, file in files.items()}}
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
