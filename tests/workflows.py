@@ -1,4 +1,4 @@
-"""GitHub's workflows read and, as far as a machine without GitHub can, run: steps in order, expressions, artifacts.
+"""GitHub's workflows read and, without GitHub, run: steps in order, expressions, artifacts.
 
 Of the actions only those that carry files from job to job do something; the others have no part in what a
 project's own commands do.
@@ -39,21 +39,21 @@ def steps_of(workflow: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Runner:
-    """Runs jobs of one run of a workflow in a project: what GitHub would know, and a folder for what it would keep."""
+    """Runs jobs of one run of a workflow: what GitHub would know, and a folder for what it would keep."""
 
     folder: Path
     known: dict[str, Any]
     variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, workflow: Mapping[str, Any], name: str, place: Path, **matrix: str) -> bool:
-        """Run a job where its condition holds; raises ``AssertionError`` with what was printed where a step fails."""
+        """Run a job where its condition holds; raises ``AssertionError`` where a step fails."""
         job = workflow["jobs"][name]
         known = {**self.known, "matrix": matrix, "steps": {}, "needs": self.known.setdefault("needs", {})}
         if not self._holds(job.get("if", "success()"), known, failed=False):
             return False
         self._resolve(str(job.get("environment", "")), known)
         shared = {key: self._resolve(str(value), known) for key, value in job.get("env", {}).items()}
-        failures = []
+        failures: list[str] = []
         for number, step in enumerate(job["steps"]):
             outcome: dict[str, Any] = {"outcome": "skipped", "outputs": {}}
             if self._holds(step.get("if", "success()"), known, failed=bool(failures)):
@@ -67,7 +67,9 @@ class Runner:
         assert not failures, "\n".join(failures)
         return True
 
-    def _take(self, step: Mapping[str, Any], known: Mapping[str, Any], place: Path, given: dict[str, str]) -> dict[str, Any]:
+    def _take(
+        self, step: Mapping[str, Any], known: Mapping[str, Any], place: Path, given: dict[str, str]
+    ) -> dict[str, Any]:
         if "run" in step:
             return self._command(step["run"], place, given)
         options = {key: self._resolve(str(value), known) for key, value in step.get("with", {}).items()}
@@ -85,7 +87,9 @@ class Runner:
             # As GitHub starts it where a step names no shell.
             ["bash", "-e", "-c", script],
             cwd=place,
-            env=environment(**self.variables, **given, **{name: str(file) for name, file in files.items()}),
+            env=environment(
+                **{**self.variables, **given, **{name: str(file) for name, file in files.items()}}
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -138,7 +142,7 @@ class Runner:
 
 
 def evaluate(expression: str, known: Mapping[str, Any]) -> Any:
-    """Return what an expression of GitHub's comes to; raises ``LookupError`` for a context that nothing is known of."""
+    """Return what an expression comes to; raises ``LookupError`` for an unknown context."""
 
     def translated(match: re.Match[str]) -> str:
         token = match[0]

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Start an image of the API and ask it for a prediction, with a key and without one:
 #   scripts/smoke_test.sh IMAGE
+# SMOKE_HOST is the name of the machine on which Docker runs, where that is another one.
 set -eu
 fail() {
 	echo "error: $1" >&2
@@ -10,10 +11,12 @@ fail() {
 docker=${DOCKER:-docker}
 API_KEYS=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 export API_KEYS
-container=$($docker run --detach --read-only --tmpfs /tmp --publish 127.0.0.1::8000 --env API_KEYS "$1")
+host=${SMOKE_HOST:-127.0.0.1}
+[ "$host" = 127.0.0.1 ] && bind=$host || bind=0.0.0.0
+container=$($docker run --detach --read-only --tmpfs /tmp --publish "$bind::8000" --env API_KEYS "$1")
 answer=$(mktemp)
 trap '$docker logs "$container" >&2 || true; $docker rm --force "$container" > /dev/null; rm -f "$answer"' EXIT
-address=http://$($docker port "$container" 8000 | head -n 1)
+address=http://$host:$($docker port "$container" 8000 | sed -n '1s/.*://p')
 ask() {
 	curl --silent --max-time 30 --output "$answer" --write-out '%{http_code}' "$@" || true
 }
