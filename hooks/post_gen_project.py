@@ -64,6 +64,8 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
     "deploy/aws/dvc_remote.py": {"data_versioning": ("dvc",)},
     "deploy/aws/terraform.py": {"cloud": ("aws",)},
+    "deploy/aws/stack.py": {"cloud": ("aws-cloudformation",)},
+    "deploy/aws/cloudformation": {"cloud": ("aws-cloudformation",)},
     "deploy/terraform": {"cloud": ("aws",)},
     "deploy/terraform/aws/serving.tf": {"serving": ("fastapi", "flask")},
     "deploy/terraform/aws/modules/serving": {"serving": ("fastapi", "flask")},
