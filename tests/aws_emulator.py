@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaFunction, LambdaVersion
 from moto.budgets.models import Notification
 from moto.budgets.responses import BudgetsResponse
+from moto.cloudformation.models import ChangeSet
 from moto.core.common_models import CloudFormationModel
+from moto.ecr.models import Repository, ecr_backends
+from moto.kms.models import Key
 from moto.server import main
 
 BUDGET_TAGS: dict[str, dict[str, str]] = {}
@@ -69,6 +72,33 @@ def describe_subscribers(self: BudgetsResponse) -> str:
     wanted = self._get_param("Notification")
     found = [each.subscribers for each in budget.notifications if is_of(each, wanted)]
     return json.dumps({"Subscribers": found[0] if found else []})
+
+
+def execute(self: ChangeSet) -> None:
+    """Make what the template's conditions and parameters ask for; what is there already stays as it is."""
+    stack, there = self.stack, self.stack.resource_map._parsed_resources
+    stack.template, stack.parameters = self.template, self.parameters
+    stack._parse_template()
+    stack.resource_map = stack._create_resource_map()
+    kept = {name: there[name] for name in stack.template_dict["Resources"] if there.get(name) is not None}
+    stack.resource_map._parsed_resources.update(kept)
+    stack.output_map = stack._create_output_map()
+    stack.resource_map.create(stack.template_dict)
+
+
+def delete_with_images(self: Repository, account_id: str, region_name: str) -> None:
+    """Delete a stack's repository as EmptyOnDelete says, which moto does not know."""
+    ecr_backends[account_id][region_name].delete_repository(self.name, force=True)
+
+
+create_key = Key.create_from_cloudformation_json
+
+
+def create_key_with_policy(name: str, content: dict[str, Any], *place: str, **more: str) -> Key:
+    """Create a stack's key with its policy as text, which is what asking for the key then wants."""
+    policy = json.dumps(content["Properties"]["KeyPolicy"])
+    given = {**content, "Properties": {**content["Properties"], "KeyPolicy": policy}}
+    return create_key(name, given, *place, **more)
 
 
 @dataclass(frozen=True)
@@ -220,6 +250,10 @@ def adapt(kind: str, service: str, make: Making) -> type[CloudFormationModel]:
 
 
 MODELS = [adapt(kind, service, make) for kind, (service, make) in ADAPTED.items()]
+ChangeSet.apply = execute
+Key.create_from_cloudformation_json = create_key_with_policy
+LambdaVersion.get_cfn_attribute = lambda self, _: str(self.version)
+Repository.delete = delete_with_images
 LambdaFunction.get_configuration = configuration_without_empty_override
 BudgetsResponse.create_budget = create_tagged_budget
 BudgetsResponse.list_tags_for_resource = list_budget_tags

@@ -91,7 +91,7 @@ def check(_: Request) -> None:
 
 
 def propose(cloudformation: Any, name: str, request: Request) -> bool:
-    """Make a change set and show it; whether there is anything to change."""
+    """Make a change set and show it; whether there is anything to change, which may be an output or a tag alone."""
     stack = find_stack(cloudformation, name)
     tags = {"Project": PROJECT, "Environment": request.environment, "ManagedBy": "cloudformation"}
     cloudformation.create_change_set(
@@ -117,8 +117,8 @@ def propose(cloudformation: Any, name: str, request: Request) -> bool:
     for change in changes:
         replaced = ", which makes it anew" if change.get("Replacement") == "True" else ""
         print(f"{change['Action']:8}{change['ResourceType']:32}{change['LogicalResourceId']}{replaced}")
-    print(f"{len(changes)} changes." if changes else "No changes.")
-    return bool(changes)
+    print(f"{len(changes)} changes of resources.")
+    return True
 
 
 def parameters(request: Request) -> dict[str, str]:
