@@ -140,9 +140,7 @@ def make_alias(client: Any, given: dict[str, Any]) -> Made:
 def make_secret(client: Any, given: dict[str, Any]) -> Made:
     """Make a secret."""
     arn = client.create_secret(**given)["ARN"]
-    return Made(
-        arn, {}, lambda client: client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
-    )
+    return Made(arn, {}, lambda client: client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True))
 
 
 def make_alarm(client: Any, given: dict[str, Any]) -> Made:
@@ -166,9 +164,7 @@ def make_issuer(client: Any, given: dict[str, Any]) -> Made:
     arn = client.create_open_id_connect_provider(Url=given["Url"], ClientIDList=given["ClientIdList"])[
         "OpenIDConnectProviderArn"
     ]
-    return Made(
-        arn, {}, lambda client: client.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
-    )
+    return Made(arn, {}, lambda client: client.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn))
 
 
 def make_role_policy(client: Any, given: dict[str, Any]) -> Made:
@@ -216,9 +212,7 @@ def adapt(kind: str, service: str, make: Making) -> type[CloudFormationModel]:
     def client() -> Any:
         return boto3.client(service, endpoint_url=f"http://127.0.0.1:{os.environ['PORT']}")
 
-    def create(
-        cls: Any, resource_name: str, cloudformation_json: Any, *_: str, **__: str
-    ) -> CloudFormationModel:
+    def create(cls: Any, name: str, cloudformation_json: Any, /, *_: str, **__: str) -> CloudFormationModel:
         made = make(client(), cloudformation_json["Properties"])
         MADE[made.identity] = made
         resource: CloudFormationModel = cls()

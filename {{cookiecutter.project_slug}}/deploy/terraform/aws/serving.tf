@@ -29,7 +29,6 @@ module "serving" {
   memory_mb            = var.memory_mb
   reserved_concurrency = var.reserved_concurrency
   requests_per_second  = var.requests_per_second
-  requests_bucket      = lookup(module.storage.names, "requests", "")
   log_retention_days   = var.log_retention_days
   topic_arn            = module.alerts.topic_arn
   kms_key_arn          = local.key_arn
