@@ -60,6 +60,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/kubernetes/base/mlflow": {"tracking": ("mlflow",)},
     "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
     "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
+    "docs/guides/aws.md": {"cloud": ("aws", "aws-cloudformation")},
     "deploy/aws": {"cloud": ("aws", "aws-cloudformation")},
     "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
     "deploy/aws/dvc_remote.py": {"data_versioning": ("dvc",)},

@@ -1,6 +1,6 @@
 """Moto's server, with what it lacks to be applied to, planned against and torn down as AWS is.
 
-Its CloudFormation knows a part of the types only; the others are made here by asking the server itself for them.
+Its CloudFormation knows a part of the types only; the others are made here, by asking the server itself.
 Runs as a script in an environment that has moto; `emulators.aws` does so.
 """
 
@@ -212,8 +212,8 @@ def adapt(kind: str, service: str, make: Making) -> type[CloudFormationModel]:
     def client() -> Any:
         return boto3.client(service, endpoint_url=f"http://127.0.0.1:{os.environ['PORT']}")
 
-    def create(cls: Any, name: str, cloudformation_json: Any, /, *_: str, **__: str) -> CloudFormationModel:
-        made = make(client(), cloudformation_json["Properties"])
+    def create(cls: Any, _name: str, content: Any, /, *_: str, **__: str) -> CloudFormationModel:
+        made = make(client(), content["Properties"])
         MADE[made.identity] = made
         resource: CloudFormationModel = cls()
         resource.physical_resource_id = made.identity

@@ -1,4 +1,4 @@
-"""What is built on AWS: held to its tools' formats, built on an emulator, planned again, and taken down to nothing.
+"""What is built on AWS: held to its tools' formats, built on an emulator, and taken down to nothing.
 
 Terraform finds its provider in a folder that TERRAFORM_PLUGINS names, or that lies where machines without
 internet have it; else it downloads it.
@@ -19,6 +19,7 @@ import pytest
 from baking import BakedProject, Oven
 from combinations import Combination, default_combination
 from composing import composer
+from conftest import Bake
 from emulators import UV_TOOL, aws
 from running import environment
 
@@ -82,10 +83,11 @@ print(json.dumps({
 
 PUSH = """
 import json, sys, boto3
-manifest = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "layers": []}
-config = {"digest": "sha256:" + "a" * 64, "size": 1, "mediaType": "application/vnd.docker.container.image.v1+json"}
-sent = boto3.client("ecr").put_image(
-    repositoryName=sys.argv[1], imageTag="v1", imageManifest=json.dumps(manifest | {"config": config}))
+kind = "application/vnd.docker.distribution.manifest.v2+json"
+config = {"digest": "sha256:" + "a" * 64, "size": 1, "mediaType": "application/vnd.oci.image.config.v1+json"}
+manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "layers": [], "config": config})
+repository = boto3.client("ecr")
+sent = repository.put_image(repositoryName=sys.argv[1], imageTag="v1", imageManifest=manifest)
 print(sent["image"]["imageId"]["imageDigest"])
 """
 """An image of no layers, which no emulator minds."""
@@ -211,7 +213,7 @@ def test_a_project_s_own_checks_of_cloudformation_s_templates_pass(answers: Comb
 
 
 @pytest.mark.parametrize("cloud", KINDS)
-def test_the_infrastructure_is_the_same_for_both_frameworks(cloud: str, tmp_path: Path) -> None:
+def test_the_infrastructure_is_the_same_for_both_frameworks(cloud: str) -> None:
     asked = [
         {**default_combination(), "cloud": cloud, "serving": serving} for serving in ("fastapi", "flask")
     ]
@@ -260,10 +262,10 @@ def test_it_is_built_in_an_empty_account_and_taken_down_to_nothing(
 
         # Nothing is left to do, and the image is remembered.
         assert NOTHING_TO_DO[cloud] in account.make("infra-plan")
-        key = account.ask(READ_SECRET, outputs["api_keys_secret_arn"]).strip()
+        key = account.ask(READ_KEY, outputs["api_keys_secret_arn"]).strip()
         assert len(key) == 64
         account.make("infra-apply", APPROVE="yes")
-        assert account.ask(READ_SECRET, outputs["api_keys_secret_arn"]).strip() == key
+        assert account.ask(READ_KEY, outputs["api_keys_secret_arn"]).strip() == key
         if cloud == "aws":
             check_state(account, key)
 
@@ -277,7 +279,7 @@ def test_it_is_built_in_an_empty_account_and_taken_down_to_nothing(
 NOTHING_TO_DO = {"aws": "No changes", "aws-cloudformation": "0 changes"}
 """What a plan says then. Moto notes a set of changes of no resource, where CloudFormation refuses one."""
 
-READ_SECRET = """
+READ_KEY = """
 import sys, boto3
 print(boto3.client("secretsmanager").get_secret_value(SecretId=sys.argv[1])["SecretString"])
 """
@@ -367,6 +369,47 @@ def test_a_narrow_right_and_one_that_aws_forces_are_not() -> None:
     forced = {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}
     refusal = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
     assert too_wide({"Statement": [narrow, forced, refusal]}) == []
+
+
+MAKE_ROLE = """
+import json, boto3
+nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
+iam = boto3.client("iam", **nobody)
+iam.create_user(UserName="me")
+may = lambda *actions: json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": actions, "Resource": "*"}]})
+iam.put_user_policy(UserName="me", PolicyName="all", PolicyDocument=may("*"))
+key = iam.create_access_key(UserName="me")["AccessKey"]
+me = boto3.Session(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+secret = me.client("secretsmanager").create_secret(Name="keys", SecretString="one,two")["ARN"]
+trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
+trusted = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+role = me.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+allowed = may("secretsmanager:GetSecretValue")
+me.client("iam").put_role_policy(RoleName="function", PolicyName="read", PolicyDocument=allowed)
+taken = me.client("sts").assume_role(RoleArn=role, RoleSessionName="function")["Credentials"]
+print(json.dumps({"SECRET": secret, "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
+    "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"], "AWS_SESSION_TOKEN": taken["SessionToken"]}))
+"""
+"""A secret, and the credentials of a role that may read it."""
+
+READ = "import os, secrets_manager; print(secrets_manager.read_secret(os.environ['SECRET']))"
+
+
+@pytest.mark.slow
+def test_the_image_reads_a_secret_as_its_role_and_hears_why_it_may_not(bake: Bake, tmp_path: Path) -> None:
+    project = bake(**RICHEST, cloud="aws")
+    folder = str(project.path / "deploy" / "docker")
+    with aws(tmp_path, INITIAL_NO_AUTH_ACTION_COUNT="3") as variables:
+        role = json.loads(Account(project, variables).ask(MAKE_ROLE))
+        told = {
+            **role,
+            "PYTHONPATH": folder,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": variables["AWS_ENDPOINT_URL"],
+        }
+        assert project.run("python", "-c", READ, **told) == "one,two\n"
+        with pytest.raises(AssertionError, match=r"OSError: 40[03] .*signature"):
+            project.run("python", "-c", READ, **told | {"AWS_SECRET_ACCESS_KEY": "wrong"})
 
 
 @pytest.mark.slow

@@ -69,6 +69,11 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
     },
+    "cloud": {
+        "deploy/docker/serving.Dockerfile",
+        "deploy/docker/start.py",
+        "docs/layout.md",
+    },
 }
 """Files that are always there and whose content follows one option."""
 

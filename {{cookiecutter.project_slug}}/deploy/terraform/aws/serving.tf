@@ -22,6 +22,12 @@ variable "requests_per_second" {
   default     = 50
 }
 
+variable "log_retention_days" {
+  description = "How long logs are kept."
+  type        = number
+  default     = 365
+}
+
 module "serving" {
   source               = "./modules/serving"
   name                 = local.name

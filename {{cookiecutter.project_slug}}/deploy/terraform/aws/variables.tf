@@ -13,12 +13,6 @@ variable "deletable" {
   default     = false
 }
 
-variable "log_retention_days" {
-  description = "How long logs are kept."
-  type        = number
-  default     = 365
-}
-
 # Something that exists already takes the place of what would be made here.
 
 variable "existing_kms_key_arn" {

@@ -82,7 +82,7 @@ resource "aws_lambda_function" "this" {
   }
 
   lifecycle {
-    ignore_changes = [image_uri] # which one runs is `make deploy`'s
+    ignore_changes = [image_uri, description] # which one runs is `make deploy`'s
   }
 }
 
