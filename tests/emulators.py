@@ -83,18 +83,16 @@ def s3(project: BakedProject, folder: Path) -> Iterator[Cloud]:
 
 
 @contextmanager
-def aws(folder: Path) -> Iterator[dict[str, str]]:
+def aws(folder: Path, **settings: str) -> Iterator[dict[str, str]]:
     """Serve AWS, to be applied to; give the variables by which its tools find it."""
     port = free_port()
     server = str(Path(__file__).with_name("aws_emulator.py"))
     command = (*UV_TOOL, "moto[server]==5.2.5", "python", server, "-H", "127.0.0.1", "-p", str(port))
-    with running(command, port, folder / "aws.log", MOTO_IAM_LOAD_MANAGED_POLICIES="true"):
-        yield {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "anybody",
-            "AWS_SECRET_ACCESS_KEY": "anything",
-            "AWS_REGION": "eu-central-1",
-        }
+    somebody = {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything"}
+    region = {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
+    itself = {"PORT": str(port), "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+    with running(command, port, folder / "aws.log", **somebody, **region, **itself, **settings):
+        yield {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **somebody, **region}
 
 
 @contextmanager

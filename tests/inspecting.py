@@ -33,7 +33,14 @@ OTHER_LAYOUTS = "## Coming from another layout\n"
 COPIED = re.compile(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", re.MULTILINE)
 """The sources of a Dockerfile's COPY, but for those of other stages and images."""
 
-MADE = (".venv/", "config/adopted.json", "config/previous", "scripts/train_xgboost.py", "uv.lock")
+MADE = (
+    ".venv/",
+    "deploy/outputs",
+    "config/adopted.json",
+    "config/previous",
+    "scripts/train_xgboost.py",
+    "uv.lock",
+)
 """What a project's own commands and its guide make; its texts may speak of that before it is there."""
 
 PROSE = {".md", ".toml", ".yaml", ".yml", ".ipynb", ".sh", ".html", ""}
@@ -52,6 +59,8 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("containers", "kubernetes"): r"(?i)\b(kubectl|kustomize|kustomization)\b",
     ("ci", "github"): r"(?i)\.github/|github actions|github\.com/actions|\bgh (?:api|run)\b",
     ("ci", "gitlab"): r"(?i)gitlab",
+    ("cloud", "aws|aws-cloudformation"): r"(?i)\b(cloudformation|boto3|oidc)\b|\binfra-\w+",
+    ("cloud", "aws"): r"(?i)\b(terraform|tfvars)\b",
 }
 """Words that only a project with this answer, or one of these, may contain."""
 

@@ -86,6 +86,11 @@ OWNED: dict[str, set[str]] = {
     "cloud": {".github/dependabot.yml"},
     "ci": {"docs/layout.md"},
     "cloud": {".devcontainer/Dockerfile", ".env.example", ".pre-commit-config.yaml"},
+    "cloud": {
+        "deploy/docker/serving.Dockerfile",
+        "deploy/docker/start.py",
+        "docs/layout.md",
+    },
 }
 """Files that are always there and whose content follows one option."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,20 +38,21 @@ class Api(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
+def load(**answers: str) -> ModuleType:
+    """Load the script of a project with the API's containers."""
+    composed = composer().compose({**default_combination(), "containers": "docker", **answers})
+    module = ModuleType("start")
+    exec(composed.contents["deploy/docker/start.py"].data.decode(), vars(module))  # noqa: S102 - this template's
+    return module
+
+
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """Load the script of a project with the API's containers, with something on the API's port."""
-    text = (
-        composer()
-        .compose({**default_combination(), "containers": "docker"})
-        .contents["deploy/docker/start.py"]
-    )
+    """Load the script with something on the API's port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("PORT", str(server.server_port))
-    module = ModuleType("start")
-    exec(text.data.decode(), vars(module))  # noqa: S102 - a file of this template
-    yield module
+    yield load()
     server.shutdown()
     server.server_close()
 
@@ -99,3 +102,46 @@ def test_where_there_is_no_answer_in_time_the_client_hears_so(
     answer = start.ask(event(path), 0.2)
     assert answer["statusCode"] == status
     assert answer["body"].startswith('{"detail": ')
+
+
+def test_a_function_takes_its_keys_from_the_secret_that_it_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start, started = start_on_aws(monkeypatch, tmp_path, lambda arn: f"key-of-{arn}")
+    with pytest.raises(SystemExit):
+        start.serve()
+    assert started == ["key-of-arn"]
+
+
+def test_a_function_says_which_secret_it_cannot_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(_: str) -> str:
+        raise OSError("400 AccessDeniedException")
+
+    start, started = start_on_aws(monkeypatch, tmp_path, refuse)
+    with pytest.raises(SystemExit, match="keys in arn cannot be read: 400 AccessDenied"):
+        start.serve()
+    assert started == []
+
+
+def start_on_aws(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, read: Callable[[str], str]
+) -> tuple[ModuleType, list[str]]:
+    """Load the script as Lambda starts it; the list is told the keys that an API is started with."""
+    secrets_manager = ModuleType("secrets_manager")
+    vars(secrets_manager)["read_secret"] = read
+    monkeypatch.setitem(sys.modules, "secrets_manager", secrets_manager)
+    for name, value in {
+        "AWS_LAMBDA_RUNTIME_API": "nowhere",
+        "API_KEYS_SECRET": "arn",
+        "API_KEYS": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    module, started = load(cloud="aws"), list[str]()
+
+    def popen(*_: Any, env: dict[str, str]) -> None:
+        started.append(env["API_KEYS"])
+        sys.exit(0)
+
+    monkeypatch.setattr(module.subprocess, "Popen", popen)
+    vars(module).update(DRAIN_FILE=folder / "draining", tell=lambda *_: None)
+    return module, started

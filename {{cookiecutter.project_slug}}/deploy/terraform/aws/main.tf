@@ -7,6 +7,7 @@ locals {
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.name
   name      = "${local.project}-${var.environment}"
+  buckets   = toset(["data", "models"])
   key_arn   = var.existing_kms_key_arn != "" ? var.existing_kms_key_arn : aws_kms_key.main[0].arn
 
   # A bucket's name has at most 63 characters and no underscore.
@@ -63,12 +64,11 @@ resource "aws_kms_alias" "main" {
 }
 
 module "storage" {
-  source          = "./modules/storage"
-  names           = { for kind in local.buckets : kind => "${local.bucket_prefix}-${var.environment}-${local.account}-${kind}" }
-  existing        = var.existing_buckets
-  kms_key_arn     = local.key_arn
-  deletable       = var.deletable
-  expiration_days = { requests = var.request_retention_days }
+  source      = "./modules/storage"
+  names       = { for kind in local.buckets : kind => "${local.bucket_prefix}-${var.environment}-${local.account}-${kind}" }
+  existing    = var.existing_buckets
+  kms_key_arn = local.key_arn
+  deletable   = var.deletable
 }
 
 module "registry" {

@@ -10,7 +10,6 @@ output "summary" {
     environment             = var.environment
     data_bucket             = module.storage.names["data"]
     models_bucket           = module.storage.names["models"]
-    requests_bucket         = lookup(module.storage.names, "requests", "")
     training_repository_url = module.registry.urls["training"]
     training_role_arn       = local.training_role_arn
 # {% if cookiecutter.serving != "none" %}

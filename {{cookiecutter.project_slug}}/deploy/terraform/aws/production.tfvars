@@ -1,4 +1,3 @@
 environment        = "production"
 deletable          = false
-log_retention_days = 365
 budget_usd         = 200

@@ -22,6 +22,12 @@ variable "requests_per_second" {
   default     = 50
 }
 
+variable "log_retention_days" {
+  description = "How long logs are kept."
+  type        = number
+  default     = 365
+}
+
 module "serving" {
   source               = "./modules/serving"
   name                 = local.name
@@ -29,7 +35,6 @@ module "serving" {
   memory_mb            = var.memory_mb
   reserved_concurrency = var.reserved_concurrency
   requests_per_second  = var.requests_per_second
-  requests_bucket      = lookup(module.storage.names, "requests", "")
   log_retention_days   = var.log_retention_days
   topic_arn            = module.alerts.topic_arn
   kms_key_arn          = local.key_arn

@@ -13,18 +13,6 @@ variable "deletable" {
   default     = false
 }
 
-variable "log_retention_days" {
-  description = "How long logs are kept."
-  type        = number
-  default     = 365
-}
-
-variable "request_retention_days" {
-  description = "How long logged requests are kept."
-  type        = number
-  default     = 180
-}
-
 # Something that exists already takes the place of what would be made here.
 
 variable "existing_kms_key_arn" {
@@ -34,12 +22,12 @@ variable "existing_kms_key_arn" {
 }
 
 variable "existing_buckets" {
-  description = "Names of buckets by what they hold: data, models, requests."
+  description = "Names of buckets by what they hold: data, models."
   type        = map(string)
   default     = {}
   validation {
-    condition     = length(setsubtract(keys(var.existing_buckets), ["data", "models", "requests"])) == 0
-    error_message = "A bucket holds data, models or requests."
+    condition     = length(setsubtract(keys(var.existing_buckets), ["data", "models"])) == 0
+    error_message = "A bucket holds data or models."
   }
 }
 

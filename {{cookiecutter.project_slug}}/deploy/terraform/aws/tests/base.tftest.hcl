@@ -79,11 +79,10 @@ run "keeps_nothing_unencrypted_or_public" {
     source = "./modules/storage"
   }
   variables {
-    names           = { data = "data", requests = "requests" }
-    existing        = {}
-    kms_key_arn     = "arn:aws:kms:eu-central-1:123456789012:key/ours"
-    deletable       = false
-    expiration_days = { requests = 30 }
+    names       = { data = "data", models = "models" }
+    existing    = {}
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/ours"
+    deletable   = false
   }
   assert {
     condition     = alltrue([for each in aws_s3_bucket_versioning.this : each.versioning_configuration[0].status == "Enabled"])

@@ -6,7 +6,6 @@ variables {
   memory_mb            = 1769
   reserved_concurrency = -1
   requests_per_second  = 50
-  requests_bucket      = ""
   log_retention_days   = 30
   topic_arn            = "arn:aws:sns:eu-central-1:123456789012:alarms"
   kms_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/ours"

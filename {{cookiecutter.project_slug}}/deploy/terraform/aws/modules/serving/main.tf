@@ -46,26 +46,16 @@ resource "aws_iam_role_policy" "function" {
   role = aws_iam_role.function.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(
-      [
-        {
-          Sid      = "Log"
-          Effect   = "Allow"
-          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          Resource = "${aws_cloudwatch_log_group.function.arn}:*"
-        },
-        { Sid = "ApiKeys", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = aws_secretsmanager_secret.api_keys.arn },
-        { Sid = "Encrypted", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = var.kms_key_arn },
-      ],
-      var.requests_bucket == "" ? [] : [
-        {
-          Sid      = "RequestLog"
-          Effect   = "Allow"
-          Action   = "s3:PutObject"
-          Resource = "arn:${data.aws_partition.current.partition}:s3:::${var.requests_bucket}/*"
-        },
-      ],
-    )
+    Statement = [
+      {
+        Sid      = "Log"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.function.arn}:*"
+      },
+      { Sid = "ApiKeys", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = aws_secretsmanager_secret.api_keys.arn },
+      { Sid = "Encrypted", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = var.kms_key_arn },
+    ]
   })
 }
 
@@ -88,14 +78,11 @@ resource "aws_lambda_function" "this" {
   depends_on                     = [aws_iam_role_policy.function, aws_cloudwatch_log_group.function]
 
   environment {
-    variables = merge(
-      { API_KEYS_SECRET = aws_secretsmanager_secret.api_keys.arn },
-      var.requests_bucket == "" ? {} : { REQUESTS_BUCKET = var.requests_bucket },
-    )
+    variables = { API_KEYS_SECRET = aws_secretsmanager_secret.api_keys.arn }
   }
 
   lifecycle {
-    ignore_changes = [image_uri] # which one runs is `make deploy`'s
+    ignore_changes = [image_uri, description] # which one runs is `make deploy`'s
   }
 }
 

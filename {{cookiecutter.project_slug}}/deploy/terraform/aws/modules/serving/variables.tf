@@ -4,11 +4,6 @@ variable "memory_mb" { type = number }
 variable "reserved_concurrency" { type = number }
 variable "requests_per_second" { type = number }
 
-variable "requests_bucket" {
-  description = "Where answered requests are logged; empty logs none."
-  type        = string
-}
-
 variable "log_retention_days" { type = number }
 variable "topic_arn" { type = string }
 variable "kms_key_arn" { type = string }

@@ -55,12 +55,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     noncurrent_version_expiration {
       noncurrent_days = 90
     }
-    dynamic "expiration" {
-      for_each = contains(keys(var.expiration_days), each.key) ? [var.expiration_days[each.key]] : []
-      content {
-        days = expiration.value
-      }
-    }
   }
 }
 

@@ -10,8 +10,3 @@ variable "existing" {
 
 variable "kms_key_arn" { type = string }
 variable "deletable" { type = bool }
-
-variable "expiration_days" {
-  description = "After how many days objects go, by what the bucket holds; others stay."
-  type        = map(number)
-}
