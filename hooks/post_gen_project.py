@@ -59,6 +59,13 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/kubernetes/base/mlflow": {"tracking": ("mlflow",)},
     "docs/guides/kubernetes.md": {"containers": ("kubernetes",)},
     "scripts/cluster_files.sh": {"containers": ("kubernetes",)},
+    "config/aws.yaml": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws/deploy.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/rollback.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/smoke.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/traffic.py": {"serving": ("fastapi", "flask")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

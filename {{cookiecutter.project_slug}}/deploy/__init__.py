@@ -1,0 +1,1 @@
+"""What takes the project to other machines."""
