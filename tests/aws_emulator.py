@@ -304,6 +304,17 @@ def invoke(self: LambdaBackend, name: str, qualifier: str, body: Any, *_: Any) -
     return json.dumps(load_start().ask(json.loads(body), 20))
 
 
+def publishing(publish: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what publishes a version once, also where it is the first one, of which moto makes two."""
+
+    def publish_version(self: LambdaBackend, name: str, *rest: Any, **more: Any) -> Any:
+        version = publish(self, name, *rest, **more)
+        self.get_function(name).code_or_config_updated = False
+        return version
+
+    return publish_version
+
+
 def guarded(update: Callable[[LambdaResponse], Any]) -> Callable[[LambdaResponse], Any]:
     """Return an update of an alias that refuses who does not know its present state, which moto forgets."""
 
@@ -324,6 +335,7 @@ for each in ("Training", "Processing"):
     for action, make in {"create": creating, "describe": describing, "stop": stopping}.items():
         setattr(SageMakerResponse, f"{action}_{each.lower()}_job", make(each))
 LambdaBackend.invoke = invoke
+LambdaBackend.publish_version = publishing(LambdaBackend.publish_version)
 LambdaResponse.update_alias = guarded(LambdaResponse.update_alias)
 
 if __name__ == "__main__":

@@ -106,27 +106,14 @@ def test_a_job_that_fails_says_why_and_leaves_the_candidate(cloud: Cloud) -> Non
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_leaves_no_job(cloud: Cloud, number: signal.Signals) -> None:
     slug = cloud.project.slug
-    command = [cloud.python, "-m", cloud.project.package, "train", "--on", "sagemaker"]
-    process = subprocess.Popen(
-        command,
-        cwd=cloud.project.path,
-        env=environment(**cloud.variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    assert process.stdout is not None
-    seen: list[str] = []
-    for line in process.stdout:
-        seen.append(line)
-        if line.startswith(f"{slug}-") and "Training" in line:
-            break
-    process.send_signal(number)
-    left = process.stdout.read()
-    assert process.wait(60)
-    assert f"Asked SageMaker to stop {slug}-" in left, "".join(seen) + left
+    with started(cloud, cloud.python, "-m", cloud.project.package, "train", "--on", "sagemaker") as training:
+        seen = read_until(training, f"{slug}-")
+        training.send_signal(number)
+        left = training.stdout.read() if training.stdout else ""
+    assert training.returncode
+    assert f"Asked SageMaker to stop {slug}-" in left, seen + left
     assert "Traceback" not in left
-    name = seen[-1].partition(":")[0]
+    name = seen.splitlines()[-1].partition(":")[0]
     assert wait_for_end(cloud, name) == "Stopped"
 
 
@@ -191,23 +178,13 @@ def test_a_canary_that_alarms_is_taken_back(cloud: Cloud) -> None:
     cloud.make("deploy")
     former, _ = cloud.alias()
     make_change(cloud)
-    deploying = subprocess.Popen(
-        ["make", "deploy"],
-        cwd=cloud.project.path,
-        env=environment(**cloud.variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    assert deploying.stdout is not None
     try:
-        for line in deploying.stdout:
-            if "of the requests" in line:
-                break
-        assert list(cloud.alias()[1].values()) == [0.1]
-        cloud.set_alarm("ALARM")
-        printed = deploying.stdout.read()
-        assert deploying.wait(60)
+        with started(cloud, "make", "deploy") as deploying:
+            read_until(deploying, "Version")
+            assert list(cloud.alias()[1].values()) == [0.1]
+            cloud.set_alarm("ALARM")
+            printed = deploying.stdout.read() if deploying.stdout else ""
+        assert deploying.returncode
         assert f"The alarm {ALARM} fires: it is ALARM" in printed
         assert cloud.alias() == (former, {})
         assert f"The alarm {ALARM} fires" in cloud.refuse("deploy")
@@ -399,6 +376,28 @@ def changed_outputs(cloud: Cloud, **values: str) -> Iterator[None]:
         yield
     finally:
         file.write_bytes(former)
+
+
+@contextmanager
+def started(cloud: Cloud, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a command beside the test."""
+    # Whoever runs the tests in the background ignores Ctrl-C, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    with subprocess.Popen(
+        command, cwd=cloud.project.path, env=environment(**cloud.variables), **streams
+    ) as process:
+        yield process
+
+
+def read_until(process: subprocess.Popen[str], start: str) -> str:
+    """What a command prints up to the line that starts so."""
+    seen = []
+    for line in process.stdout or ():
+        seen.append(line)
+        if line.startswith(start):
+            break
+    return "".join(seen)
 
 
 def wait_for_end(cloud: Cloud, name: str) -> str:

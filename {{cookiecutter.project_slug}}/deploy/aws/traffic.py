@@ -73,9 +73,14 @@ def shift(account: Account, version: str, share: float, seconds: float, check: C
         move(account, version, "")
         check()
         return
+    if seconds:
+        try:
+            check_alarm(account)
+        except ProjectError as error:
+            remedy = "find out why first; where this version mends it, `make deploy CANARY=no`"
+            raise ProjectError(f"{error}. Nothing moved: {remedy}.") from error
     try:
         if seconds:
-            check_alarm(account)
             move(account, former.version, former.before, version, share)
             watch(account, seconds, f"Version {version} gets {share:.0%} of the requests")
         move(account, version, former.version)

@@ -1,0 +1,243 @@
+"""`make deploy`: what is let in, what is not, and the way back."""
+
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from deploy.aws import smoke, traffic
+from deploy.aws.account import Account
+from deploy.aws.images import Image, ensure_pushed, serving_image
+from deploy.aws.settings import Outputs
+from deploy.aws.traffic import Alias, read_alias, shift
+
+from {{ cookiecutter.__package }}.config import Project
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.files import hash_file
+
+OUTPUTS = Outputs(
+    environment="staging",
+    region="eu-central-1",
+    account_id="123456789012",
+    function_name="penguins",
+    api_url="http://127.0.0.1:9",
+    api_keys_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys",
+    alarm_name="penguins-errors",
+)
+KEYS = "right, other"
+
+
+@pytest.fixture
+def stubs() -> Iterator[dict[str, Stubber]]:
+    """Answers of AWS by service; each that is asked for must have been expected."""
+    made = {service: Stubber(make_client(service)) for service in ("lambda", "cloudwatch", "secretsmanager", "ecr")}
+    for stub in made.values():
+        stub.activate()
+    yield made
+    for stub in made.values():
+        stub.deactivate()
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def account(stubs: dict[str, Stubber]) -> Account:
+    return Account(OUTPUTS, lambda service: stubs[service].client)
+
+
+def test_a_canary_that_stays_quiet_gets_all_requests(account: Account, stubs: dict[str, Stubber]) -> None:
+    expect_alias(stubs, "1")
+    expect_alarm(stubs, "OK")
+    expect_move(stubs, "1", canary="2")
+    expect_alarm(stubs, "OK", "INSUFFICIENT_DATA")
+    expect_move(stubs, "2", before="1")
+    shift(account, "2", 0.25, 0.3, lambda: None)
+
+
+@pytest.mark.parametrize("states", [("OK", "ALARM"), ("OK", "OK", "ALARM")])
+def test_a_canary_that_alarms_is_taken_out(
+    account: Account, stubs: dict[str, Stubber], states: tuple[str, ...]
+) -> None:
+    expect_alias(stubs, "1", before="0")
+    expect_alarm(stubs, states[0])
+    expect_move(stubs, "1", before="0", canary="2")
+    expect_alarm(stubs, *states[1:])
+    expect_move(stubs, "1", before="0")
+    with pytest.raises(ProjectError, match="fires: too many errors"):
+        shift(account, "2", 0.25, 0.3, lambda: None)
+
+
+def test_nothing_moves_while_the_alarm_fires(account: Account, stubs: dict[str, Stubber]) -> None:
+    expect_alias(stubs, "1")
+    expect_alarm(stubs, "ALARM")
+    with pytest.raises(ProjectError, match="CANARY=no"):
+        shift(account, "2", 0.25, 0.3, lambda: None)
+
+
+def test_a_version_that_does_not_answer_at_the_address_is_taken_out(
+    account: Account, stubs: dict[str, Stubber], trained: Project
+) -> None:
+    expect_alias(stubs, "1")
+    expect_move(stubs, "2", before="1")
+    expect_move(stubs, "1")
+    with pytest.raises(ProjectError, match="does not answer"):
+        shift(account, "2", 0, 0, lambda: smoke.try_address(account, trained))
+
+
+def test_an_interrupted_canary_is_taken_out(
+    account: Account, stubs: dict[str, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect_alias(stubs, "1")
+    expect_alarm(stubs, "OK")
+    expect_move(stubs, "1", canary="2")
+    expect_move(stubs, "1")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(traffic, "watch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        shift(account, "2", 0.25, 60, lambda: None)
+
+
+def test_the_first_version_gets_all_requests(account: Account, stubs: dict[str, Stubber]) -> None:
+    for _ in range(2):
+        stubs["lambda"].add_client_error("get_alias", "ResourceNotFoundException")
+    stubs["lambda"].add_response("create_alias", {}, change("1"))
+    shift(account, "1", 0.25, 60, lambda: None)
+
+
+def test_the_alias_knows_what_was_before(account: Account, stubs: dict[str, Stubber]) -> None:
+    expect_alias(stubs, "3", before="1", canary="4")
+    assert read_alias(account) == Alias("3", "4", "1", "revision")
+
+
+def test_a_version_is_tried_with_a_key_and_without(
+    account: Account, stubs: dict[str, Stubber], trained: Project
+) -> None:
+    expect_answer(stubs, 401)
+    expect_keys(stubs)
+    expect_answer(stubs, 200, {"model_version": "v1"})
+    smoke.try_version(account, trained, "7")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (200, None, "answered 200 in place of 401"),
+        (401, (422, {"detail": "no such column"}), "no such column"),
+        (401, (200, {"model_version": "v0"}), "by model v0, but models/latest is v1"),
+    ],
+)
+def test_a_version_that_answers_wrong_is_refused(
+    account: Account,
+    stubs: dict[str, Stubber],
+    trained: Project,
+    first: int,
+    second: tuple[int, dict[str, str]] | None,
+    expected: str,
+) -> None:
+    expect_answer(stubs, first)
+    if second:
+        expect_keys(stubs)
+        expect_answer(stubs, *second)
+    with pytest.raises(ProjectError, match=expected):
+        smoke.try_version(account, trained, "7")
+
+
+def test_a_version_that_does_not_start_says_why(account: Account, stubs: dict[str, Stubber], trained: Project) -> None:
+    failed = {"errorType": "Start", "errorMessage": "API_KEYS is empty"}
+    payload = {"Payload": io.BytesIO(json.dumps(failed).encode()), "FunctionError": "Unhandled"}
+    stubs["lambda"].add_response("invoke", payload)
+    with pytest.raises(ProjectError, match="API_KEYS is empty"):
+        smoke.try_version(account, trained, "7")
+
+
+def test_an_image_is_named_after_its_code_and_its_model(trained: Project, tmp_path: Path) -> None:
+    for folder in ("config", "models"):
+        shutil.copytree(trained.root / folder, tmp_path / folder)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "config")
+    git(tmp_path, "-c", "user.name=me", "-c", "user.email=me@example.org", "commit", "--quiet", "-m", "One")
+    manifest = tmp_path / "models" / "versioned" / "v1" / "manifest.json"
+    image = serving_image(Project(tmp_path), "registry/serving")
+    assert image.tag.endswith(f"-v1-{hash_file(manifest)[:8]}")
+    assert image.address == f"registry/serving:{image.tag}"
+    (tmp_path / "config" / "new").touch()
+    with pytest.raises(ProjectError, match="config/new as it is; commit first"):
+        serving_image(Project(tmp_path), "registry/serving")
+
+
+def test_without_a_promoted_model_there_is_no_image(toy: Project) -> None:
+    with pytest.raises(ProjectError, match="run `make pipeline` first"):
+        serving_image(toy, "registry/serving")
+
+
+def test_an_image_that_is_there_is_not_built(account: Account, stubs: dict[str, Stubber], tmp_path: Path) -> None:
+    stubs["ecr"].add_response(
+        "describe_images",
+        {"imageDetails": [{"imageDigest": "sha256:0"}]},
+        {"repositoryName": "serving", "imageIds": [{"imageTag": "tag"}]},
+    )
+    image = Image("registry/serving", "tag", "none.Dockerfile")
+    assert ensure_pushed(account, Project(tmp_path), image) == "registry/serving@sha256:0"
+
+
+@cache
+def make_client(service: str) -> Any:
+    """A client, which takes a second to make."""
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    return boto3.client(service, region_name="eu-central-1", **keys)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git in a folder."""
+    subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+def change(version: str, before: str = "", canary: str = "") -> dict[str, Any]:
+    """What an alias is set to."""
+    weights = {canary: 0.25} if canary else {}
+    return {
+        "FunctionName": "penguins",
+        "Name": "live",
+        "FunctionVersion": version,
+        "Description": f"before: {before}",
+        "RoutingConfig": {"AdditionalVersionWeights": weights},
+    }
+
+
+def expect_alias(stubs: dict[str, Stubber], version: str, before: str = "", canary: str = "") -> None:
+    """Expect that the alias is asked for."""
+    known = {key: value for key, value in change(version, before, canary).items() if key != "FunctionName"}
+    stubs["lambda"].add_response("get_alias", {**known, "RevisionId": "revision"})
+
+
+def expect_move(stubs: dict[str, Stubber], version: str, before: str = "", canary: str = "") -> None:
+    """Expect that the alias is changed, by who has seen its present state."""
+    expect_alias(stubs, version)
+    stubs["lambda"].add_response("update_alias", {}, change(version, before, canary) | {"RevisionId": "revision"})
+
+
+def expect_alarm(stubs: dict[str, Stubber], *states: str) -> None:
+    """Expect that the alarm is asked for."""
+    for state in states:
+        alarm = {"StateValue": state, "StateReason": "too many errors"}
+        stubs["cloudwatch"].add_response("describe_alarms", {"MetricAlarms": [alarm]})
+
+
+def expect_keys(stubs: dict[str, Stubber]) -> None:
+    """Expect that the keys are asked for."""
+    stubs["secretsmanager"].add_response("get_secret_value", {"SecretString": KEYS})
+
+
+def expect_answer(stubs: dict[str, Stubber], status: int, body: dict[str, str] | None = None) -> None:
+    """Expect that the function is asked, and let it answer."""
+    answer = {"statusCode": status, "body": json.dumps(body or {})}
+    stubs["lambda"].add_response("invoke", {"Payload": io.BytesIO(json.dumps(answer).encode())})
