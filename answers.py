@@ -32,7 +32,7 @@ DEPENDENCIES = frozenset(
     adlfs aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aioitertools aiosignal alembic amqp
     annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
     ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core
-    azure_identity azure_storage_blob billiard blinker botocore cachetools celery certifi cffi
+    azure_identity azure_storage_blob billiard blinker boto3 botocore cachetools celery certifi cffi
     charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama colorlog
     comm
     configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator
@@ -57,7 +57,7 @@ DEPENDENCIES = frozenset(
     propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1
     pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
     pygments pygtrie pyjwt pylab pyparsing pytest pytest_xdist python_dateutil python_dotenv pywin32 pyyaml
-    pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs
+    pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs s3transfer
     scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
     skops skrub smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
     threadpoolctl tomlkit tornado tqdm traitlets typer types_pyyaml typing_extensions

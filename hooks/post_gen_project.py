@@ -62,10 +62,15 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "config/aws.yaml": {"cloud": ("aws", "aws-cloudformation")},
     "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
     "deploy/aws": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws/copying.py": {"serving": ("fastapi", "flask")},
     "deploy/aws/deploy.py": {"serving": ("fastapi", "flask")},
     "deploy/aws/rollback.py": {"serving": ("fastapi", "flask")},
     "deploy/aws/smoke.py": {"serving": ("fastapi", "flask")},
     "deploy/aws/traffic.py": {"serving": ("fastapi", "flask")},
+    "docs/guides/deployment.md": {"cloud": ("aws", "aws-cloudformation")},
+    "docs/guides/aws-train-and-deploy.md": {"cloud": ("aws", "aws-cloudformation")},
+    "tests/test_aws.py": {"cloud": ("aws", "aws-cloudformation")},
+    "tests/test_deployment.py": {"cloud": ("aws", "aws-cloudformation"), "serving": ("fastapi", "flask")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

@@ -1,4 +1,4 @@
-"""A generated project trains and is deployed on AWS, as `aws_emulator.py` stands in for it.
+"""A generated project trains and is deployed on AWS, as `aws_jobs_emulator.py` stands in for it.
 
 Jobs run the image's entry point for real, and the API that a deploy tries is the project's own.
 """
@@ -296,12 +296,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Iterator[
             "EMULATED_PYTHON": python,
             "EMULATED_API_PORT": address.rpartition(":")[2],
         }
-        program = ("python", str(Path(__file__).with_name("aws_emulator.py")), str(port))
+        program = ("python", str(Path(__file__).with_name("aws_jobs_emulator.py")), str(port))
         command = (*UV_TOOL, "moto[server]==5.2.5", *program)
         with running(command, port, folder / "aws.log", **emulated):
             cloud = Cloud(project, {**variables, "DOCKER": str(docker)}, python, folder / "docker.jsonl")
             lay_out(cloud, address)
             cloud.commit()
+            cloud.make("push-images")
             yield cloud
 
 

@@ -29,6 +29,10 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {
+        "config/aws.yaml",
+        "deploy/aws/images.py",
+        "deploy/aws/push.py",
+        "deploy/aws/settings.py",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",
         "deploy/kubernetes/overlays/staging/kustomization.yaml",

@@ -12,11 +12,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from deploy.aws import smoke, traffic
+from deploy.aws import copying, smoke, traffic
 from deploy.aws.account import Account
 from deploy.aws.images import Image, ensure_pushed, serving_image
 from deploy.aws.settings import Outputs
-from deploy.aws.traffic import Alias, read_alias, shift
+from deploy.aws.traffic import describe_version, find_before, shift
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
@@ -32,6 +32,7 @@ OUTPUTS = Outputs(
     alarm_name="penguins-errors",
 )
 KEYS = "right, other"
+REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_canary_that_stays_quiet_gets_all_requests(account: Account, stubs: di
     expect_alarm(stubs, "OK")
     expect_move(stubs, "1", canary="2")
     expect_alarm(stubs, "OK", "INSUFFICIENT_DATA")
-    expect_move(stubs, "2", before="1")
+    expect_move(stubs, "2")
     shift(account, "2", 0.25, 0.3, lambda: None)
 
 
@@ -64,11 +65,11 @@ def test_a_canary_that_stays_quiet_gets_all_requests(account: Account, stubs: di
 def test_a_canary_that_alarms_is_taken_out(
     account: Account, stubs: dict[str, Stubber], states: tuple[str, ...]
 ) -> None:
-    expect_alias(stubs, "1", before="0")
+    expect_alias(stubs, "1")
     expect_alarm(stubs, states[0])
-    expect_move(stubs, "1", before="0", canary="2")
+    expect_move(stubs, "1", canary="2")
     expect_alarm(stubs, *states[1:])
-    expect_move(stubs, "1", before="0")
+    expect_move(stubs, "1")
     with pytest.raises(ProjectError, match="fires: too many errors"):
         shift(account, "2", 0.25, 0.3, lambda: None)
 
@@ -84,7 +85,7 @@ def test_a_version_that_does_not_answer_at_the_address_is_taken_out(
     account: Account, stubs: dict[str, Stubber], trained: Project
 ) -> None:
     expect_alias(stubs, "1")
-    expect_move(stubs, "2", before="1")
+    expect_move(stubs, "2")
     expect_move(stubs, "1")
     with pytest.raises(ProjectError, match="does not answer"):
         shift(account, "2", 0, 0, lambda: smoke.try_address(account, trained))
@@ -106,16 +107,16 @@ def test_an_interrupted_canary_is_taken_out(
         shift(account, "2", 0.25, 60, lambda: None)
 
 
-def test_the_first_version_gets_all_requests(account: Account, stubs: dict[str, Stubber]) -> None:
-    for _ in range(2):
-        stubs["lambda"].add_client_error("get_alias", "ResourceNotFoundException")
-    stubs["lambda"].add_response("create_alias", {}, change("1"))
-    shift(account, "1", 0.25, 60, lambda: None)
+def test_a_function_without_an_alias_is_not_deployed_to(account: Account, stubs: dict[str, Stubber]) -> None:
+    stubs["lambda"].add_client_error("get_alias", "ResourceNotFoundException")
+    with pytest.raises(ProjectError, match="has no alias live; run `make infra-apply"):
+        shift(account, "1", 0.25, 60, lambda: None)
 
 
-def test_the_alias_knows_what_was_before(account: Account, stubs: dict[str, Stubber]) -> None:
-    expect_alias(stubs, "3", before="1", canary="4")
-    assert read_alias(account) == Alias("3", "4", "1", "revision")
+def test_a_version_knows_after_which_it_came(account: Account, stubs: dict[str, Stubber]) -> None:
+    for description in (describe_version("abc-v2-def", "3"), "", "made by hand"):
+        stubs["lambda"].add_response("get_function_configuration", {"Description": description})
+    assert [find_before(account, version) for version in ("4", "3", "2")] == ["3", "", ""]
 
 
 def test_a_version_is_tried_with_a_key_and_without(
@@ -189,6 +190,40 @@ def test_an_image_that_is_there_is_not_built(account: Account, stubs: dict[str, 
     assert ensure_pushed(account, Project(tmp_path), image) == "registry/serving@sha256:0"
 
 
+def test_an_image_is_copied_as_it_is(
+    account: Account, stubs: dict[str, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ecr, layer, digest = stubs["ecr"], f"sha256:{'1' * 64}", f"sha256:{'0' * 64}"
+    config = {"digest": f"sha256:{'2' * 64}", "size": 1}
+    parts = {"config": config, "layers": [{"digest": layer, "size": 5}]}
+    manifest, address = json.dumps(parts), f"{REGISTRY}/staging@{digest}"
+    ecr.add_response(
+        "batch_get_image",
+        {"images": [{"imageManifest": manifest, "imageId": {"imageDigest": digest}}]},
+        {"registryId": "123456789012", "repositoryName": "staging", "imageIds": [{"imageDigest": digest}]},
+    )
+    there = {"layerDigest": config["digest"], "layerAvailability": "AVAILABLE"}
+    ecr.add_response("batch_check_layer_availability", {"layers": [there]})
+    ecr.add_response("get_download_url_for_layer", {"downloadUrl": "https://layer"})
+    ecr.add_response("initiate_layer_upload", {"uploadId": "upload", "partSize": 3})
+    monkeypatch.setattr(copying, "urlopen", lambda *_, **__: io.BytesIO(b"layer"))
+    for first, blob in ((0, b"lay"), (3, b"er")):
+        place = {"partFirstByte": first, "partLastByte": first + len(blob) - 1, "layerPartBlob": blob}
+        ecr.add_response("upload_layer_part", {}, {"repositoryName": "production", "uploadId": "upload", **place})
+    done = {"repositoryName": "production", "uploadId": "upload", "layerDigests": [layer]}
+    ecr.add_response("complete_layer_upload", {}, done)
+    put = {"repositoryName": "production", "imageTag": "tag", "imageManifest": manifest, "imageDigest": digest}
+    ecr.add_response("put_image", {}, put)
+    image = Image(f"{REGISTRY}/production", "tag", "none.Dockerfile")
+    assert copying.copy_image(account, address, image) == f"{REGISTRY}/production@{digest}"
+
+
+@pytest.mark.parametrize("address", ["staging:tag", "registry/staging@sha256:0", "1.dkr.ecr.eu-west-1.x/y@sha256:0"])
+def test_what_is_no_image_by_digest_is_refused(account: Account, address: str) -> None:
+    with pytest.raises(ProjectError, match="is no image of ECR in eu-central-1 by digest"):
+        copying.copy_image(account, address, Image(f"{REGISTRY}/production", "tag", "none.Dockerfile"))
+
+
 @cache
 def make_client(service: str) -> Any:
     """A client, which takes a second to make."""
@@ -201,28 +236,23 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
-def change(version: str, before: str = "", canary: str = "") -> dict[str, Any]:
-    """What an alias is set to."""
+def expect_alias(stubs: dict[str, Stubber], version: str) -> None:
+    """Expect that the alias is asked for."""
+    stubs["lambda"].add_response("get_alias", {"FunctionVersion": version, "RevisionId": "revision"})
+
+
+def expect_move(stubs: dict[str, Stubber], version: str, canary: str = "") -> None:
+    """Expect that the alias is changed, by who has seen its present state."""
+    expect_alias(stubs, version)
     weights = {canary: 0.25} if canary else {}
-    return {
+    change = {
         "FunctionName": "penguins",
         "Name": "live",
         "FunctionVersion": version,
-        "Description": f"before: {before}",
         "RoutingConfig": {"AdditionalVersionWeights": weights},
+        "RevisionId": "revision",
     }
-
-
-def expect_alias(stubs: dict[str, Stubber], version: str, before: str = "", canary: str = "") -> None:
-    """Expect that the alias is asked for."""
-    known = {key: value for key, value in change(version, before, canary).items() if key != "FunctionName"}
-    stubs["lambda"].add_response("get_alias", {**known, "RevisionId": "revision"})
-
-
-def expect_move(stubs: dict[str, Stubber], version: str, before: str = "", canary: str = "") -> None:
-    """Expect that the alias is changed, by who has seen its present state."""
-    expect_alias(stubs, version)
-    stubs["lambda"].add_response("update_alias", {}, change(version, before, canary) | {"RevisionId": "revision"})
+    stubs["lambda"].add_response("update_alias", {}, change)
 
 
 def expect_alarm(stubs: dict[str, Stubber], *states: str) -> None:

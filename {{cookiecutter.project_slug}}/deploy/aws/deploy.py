@@ -10,30 +10,36 @@ from {{ cookiecutter.__package }}.errors import ProjectError
 
 from .account import Account, error_code, explained, open_account
 from .command import Environment, run_command
+from .copying import copy_image
 from .images import ensure_pushed, serving_image
 from .jobs import terminable
 from .settings import DeploymentSettings, read_aws_settings, read_outputs
 from .smoke import try_address, try_version
-from .traffic import read_alias, shift
+from .traffic import describe_version, read_alias, shift
 
 Canary = Annotated[bool, typer.Option(help="Without one, a version that passed its test gets all requests at once.")]
+Given = Annotated[
+    str, typer.Option(help="An image by digest, such as staging's; without one, ECR has it or it is built.")
+]
 
 
-def deploy(environment: Environment = "staging", canary: Canary = True) -> None:
+def deploy(environment: Environment = "staging", image: Given = "", canary: Canary = True) -> None:
     """Deploy models/latest to an environment."""
     project = find_project()
     settings, outputs = read_aws_settings(project.root).deployment, read_outputs(project.root, environment)
     outputs.need("serving_repository_url", "function_name", "api_url", "api_keys_secret_arn", "alarm_name")
-    image = serving_image(project, outputs.serving_repository_url)
+    wanted = serving_image(project, outputs.serving_repository_url)
     account = open_account(outputs)
     with terminable():
-        version = publish(account, ensure_pushed(account, project, image), image.tag)
+        address = copy_image(account, image, wanted) if image else ensure_pushed(account, project, wanted)
+        version = publish(account, address, wanted.tag)
         try_version(account, project, version)
         put_into_service(account, project, version, settings if canary else None)
-    print(f"{environment} answers with version {version} ({image.tag}) at {outputs.api_url}")
+    print(f"{environment} answers with version {version} at {outputs.api_url}")
+    print(address)
 
 
-def publish(account: Account, image: str, description: str) -> str:
+def publish(account: Account, image: str, tag: str) -> str:
     """Give the function an image; the version that this made, which nobody is sent to yet."""
     client, name = account.client("lambda"), account.outputs.function_name
     with explained():
@@ -47,6 +53,7 @@ def publish(account: Account, image: str, description: str) -> str:
             client.update_function_code(FunctionName=name, ImageUri=image)
             client.get_waiter("function_updated_v2").wait(FunctionName=name)
         # The same image and settings once more give the same version.
+        description = describe_version(tag, read_alias(account).version)
         version = str(client.publish_version(FunctionName=name, Description=description)["Version"])
         client.get_waiter("published_version_active").wait(FunctionName=name, Qualifier=version)
     return version
@@ -55,7 +62,7 @@ def publish(account: Account, image: str, description: str) -> str:
 def put_into_service(account: Account, project: Project, version: str, settings: DeploymentSettings | None) -> None:
     """Send requests to a version, by a canary where there are settings for one."""
     alias = read_alias(account)
-    if alias is not None and alias.version == version and not alias.canary:
+    if alias.version == version and not alias.canary:
         try_address(account, project)
         return
     share, seconds = (settings.canary_share, 60 * settings.watch_minutes) if settings else (0.0, 0.0)

@@ -1,6 +1,7 @@
 """Which version of the function answers: its alias, a share of it for a canary, and the way back.
 
-The alias says in its description which version was there before, so that whoever deploys next can go back.
+A version says in its description after which one it came, and that never changes: the alias itself, and who moves it,
+need no memory.
 """
 
 import time
@@ -18,48 +19,56 @@ from .account import Account, error_code, explained
 
 POLL_SECONDS = 5.0
 
-_BEFORE = "before: "
+_AFTER = ", after version "
 
 
 @dataclass(frozen=True)
 class Alias:
-    """The alias: the version that it names, the canary beside it and the version before it, each "" for none."""
+    """The alias: the version that it names, the canary beside it, "" for none, and its present state."""
 
     version: str
     canary: str
-    before: str
     revision: str
 
 
-def read_alias(account: Account) -> Alias | None:
-    """The alias as it is now; None where there is none yet."""
+def read_alias(account: Account) -> Alias:
+    """The alias as it is now. Raises ProjectError where there is none."""
     with explained():
         try:
             found = account.client("lambda").get_alias(**_name(account))
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
-                return None
+                raise ProjectError(
+                    f"{account.outputs.function_name} has no alias {account.outputs.function_alias}; "
+                    f"run `make infra-apply ENVIRONMENT={account.outputs.environment}`."
+                ) from error
             raise
     weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    description = found.get("Description", "")
-    before = description.removeprefix(_BEFORE) if description.startswith(_BEFORE) else ""
-    return Alias(found["FunctionVersion"], next(iter(weights), ""), before, found.get("RevisionId", ""))
+    return Alias(found["FunctionVersion"], next(iter(weights), ""), found["RevisionId"])
 
 
-def move(account: Account, version: str, before: str, canary: str = "", share: float = 0.0) -> None:
+def move(account: Account, version: str, canary: str = "", share: float = 0.0) -> None:
     """Let a version answer, and a canary a share of the requests. Raises ProjectError where another moves it."""
     alias = read_alias(account)
-    change = {
-        **_name(account),
-        "FunctionVersion": version,
-        "Description": f"{_BEFORE}{before}",
-        "RoutingConfig": {"AdditionalVersionWeights": {canary: share} if canary else {}},
-    }
+    routing = {"AdditionalVersionWeights": {canary: share} if canary else {}}
     with explained():
-        if alias is None:
-            account.client("lambda").create_alias(**change)
-        else:
-            account.client("lambda").update_alias(**change, RevisionId=alias.revision)
+        account.client("lambda").update_alias(
+            **_name(account), FunctionVersion=version, RoutingConfig=routing, RevisionId=alias.revision
+        )
+
+
+def describe_version(image: str, former: str) -> str:
+    """What a version says of itself: its image, and the version that answers before it."""
+    return f"{image}{_AFTER}{former}"
+
+
+def find_before(account: Account, version: str) -> str:
+    """The version after which one came; "" where it was the first."""
+    with explained():
+        found = account.client("lambda").get_function_configuration(
+            FunctionName=account.outputs.function_name, Qualifier=version
+        )
+    return str(found.get("Description", "")).partition(_AFTER)[2]
 
 
 def shift(account: Account, version: str, share: float, seconds: float, check: Callable[[], None]) -> None:
@@ -68,11 +77,7 @@ def shift(account: Account, version: str, share: float, seconds: float, check: C
     Where the alarm fires, the check fails, or whatever else ends the wait, the version before answers alone again.
     Raises ProjectError where the alarm fires; without `seconds` nothing is watched.
     """
-    former = read_alias(account)
-    if former is None:
-        move(account, version, "")
-        check()
-        return
+    former = read_alias(account).version
     if seconds:
         try:
             check_alarm(account)
@@ -81,13 +86,13 @@ def shift(account: Account, version: str, share: float, seconds: float, check: C
             raise ProjectError(f"{error}. Nothing moved: {remedy}.") from error
     try:
         if seconds:
-            move(account, former.version, former.before, version, share)
+            move(account, former, version, share)
             watch(account, seconds, f"Version {version} gets {share:.0%} of the requests")
-        move(account, version, former.version)
+        move(account, version)
         check()
     except BaseException:
-        move(account, former.version, former.before)
-        Console(stderr=True).print(f"Version {former.version} answers all requests", highlight=False)
+        move(account, former)
+        Console(stderr=True).print(f"Version {former} answers all requests", highlight=False)
         raise
 
 

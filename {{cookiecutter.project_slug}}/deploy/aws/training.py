@@ -23,6 +23,9 @@ from .jobs import Job, check_end
 from .settings import TrainingSettings, read_aws_settings, read_outputs
 from .storage import download_archive, upload_files
 
+PREFIX = "demo-project".replace("_", "-")
+"""What names of jobs begin with, by which the deploy role may start them."""
+
 
 def train_on_sagemaker(project: Project, environment: str) -> str:
     """Train a candidate in the account of an environment; the job's name.
@@ -46,7 +49,7 @@ def train_on_sagemaker(project: Project, environment: str) -> str:
             "raw": _upload(account, "raw", project.raw, find_raw_files(project)),
             "config": _upload(account, "config", project.root / "config", _find_settings(project)),
         }
-    job = Job(account, "Training", name_job(project))
+    job = Job(account, "Training", name_job())
     described = job.run(**make_request(account, settings, address, channels))
     check_end(described, "Training", job.name, "training")
     with explained():
@@ -86,10 +89,9 @@ def bring_back(account: Account, project: Project, job: str, address: str) -> No
             shutil.copytree(brought / "runs", project.reports / "runs", dirs_exist_ok=True)
 
 
-def name_job(project: Project) -> str:
+def name_job() -> str:
     """A name that no other job has: stopping it stops nobody else's."""
-    slug = project.root.resolve().name.replace("_", "-")[:40]
-    return f"{slug}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{PREFIX}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _upload(account: Account, name: str, folder: Path, files: list[Path]) -> str:

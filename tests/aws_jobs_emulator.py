@@ -1,4 +1,4 @@
-"""AWS on loopback, as `python aws_emulator.py PORT`: moto's server, with jobs and functions that really run.
+"""AWS on loopback, as `python aws_jobs_emulator.py PORT`: moto's server, with jobs and functions that really run.
 
 Training and processing jobs run what a generated project's images would, by SageMaker's contract: files and
 logs go over S3 and CloudWatch. An invoked function asks an API on loopback, as the image does under Lambda.
