@@ -1,4 +1,4 @@
-"""AWS on loopback, as `python aws_jobs_emulator.py PORT`: moto's server, with jobs and functions that really run.
+"""AWS on loopback: moto's server, with jobs and functions that really run, on the port that it is given.
 
 Training and processing jobs run what a generated project's images would, by SageMaker's contract: files and
 logs go over S3 and CloudWatch. An invoked function asks an API on loopback, as the image does under Lambda.
@@ -41,25 +41,6 @@ NO_QUOTA = "ml.p5.48xlarge"
 
 PORT = sys.argv[1] if len(sys.argv) > 1 else "5000"
 jobs: dict[str, Job] = {}
-
-
-class LimitExceededError(SagemakerClientError):
-    """As SageMaker says it."""
-
-    code = "ResourceLimitExceeded"
-
-
-class InvalidError(SagemakerClientError):
-    """As SageMaker says it."""
-
-    code = "ValidationException"
-
-
-class PreconditionError(LambdaClientError):
-    """As Lambda says it."""
-
-    code = "PreconditionFailedException"
-    status_code = 412
 
 
 def client(service: str) -> Any:
@@ -249,10 +230,16 @@ def creating(kind: str) -> Callable[[SageMakerResponse], ActionResult]:
         request = json.loads(self.body)
         machine = request.get("ResourceConfig") or request["ProcessingResources"]["ClusterConfig"]
         if machine["InstanceType"] == NO_QUOTA:
-            raise LimitExceededError(f"The account-level service limit '{NO_QUOTA} for use' is 0 Instances.")
+            raise SagemakerClientError(
+                "ResourceLimitExceeded",
+                f"The account-level service limit '{NO_QUOTA} for use' is 0 Instances.",
+            )
         roles = iam_backends[self.current_account]["aws"].roles.values()
         if request["RoleArn"] not in {role.arn for role in roles}:
-            raise InvalidError(f"Could not assume role {request['RoleArn']}. Please ensure that it exists.")
+            raise SagemakerClientError(
+                "ValidationException",
+                f"Could not assume role {request['RoleArn']}. Please ensure that it exists.",
+            )
         job = jobs[request[f"{kind}JobName"]] = Job(kind, request)
         threading.Thread(target=job.run, daemon=True).start()
         return ActionResult({f"{kind}JobArn": job.describe()[f"{kind}JobArn"]})
@@ -264,7 +251,7 @@ def find_job(response: SageMakerResponse, kind: str) -> Job:
     """Return the job that a request names."""
     name = json.loads(response.body)[f"{kind}JobName"]
     if name not in jobs:
-        raise InvalidError("Requested resource not found.")
+        raise SagemakerClientError("ValidationException", "Requested resource not found.")
     return jobs[name]
 
 
@@ -279,7 +266,9 @@ def stopping(kind: str) -> Callable[[SageMakerResponse], ActionResult]:
     def stop(self: SageMakerResponse) -> ActionResult:
         job = find_job(self, kind)
         if job.status != "InProgress":
-            raise InvalidError("The request was rejected because the job is in status " + job.status)
+            raise SagemakerClientError(
+                "ValidationException", "The request was rejected because the job is in status " + job.status
+            )
         job.stop()
         return EmptyResult()
 
@@ -322,9 +311,7 @@ def guarded(update: Callable[[LambdaResponse], Any]) -> Callable[[LambdaResponse
         path = self.path.split("/")
         alias = self.backend.get_alias(name=path[-1], function_name=path[-3])
         if json.loads(self.body).get("RevisionId", alias.revision_id) != alias.revision_id:
-            raise PreconditionError(
-                "PreconditionFailedException", "The RevisionId provided does not match the latest one."
-            )
+            raise LambdaClientError("PreconditionFailedException", "The RevisionId is not the latest one.")
         alias.revision_id = os.urandom(8).hex()
         return update(self)
 

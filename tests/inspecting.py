@@ -33,7 +33,14 @@ OTHER_LAYOUTS = "## Coming from another layout\n"
 COPIED = re.compile(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", re.MULTILINE)
 """The sources of a Dockerfile's COPY, but for those of other stages and images."""
 
-MADE = (".venv/", "deploy/outputs", "config/adopted.json", "config/previous", "scripts/train_xgboost.py", "uv.lock")
+MADE = (
+    ".venv/",
+    "config/adopted.json",
+    "config/previous",
+    "deploy/outputs",
+    "scripts/train_xgboost.py",
+    "uv.lock",
+)
 """What a project's own commands and its guide make; its texts may speak of that before it is there."""
 
 PROSE = {".md", ".toml", ".yaml", ".yml", ".ipynb", ".sh", ".html", ""}
@@ -50,7 +57,7 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("tracking", "mlflow"): r"(?i)(?<![a-z])mlflow",
     ("containers", "docker|kubernetes"): r"(?i)\b(docker\w*|podman|sagemaker)\b",
     ("containers", "kubernetes"): r"(?i)\b(kubectl|kustomize|kustomization)\b",
-    ("cloud", "aws|aws-cloudformation"): r"(?i)\b(boto3|botocore)\b|make (deploy|train-cloud|push-images|infra-\w+)",
+    ("cloud", "aws|aws-cloudformation"): r"(?i)\bboto3\b|make (deploy|train-cloud|push-images|infra-\w+)",
 }
 """Words that only a project with this answer, or one of these, may contain."""
 

@@ -77,6 +77,13 @@ def test_a_job_makes_the_very_candidate_that_is_made_here(cloud: Cloud) -> None:
     assert "models/latest stays v1: the same data and settings gave the same model" in printed
 
 
+def test_a_job_scores_a_file_as_it_is_scored_here(cloud: Cloud) -> None:
+    cloud.make("predict", "OUTPUT=here.csv")
+    assert "written to there.csv" in cloud.make("predict-cloud", "OUTPUT=there.csv")
+    here, there = ((cloud.project.path / name).read_bytes() for name in ("here.csv", "there.csv"))
+    assert here == there
+
+
 def test_the_settings_here_are_those_of_the_job(cloud: Cloud) -> None:
     runs = [*(cloud.project.path / "reports" / "runs").iterdir()]
     change(cloud.project, "model.yaml", "estimator: logistic_regression", "estimator: random_forest")
@@ -160,18 +167,20 @@ def test_without_a_promoted_model_nothing_is_deployed(cloud: Cloud) -> None:
 
 
 def test_a_deploy_is_tried_let_in_and_can_be_taken_back(cloud: Cloud) -> None:
-    assert "staging answers with version 1" in cloud.make("deploy")
     assert cloud.alias() == ("1", {})
-    assert "staging answers with version 1" in cloud.make("deploy")
-    assert "no version before this one" in cloud.refuse("deploy-rollback")
-    make_change(cloud)
     printed = cloud.make("deploy")
     assert "Version 2 gets 10% of the requests" in printed
+    assert "staging answers with version 2" in printed
     assert cloud.alias() == ("2", {})
-    cloud.make("deploy-rollback")
-    assert cloud.alias() == ("1", {})
-    cloud.make("deploy-rollback")
-    assert cloud.alias() == ("2", {})
+    assert "staging answers with version 2" in cloud.make("deploy")
+    make_change(cloud)
+    image = cloud.make("deploy").splitlines()[-1]
+    assert cloud.alias() == ("3", {})
+    for version in ("2", "1"):
+        cloud.make("deploy-rollback")
+        assert cloud.alias() == (version, {})
+    assert "no version before 1" in cloud.refuse("deploy-rollback")
+    assert "staging answers with version 3" in cloud.make("deploy", f"IMAGE={image}")
 
 
 def test_a_canary_that_alarms_is_taken_back(cloud: Cloud) -> None:
@@ -316,7 +325,9 @@ def lay_out(cloud: Cloud, address: str) -> None:
         cloud.call("ecr", "create_repository", repositoryName=repository, imageTagMutability="IMMUTABLE")
     role = cloud.call("iam", "create_role", RoleName="demo", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     image = {"ImageUri": f"{registry}/demo-serving:first"}
-    cloud.call("lambda", "create_function", FunctionName="demo", Role=role, PackageType="Image", Code=image)
+    package = {"PackageType": "Image", "Code": image, "Publish": True}
+    cloud.call("lambda", "create_function", FunctionName="demo", Role=role, **package)
+    cloud.call("lambda", "create_alias", FunctionName="demo", Name="live", FunctionVersion="1")
     secret = cloud.call("secretsmanager", "create_secret", Name="keys", SecretString=f"{KEY}, another")["ARN"]
     metric = {
         "MetricName": "5xx",

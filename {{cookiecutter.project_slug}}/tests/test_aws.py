@@ -15,14 +15,16 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
 from deploy.aws import jobs
 from deploy.aws.account import Account, explained
+from deploy.aws.batch import PLACE, find_model
+from deploy.aws.batch import make_request as request_scores
 from deploy.aws.images import find_commit
-from deploy.aws.jobs import Job, check_end
-from deploy.aws.settings import Outputs, TrainingSettings, read_aws_settings, read_outputs
+from deploy.aws.jobs import Job, check_end, name_job
+from deploy.aws.settings import JobSettings, Outputs, TrainingSettings, read_aws_settings, read_outputs
 from deploy.aws.storage import download_archive, upload_files
-from deploy.aws.training import make_request, name_job
+from deploy.aws.training import make_request
 from pydantic import ValidationError
 
-from {{ cookiecutter.__package }}.config import find_project
+from {{ cookiecutter.__package }}.config import Project, find_project
 from {{ cookiecutter.__package }}.errors import ProjectError
 
 OUTPUTS = Outputs(
@@ -65,6 +67,19 @@ def test_a_request_asks_for_a_spot_instance_and_says_how_long_it_may_take(
     assert request["Environment"] == {"TRAIN_ONLY": "1"}
     stubs["sagemaker"].add_response("create_training_job", {"TrainingJobArn": "arn:aws:sagemaker:job"})
     stubs["sagemaker"].client.create_training_job(**NAME, **request)  # botocore knows what a request must have
+
+
+def test_scoring_gets_the_settings_the_table_and_latest(
+    account: Account, stubs: dict[str, Stubber], trained: Project
+) -> None:
+    assert {"latest/pointer.json", "versioned/v1/manifest.json"} <= set(find_model(trained))
+    addresses = {name: f"s3://data/batch/{name}/0/" for name in ("config", "models", "input")}
+    names = ("rows.csv", "scores.csv")
+    request = request_scores(account, JobSettings(), "image", addresses, "s3://models/scores/job", names)
+    places = [each["S3Input"]["LocalPath"] for each in request["ProcessingInputs"]]
+    assert places == [f"{PLACE}/project/config", f"{PLACE}/project/models", f"{PLACE}/input"]
+    stubs["sagemaker"].add_response("create_processing_job", {"ProcessingJobArn": "arn:aws:sagemaker:job"})
+    stubs["sagemaker"].client.create_processing_job(ProcessingJobName="job", **request)
 
 
 def test_a_machine_that_stays_is_not_waited_for(account: Account) -> None:

@@ -85,6 +85,18 @@ def find_digest(account: Account, image: Image) -> str | None:
     return f"{image.repository}@{found['imageDetails'][0]['imageDigest']}"
 
 
+def need_training_image(account: Account, project: Project) -> str:
+    """The image that trains, by digest. Raises ProjectError where ECR does not have that of the present code."""
+    image = training_image(project, account.outputs.training_repository_url)
+    digest = find_digest(account, image)
+    if digest is None:
+        raise ProjectError(
+            f"ECR does not have the image of the present code, {image.address}; "
+            f"run `make push-images ENVIRONMENT={account.outputs.environment}`."
+        )
+    return digest
+
+
 def ensure_pushed(account: Account, project: Project, image: Image) -> str:
     """Build and push an image unless ECR has it; its address by digest."""
     digest = find_digest(account, image)

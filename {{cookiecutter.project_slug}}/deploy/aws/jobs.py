@@ -1,10 +1,12 @@
 """A job of SageMaker's, from its start to its end; none is left behind."""
 
+import secrets
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +16,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from {{ cookiecutter.__package }}.errors import ProjectError
 
 from .account import Account, error_code, explained
+
+PREFIX = "{{ cookiecutter.project_slug }}".replace("_", "-")
+"""What names of jobs begin with, by which the deploy role may start them."""
 
 ENDED = {"Completed", "Failed", "Stopped"}
 POLL_SECONDS = 5.0
@@ -103,6 +108,11 @@ class Job:
     def _call(self, sagemaker: Any, action: str, **request: Any) -> Any:
         name = {f"{self.kind}JobName": self.name}
         return getattr(sagemaker, f"{action}_{self.kind.lower()}_job")(**name, **request)
+
+
+def name_job() -> str:
+    """A name that no other job has: stopping it stops nobody else's."""
+    return f"{PREFIX}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def check_end(described: dict[str, Any], kind: str, name: str, section: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.files import hash_file, hash_json
 
 
@@ -26,6 +27,20 @@ def upload_files(s3: Any, bucket: str, folder: str, files: Mapping[str, Path]) -
         for name, path in lacking.items():
             s3.upload_file(str(path), bucket, prefix + name, Callback=advance)
     return f"s3://{bucket}/{prefix}"
+
+
+def find_settings(project: Project) -> dict[str, Path]:
+    """The files of `config/`, by name."""
+    return {path.name: path for path in sorted((project.root / "config").iterdir()) if path.is_file()}
+
+
+def download_file(s3: Any, address: str, target: Path) -> None:
+    """Download a file, which appears whole or not at all."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+    with shown(f"Downloading {target.name}", size) as advance:
+        s3.download_file(bucket, key, str(target), Callback=advance)  # through a temporary name beside it
 
 
 def download_archive(s3: Any, address: str, target: Path) -> None:

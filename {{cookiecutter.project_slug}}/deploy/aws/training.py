@@ -4,10 +4,8 @@ The job gets the raw files and the settings of this folder, and runs the stages 
 present code. What it leaves, `models/candidate` and its run, takes the place of what `train` leaves here.
 """
 
-import secrets
 import shutil
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,10 @@ from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.files import staged_folder
 
 from .account import Account, explained, open_account
-from .images import find_digest, training_image
-from .jobs import Job, check_end
+from .images import need_training_image
+from .jobs import Job, check_end, name_job
 from .settings import TrainingSettings, read_aws_settings, read_outputs
-from .storage import download_archive, upload_files
-
-PREFIX = "demo-project".replace("_", "-")
-"""What names of jobs begin with, by which the deploy role may start them."""
+from .storage import download_archive, find_settings, upload_files
 
 
 def train_on_sagemaker(project: Project, environment: str) -> str:
@@ -36,21 +31,15 @@ def train_on_sagemaker(project: Project, environment: str) -> str:
     settings, outputs = read_aws_settings(project.root).training, read_outputs(project.root, environment)
     outputs.need("data_bucket", "models_bucket", "training_repository_url", "training_role_arn")
     read_summary(project)  # the candidate will be measured on the rows that `data` has held out
-    image = training_image(project, outputs.training_repository_url)
     account = open_account(outputs)
-    address = find_digest(account, image)
-    if address is None:
-        raise ProjectError(
-            f"ECR does not have the image of the present code, {image.address}; "
-            f"run `make push-images ENVIRONMENT={environment}`."
-        )
+    image = need_training_image(account, project)
     with explained():
         channels = {
-            "raw": _upload(account, "raw", project.raw, find_raw_files(project)),
-            "config": _upload(account, "config", project.root / "config", _find_settings(project)),
+            name: upload_files(account.s3, outputs.data_bucket, name, files)
+            for name, files in {"raw": _find_raw(project), "config": find_settings(project)}.items()
         }
     job = Job(account, "Training", name_job())
-    described = job.run(**make_request(account, settings, address, channels))
+    described = job.run(**make_request(account, settings, image, channels))
     check_end(described, "Training", job.name, "training")
     with explained():
         bring_back(account, project, job.name, described["ModelArtifacts"]["S3ModelArtifacts"])
@@ -89,18 +78,8 @@ def bring_back(account: Account, project: Project, job: str, address: str) -> No
             shutil.copytree(brought / "runs", project.reports / "runs", dirs_exist_ok=True)
 
 
-def name_job() -> str:
-    """A name that no other job has: stopping it stops nobody else's."""
-    return f"{PREFIX}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def _upload(account: Account, name: str, folder: Path, files: list[Path]) -> str:
-    named = {path.relative_to(folder).as_posix(): path for path in files}
-    return upload_files(account.s3, account.outputs.data_bucket, name, named)
-
-
-def _find_settings(project: Project) -> list[Path]:
-    return sorted(path for path in (project.root / "config").iterdir() if path.is_file())
+def _find_raw(project: Project) -> dict[str, Path]:
+    return {path.relative_to(project.raw).as_posix(): path for path in find_raw_files(project)}
 
 
 def _describe_channel(name: str, address: str) -> dict[str, Any]:
