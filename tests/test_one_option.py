@@ -33,6 +33,8 @@ OWNED: dict[str, set[str]] = {
         "deploy/aws/images.py",
         "deploy/aws/push.py",
         "deploy/aws/settings.py",
+        "docs/guides/aws-train-and-deploy.md",
+        "docs/guides/deployment.md",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",
         "deploy/kubernetes/overlays/staging/kustomization.yaml",
@@ -42,7 +44,12 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/monitoring.md",
         "docs/layout.md",
     },
-    "data_versioning": {"docs/guides/extending.md", "docs/guides/kubernetes.md", "docs/layout.md"},
+    "data_versioning": {
+        "docs/guides/aws-train-and-deploy.md",
+        "docs/guides/extending.md",
+        "docs/guides/kubernetes.md",
+        "docs/layout.md",
+    },
     "tracking": {
         "compose.yaml",
         "deploy/docker/training.Dockerfile",
@@ -54,6 +61,7 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/tracking/run.py",
     },
     "monitoring": {
+        "docs/guides/aws-train-and-deploy.md",
         "compose.yaml",
         "deploy/kubernetes/base/kustomization.yaml",
         "docs/guides/kubernetes.md",
@@ -68,7 +76,10 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/service.py",
         "src/ml_project/serving/settings.py",
     },
+    "cloud": {"docs/layout.md"},
+    "ci": {"docs/guides/deployment.md"},
     "containers": {
+        "docs/guides/deployment.md",
         "docs/layout.md",
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
