@@ -14,6 +14,7 @@ import pytest
 from botocore.stub import Stubber
 from deploy.aws import copying, smoke, traffic
 from deploy.aws.account import Account
+from deploy.aws.deploy import publish, put_into_service
 from deploy.aws.images import Image, ensure_pushed, serving_image
 from deploy.aws.settings import Outputs
 from deploy.aws.traffic import describe_version, find_before, shift
@@ -82,13 +83,33 @@ def test_nothing_moves_while_the_alarm_fires(account: Account, stubs: dict[str, 
 
 
 def test_a_version_that_does_not_answer_at_the_address_is_taken_out(
-    account: Account, stubs: dict[str, Stubber], trained: Project
+    account: Account, stubs: dict[str, Stubber], trained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(smoke, "SETTLING_SECONDS", 0)
     expect_alias(stubs, "1")
     expect_move(stubs, "2")
     expect_move(stubs, "1")
     with pytest.raises(ProjectError, match="does not answer"):
         shift(account, "2", 0, 0, lambda: smoke.try_address(account, trained))
+
+
+def test_nothing_is_let_in_beside_the_canary_of_another(
+    account: Account, stubs: dict[str, Stubber], trained: Project
+) -> None:
+    alias = {
+        "FunctionVersion": "1",
+        "RevisionId": "revision",
+        "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.1}},
+    }
+    stubs["lambda"].add_response("get_alias", alias)
+    with pytest.raises(ProjectError, match="make deploy-rollback ENVIRONMENT=staging"):
+        put_into_service(account, trained, "3", None)
+
+
+def test_a_function_that_is_not_there_yet_is_made_of_the_image(account: Account, stubs: dict[str, Stubber]) -> None:
+    stubs["lambda"].add_client_error("get_function", "ResourceNotFoundException")
+    with pytest.raises(ProjectError, match="make infra-apply ENVIRONMENT=staging IMAGE_URI=registry/serving@sha256:0`"):
+        publish(account, "registry/serving@sha256:0", "tag")
 
 
 def test_an_interrupted_canary_is_taken_out(

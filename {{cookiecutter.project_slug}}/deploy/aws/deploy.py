@@ -62,7 +62,12 @@ def publish(account: Account, image: str, tag: str) -> str:
 def put_into_service(account: Account, project: Project, version: str, settings: DeploymentSettings | None) -> None:
     """Send requests to a version, by a canary where there are settings for one."""
     alias = read_alias(account)
-    if alias.version == version and not alias.canary:
+    if alias.canary:
+        raise ProjectError(
+            f"Version {alias.canary} is a canary of another deploy; wait for it, or end it: "
+            f"`make deploy-rollback ENVIRONMENT={account.outputs.environment}`."
+        )
+    if alias.version == version:
         try_address(account, project)
         return
     share, seconds = (settings.canary_share, 60 * settings.watch_minutes) if settings else (0.0, 0.0)

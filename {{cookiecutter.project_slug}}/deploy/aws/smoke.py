@@ -1,6 +1,7 @@
 """What a version must answer before anybody is sent to it: a real prediction with a key, and 401 without."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -14,6 +15,8 @@ from {{ cookiecutter.__package }}.serving.rows import example_row
 from .account import Account, explained
 
 PATH = "/predict"
+SETTLING_SECONDS = 10.0
+"""For so long the former version may answer after the alias has moved."""
 
 Ask = Callable[[bytes, dict[str, str]], tuple[int, bytes]]
 """Sends a body with headers to `PATH`; the status and the answer."""
@@ -37,7 +40,7 @@ def try_version(account: Account, project: Project, version: str) -> None:
 
 
 def try_address(account: Account, project: Project) -> None:
-    """Ask at the API's public address. Raises ProjectError where that fails."""
+    """Ask at the API's public address, until what was changed has reached it. Raises ProjectError where it does not."""
     url = account.outputs.api_url.rstrip("/") + PATH
 
     def ask(body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -49,7 +52,14 @@ def try_address(account: Account, project: Project) -> None:
         except URLError as error:
             raise ProjectError(f"{url} does not answer: {error.reason}") from error
 
-    _try(account, project, ask, url)
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while True:
+        try:
+            return _try(account, project, ask, url)
+        except ProjectError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def make_event(body: bytes, headers: dict[str, str]) -> dict[str, Any]:
