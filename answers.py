@@ -59,7 +59,7 @@ DEPENDENCIES = frozenset(
     pre_commit_hooks prek
     pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
     pygments pygtrie pyjwt pylab pyparsing pytest pytest_xdist python_dateutil python_dotenv pywin32 pyyaml
-    pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs
+    pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs s3transfer
     scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
     skops skrub smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
     threadpoolctl tomlkit tornado tqdm traitlets typer types_pyyaml typing_extensions

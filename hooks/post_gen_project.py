@@ -103,6 +103,18 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/terraform/aws/tests/identity.tftest.hcl": {"ci": ("github", "gitlab")},
     "deploy/terraform/aws/identity.tf": {"ci": ("github", "gitlab")},
     "deploy/terraform/aws/modules/identity": {"ci": ("github", "gitlab")},
+    "config/aws.yaml": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/__init__.py": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws": {"cloud": ("aws", "aws-cloudformation")},
+    "deploy/aws/copying.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/deploy.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/rollback.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/smoke.py": {"serving": ("fastapi", "flask")},
+    "deploy/aws/traffic.py": {"serving": ("fastapi", "flask")},
+    "docs/guides/deployment.md": {"cloud": ("aws", "aws-cloudformation")},
+    "docs/guides/aws-train-and-deploy.md": {"cloud": ("aws", "aws-cloudformation")},
+    "tests/test_aws.py": {"cloud": ("aws", "aws-cloudformation")},
+    "tests/test_deployment.py": {"cloud": ("aws", "aws-cloudformation"), "serving": ("fastapi", "flask")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

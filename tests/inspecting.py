@@ -38,6 +38,9 @@ MADE = (
     "deploy/outputs",
     "config/adopted.json",
     "config/previous",
+    "config/adopted.json",
+    "config/previous",
+    "deploy/outputs",
     "scripts/train_xgboost.py",
     "uv.lock",
 )
@@ -61,6 +64,7 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("ci", "gitlab"): r"(?i)gitlab",
     ("cloud", "aws|aws-cloudformation"): r"(?i)\b(cloudformation|boto3|oidc)\b|\binfra-\w+",
     ("cloud", "aws"): r"(?i)\b(terraform|tfvars)\b",
+    ("cloud", "aws|aws-cloudformation"): r"(?i)\bboto3\b|make (deploy|train-cloud|push-images|infra-\w+)",
 }
 """Words that only a project with this answer, or one of these, may contain."""
 

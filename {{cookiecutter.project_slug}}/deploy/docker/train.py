@@ -3,7 +3,9 @@
 A training job takes the files of its input channels for raw data and its hyperparameters for settings of
 `config/model.yaml`, runs the pipeline, and leaves `latest` with its versions in /opt/ml/model, the reports in
 /opt/ml/output/data. Where the pipeline fails, or the gate refuses the model, it says why in /opt/ml/output/failure.
-A channel `models` brings the versions that the new model is held against.
+A channel `models` brings the versions that the new model is held against, one named `config` the settings that take
+the place of the image's. Where TRAIN_ONLY is set, the job stops before the gate: it leaves the candidate and its run,
+for whoever started it to evaluate and to promote.
 """
 
 import json
@@ -22,6 +24,9 @@ import yaml
 
 COMMAND = [sys.executable, "-m", "{{ cookiecutter.__package }}"]
 SAGEMAKER = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+IS_CANDIDATE_ALL = "TRAIN_ONLY" in os.environ
+SETTINGS = "config"
+"""The channel with settings."""
 FORMER = "models"
 """The channel with the versions so far: folders `latest` and `versioned`, or the model.tar.gz of a former job."""
 
@@ -39,7 +44,7 @@ def run_job(image: Path, job: Path) -> int:
         project = Path(folder)
         try:
             prepare(project, image, job / "input")
-            status, last_lines = run_pipeline(project)
+            status, last_lines = run_stages(project, ("data", "train") if IS_CANDIDATE_ALL else ("pipeline",))
         except (OSError, ValueError, yaml.YAMLError) as error:
             status, last_lines = 1, f"error: {error}\n"
             sys.stderr.write(last_lines)
@@ -49,20 +54,25 @@ def run_job(image: Path, job: Path) -> int:
             (job / "output").mkdir(exist_ok=True)
             (job / "output" / "failure").write_text(last_lines[-1024:], encoding="utf-8")
             return status
-        for name in ("latest", "versioned"):
-            shutil.copytree(project / "models" / name, job / "model" / name, dirs_exist_ok=True)
+        left = ("models/candidate", "reports/runs") if IS_CANDIDATE_ALL else ("models/latest", "models/versioned")
+        for folder in filter(Path.exists, (project / name for name in left)):
+            shutil.copytree(folder, job / "model" / folder.name, dirs_exist_ok=True)
     return 0
 
 
 def prepare(project: Path, image: Path, given: Path) -> None:
     """Lay a project out of the image's settings and what the job was given."""
-    shutil.copytree(image / "config", project / "config")
-    raw, former = project / "data" / "raw", given / "data" / FORMER
+    brought, former = given / "data" / SETTINGS, given / "data" / FORMER
+    shutil.copytree(brought if brought.is_dir() else image / "config", project / "config")
+    raw = project / "data" / "raw"
     raw.mkdir(parents=True)
-    for file in sorted((given / "data").rglob("*")):
-        if file.is_file() and former not in file.parents:
-            # Under one name a file would take the place of another.
-            (raw / file.name).symlink_to(file)
+    for channel in sorted((given / "data").iterdir()):
+        for file in sorted(channel.rglob("*")) if channel not in (brought, former) else ():
+            if file.is_file():
+                place = raw / file.relative_to(channel)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                # Under one name a file would take the place of another.
+                place.symlink_to(file)
     if former.is_dir():
         shutil.copytree(former, project / "models")
         for archive in (project / "models").glob("*.tar.gz"):
@@ -89,18 +99,21 @@ def change_settings(file: Path, changes: dict[str, str]) -> None:
     file.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
-def run_pipeline(project: Path) -> tuple[int, str]:
-    """Run it, showing what it prints; its exit code, and the last it printed."""
-    environment = {**os.environ, "PROJECT_ROOT": str(project)}
-    command = [*COMMAND, "pipeline"]
+def run_stages(project: Path, stages: tuple[str, ...]) -> tuple[int, str]:
+    """Run them until one fails, showing what they print; the last one's exit code, and the last that was printed."""
+    environment, status = {**os.environ, "PROJECT_ROOT": str(project)}, 0
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
-    with subprocess.Popen(command, env=environment, **streams) as pipeline:  # noqa: S603
-        signal.signal(signal.SIGTERM, lambda *_: pipeline.terminate())
-        lines: deque[str] = deque(maxlen=20)
-        for line in pipeline.stdout or ():
-            sys.stdout.write(line)
-            lines.append(line)
-    return abs(pipeline.returncode), "".join(lines)
+    lines: deque[str] = deque(maxlen=20)
+    for stage in stages:
+        with subprocess.Popen([*COMMAND, stage], env=environment, **streams) as running:  # noqa: S603
+            signal.signal(signal.SIGTERM, lambda *_, running=running: running.terminate())
+            for line in running.stdout or ():
+                sys.stdout.write(line)
+                lines.append(line)
+        status = abs(running.returncode)
+        if status:
+            break
+    return status, "".join(lines)
 
 
 if __name__ == "__main__":

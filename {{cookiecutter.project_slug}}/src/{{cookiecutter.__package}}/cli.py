@@ -2,7 +2,11 @@
 
 import sys
 from pathlib import Path
+# {% if cookiecutter.cloud == "none" %}
 from typing import Annotated
+# {% else %}
+from typing import Annotated, Literal
+# {% endif %}
 
 import typer
 
@@ -88,8 +92,23 @@ def train(
     onnx: Annotated[
         Path | None, typer.Option(help="Take this ONNX file for the candidate, in place of training one.")
     ] = None,
+    # {% if cookiecutter.cloud != "none" %}
+    on: Annotated[Literal["here", "sagemaker"], typer.Option(help="Where it is trained.")] = "here",
+    environment: Annotated[str, typer.Option(help="Whose SageMaker: staging or production.")] = "staging",
+    # {% endif %}
 ) -> None:
     """Train what config/model.yaml says and write models/candidate."""
+    # {% if cookiecutter.cloud != "none" %}
+    if on == "sagemaker":
+        if onnx:
+            raise ProjectError("--onnx trains nothing, so it goes with no --on.")
+        project = _open_project(TRAINING_LOG)
+        sys.path.insert(0, str(project.root))  # deploy/ is beside the package, not in it
+        from deploy.aws.training import train_on_sagemaker
+
+        typer.echo(f"models/candidate is now that of {train_on_sagemaker(project, environment)}")
+        return
+    # {% endif %}
     from .modeling.training import train_model
 
     train_model(_open_project(TRAINING_LOG), onnx)

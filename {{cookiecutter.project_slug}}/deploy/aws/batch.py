@@ -1,0 +1,91 @@
+"""`make predict-cloud`: a processing job of SageMaker's scores a file with `latest`, as `predict` does here."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from {{ cookiecutter.__package }}.config import Project, find_project
+from {{ cookiecutter.__package }}.data.loading import find_raw_files
+from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+
+from .account import Account, explained, open_account
+from .command import Environment, run_command
+from .images import need_training_image
+from .jobs import Job, check_end, name_job
+from .settings import JobSettings, read_aws_settings, read_outputs
+from .storage import download_file, find_settings, upload_files
+
+PLACE = "/opt/ml/processing"
+
+Source = Annotated[Path | None, typer.Argument(help="A .csv, .tsv or .parquet file; the first raw file if not given.")]
+Output = Annotated[Path, typer.Option(help="Where to write; .csv or .parquet.")]
+
+
+def score(output: Output, source: Source = None, environment: Environment = "staging") -> None:
+    """Score the rows of a file on SageMaker."""
+    project = find_project()
+    settings, outputs = read_aws_settings(project.root).batch, read_outputs(project.root, environment)
+    outputs.need("data_bucket", "models_bucket", "training_repository_url", "training_role_arn")
+    table = source or find_raw_files(project)[0]
+    if not table.is_file():
+        raise ProjectError(f"{table} is not a file.")
+    files = {"config": find_settings(project), "models": find_model(project), "input": {table.name: table}}
+    account = open_account(outputs)
+    image = need_training_image(account, project)
+    with explained():
+        addresses = {
+            name: upload_files(account.s3, outputs.data_bucket, f"batch/{name}", named) for name, named in files.items()
+        }
+    job = Job(account, "Processing", name_job())
+    target = f"s3://{outputs.models_bucket}/scores/{job.name}"
+    described = job.run(**make_request(account, settings, image, addresses, target, (table.name, output.name)))
+    check_end(described, "Processing", job.name, "batch")
+    with explained():
+        download_file(account.s3, f"{target}/{output.name}", output)
+    print(f"{job.name}: written to {output}")
+
+
+def find_model(project: Project) -> dict[str, Path]:
+    """The files of `latest`, the pointer among them, by their places in `models/`. Raises ProjectError without one."""
+    registry = Registry(project.models)
+    version = registry.latest()
+    if version is None:
+        raise ProjectError("No model was promoted; run `make pipeline` first.")
+    paths = [registry.pointer, *(path for path in sorted(registry.folder(version).rglob("*")) if path.is_file())]
+    return {path.relative_to(project.models).as_posix(): path for path in paths}
+
+
+def make_request(
+    account: Account,
+    settings: JobSettings,
+    image: str,
+    addresses: dict[str, str],
+    target: str,
+    names: tuple[str, str],
+) -> dict[str, Any]:
+    """What SageMaker is asked for, but for the job's name: `names` are those of the table and of what is written."""
+    places = {name: f"{PLACE}/{'' if name == 'input' else 'project/'}{name}" for name in addresses}
+    arguments = ["predict", f"{PLACE}/input/{names[0]}", "--output", f"{PLACE}/output/{names[1]}"]
+    machine = {"InstanceType": settings.instance_type, "InstanceCount": 1, "VolumeSizeInGB": settings.volume_gigabytes}
+    written = {"S3Uri": target, "LocalPath": f"{PLACE}/output", "S3UploadMode": "EndOfJob"}
+    return {
+        "AppSpecification": {"ImageUri": image, "ContainerArguments": arguments},
+        "RoleArn": account.outputs.training_role_arn,
+        "ProcessingInputs": [_describe_input(name, address, places[name]) for name, address in addresses.items()],
+        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "scores", "S3Output": written}]},
+        "ProcessingResources": {"ClusterConfig": machine},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60 * settings.maximum_minutes},
+        "Environment": {"PROJECT_ROOT": f"{PLACE}/project"},
+        "Tags": [{"Key": "environment", "Value": account.outputs.environment}],
+    }
+
+
+def _describe_input(name: str, address: str, place: str) -> dict[str, Any]:
+    source = {"S3Uri": address, "LocalPath": place, "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    return {"InputName": name, "S3Input": source}
+
+
+if __name__ == "__main__":
+    run_command(score)

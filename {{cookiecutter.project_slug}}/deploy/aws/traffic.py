@@ -1,0 +1,126 @@
+"""Which version of the function answers: its alias, a share of it for a canary, and the way back.
+
+A version says in its description after which one it came, and that never changes: the alias itself, and who moves it,
+need no memory.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from {{ cookiecutter.__package }}.errors import ProjectError
+
+from .account import Account, error_code, explained
+
+POLL_SECONDS = 5.0
+
+_AFTER = ", after version "
+
+
+@dataclass(frozen=True)
+class Alias:
+    """The alias: the version that it names, the canary beside it, "" for none, and its present state."""
+
+    version: str
+    canary: str
+    revision: str
+
+
+def read_alias(account: Account) -> Alias:
+    """The alias as it is now. Raises ProjectError where there is none."""
+    with explained():
+        try:
+            found = account.client("lambda").get_alias(**_name(account))
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                raise ProjectError(
+                    f"{account.outputs.function_name} has no alias {account.outputs.function_alias}; "
+                    f"run `make infra-apply ENVIRONMENT={account.outputs.environment}`."
+                ) from error
+            raise
+    weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return Alias(found["FunctionVersion"], next(iter(weights), ""), found["RevisionId"])
+
+
+def move(account: Account, version: str, canary: str = "", share: float = 0.0) -> None:
+    """Let a version answer, and a canary a share of the requests. Raises ProjectError where another moves it."""
+    alias = read_alias(account)
+    routing = {"AdditionalVersionWeights": {canary: share} if canary else {}}
+    with explained():
+        account.client("lambda").update_alias(
+            **_name(account), FunctionVersion=version, RoutingConfig=routing, RevisionId=alias.revision
+        )
+
+
+def describe_version(image: str, former: str) -> str:
+    """What a version says of itself: its image, and the version that answers before it."""
+    return f"{image}{_AFTER}{former}"
+
+
+def find_before(account: Account, version: str) -> str:
+    """The version after which one came; "" where it was the first."""
+    with explained():
+        found = account.client("lambda").get_function_configuration(
+            FunctionName=account.outputs.function_name, Qualifier=version
+        )
+    return str(found.get("Description", "")).partition(_AFTER)[2]
+
+
+def shift(account: Account, version: str, share: float, seconds: float, check: Callable[[], None]) -> None:
+    """Give a version a share of the requests, watch the alarm, give it all, and check what is answered then.
+
+    Where the alarm fires, the check fails, or whatever else ends the wait, the version before answers alone again.
+    Raises ProjectError where the alarm fires; without `seconds` nothing is watched.
+    """
+    former = read_alias(account).version
+    if seconds:
+        try:
+            check_alarm(account)
+        except ProjectError as error:
+            remedy = "find out why first; where this version mends it, `make deploy CANARY=no`"
+            raise ProjectError(f"{error}. Nothing moved: {remedy}.") from error
+    try:
+        if seconds:
+            move(account, former, version, share)
+            watch(account, seconds, f"Version {version} gets {share:.0%} of the requests")
+        move(account, version)
+        check()
+    except BaseException:
+        move(account, former)
+        Console(stderr=True).print(f"Version {former} answers all requests", highlight=False)
+        raise
+
+
+def watch(account: Account, seconds: float, description: str) -> None:
+    """Wait, and raise ProjectError as soon as the alarm fires."""
+    console, deadline = Console(stderr=True, highlight=False), time.monotonic() + seconds
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    console.print(f"{description}; {account.outputs.alarm_name} is watched for {seconds:.0f} s", soft_wrap=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=seconds)
+        while (left := deadline - time.monotonic()) > 0:
+            check_alarm(account)
+            time.sleep(min(POLL_SECONDS, left))
+            progress.update(task, completed=seconds - left)
+    check_alarm(account)
+
+
+def check_alarm(account: Account) -> None:
+    """Raise ProjectError where the alarm fires, or is not there to be watched."""
+    name = account.outputs.alarm_name
+    with explained():
+        alarms = account.client("cloudwatch").describe_alarms(AlarmNames=[name])
+    found: list[dict[str, Any]] = [*alarms.get("MetricAlarms", ()), *alarms.get("CompositeAlarms", ())]
+    if not found:
+        raise ProjectError(f"The alarm {name}, which a deploy watches, is not there; run `make infra-apply`.")
+    if found[0]["StateValue"] == "ALARM":
+        raise ProjectError(f"The alarm {name} fires: {found[0].get('StateReason', '')}")
+
+
+def _name(account: Account) -> dict[str, str]:
+    return {"FunctionName": account.outputs.function_name, "Name": account.outputs.function_alias}
