@@ -1,4 +1,4 @@
-"""CloudFormation with an environment's parameters, for `make infra-plan` and its like: change sets, shown before they run."""
+"""CloudFormation with an environment's parameters, for `make infra-plan` and its like: change sets, shown first."""
 
 import json
 import re
@@ -7,7 +7,6 @@ import subprocess
 import sys
 from typing import Any
 
-import boto3
 from botocore.exceptions import WaiterError
 
 from .infrastructure import (
