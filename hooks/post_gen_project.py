@@ -83,6 +83,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
         "serving": ("fastapi", "flask"),
     },
     ".github/workflows/monitor.yml": {"cloud": ("none",), "monitoring": ("drift",)},
+    "scripts/ci.mk": {"ci": ("github", "gitlab")},
     "scripts/fetch_models.sh": {"ci": ("github", "gitlab"), "data_versioning": ("none",)},
     "scripts/smoke_test.sh": {
         "ci": ("github", "gitlab"),
