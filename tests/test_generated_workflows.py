@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from baking import BakedProject, Oven
 from combinations import default_combination, label
 from composing import ComposedProject, composer
@@ -52,6 +51,18 @@ def distinct_sets() -> list[dict[str, str]]:
         texts = {file: text for file, text in project.texts if file.startswith(".github/")}
         if texts:
             found[frozenset((file, project.contents[file].digest) for file in texts)] = texts
+    return list(found.values())
+
+
+@cache
+def distinct_projects(ci: str) -> list[ComposedProject]:
+    """Return a project for each set of files, pipeline, Makefile and guide that those with this answer have."""
+    found = {}
+    for project in composer().projects():
+        if project.answers["ci"] == ci:
+            looked_at = {"Makefile", GITLAB, f"docs/guides/ci-{ci}.md"}
+            said = {(file, each.digest) for file, each in project.contents.items() if file in looked_at}
+            found[project.files, frozenset(said)] = project
     return list(found.values())
 
 
@@ -141,7 +152,7 @@ def test_shellcheck_would_find_something(tmp_path: Path) -> None:
 
 def test_no_workflow_names_what_its_project_does_not_have() -> None:
     found = {}
-    for project in composer().projects():
+    for project in distinct_projects("github"):
         for file, workflow in pipelines(project):
             lacking = [*lacking_in(workflow, project)]
             if lacking:
@@ -201,14 +212,14 @@ def lacking_in(workflow: dict[str, Any], project: ComposedProject) -> Iterator[s
 
 def gitlab_texts() -> dict[str, ComposedProject]:
     """Return each text that GitLab's file has in any project, with one such project."""
-    projects = (project for project in composer().projects() if project.answers["ci"] == "gitlab")
-    return {project.contents[GITLAB].text or "": project for project in projects}
+    return {project.contents[GITLAB].text or "": project for project in distinct_projects("gitlab")}
 
 
+@cache
 def gitlab_jobs(text: str) -> dict[str, dict[str, Any]]:
     """Return the jobs of GitLab's file, the hidden ones too."""
     known = {"stages", "workflow", "variables", "default"}
-    return {name: job for name, job in yaml.safe_load(text).items() if name not in known}
+    return {name: job for name, job in read_workflow(text).items() if name not in known}
 
 
 def gitlab_script(job: dict[str, Any]) -> str:
@@ -233,11 +244,10 @@ def test_shellcheck_finds_nothing_in_gitlabs_scripts(tmp_path: Path) -> None:
 
 def test_gitlabs_file_names_nothing_that_its_project_does_not_have() -> None:
     found = {}
-    for project in composer().projects():
-        if project.answers["ci"] == "gitlab":
-            lacking = gitlab_lacking(project.contents[GITLAB].text or "", project)
-            if lacking:
-                found[label(project.answers)] = lacking
+    for project in distinct_projects("gitlab"):
+        lacking = gitlab_lacking(project.contents[GITLAB].text or "", project)
+        if lacking:
+            found[label(project.answers)] = lacking
     assert found == {}
 
 
@@ -260,7 +270,7 @@ def test_what_gitlabs_file_names_and_nobody_has_would_be_found(job: str, lacks: 
 
 def gitlab_lacking(text: str, project: ComposedProject) -> list[str]:
     """Return what GitLab's file names and the project, or its guide, does not have."""
-    whole, jobs, lacking = yaml.safe_load(text), gitlab_jobs(text), []
+    whole, jobs, lacking = read_workflow(text), gitlab_jobs(text), []
     guide = project.contents["docs/guides/ci-gitlab.md"].text or ""
     targets = targets_in(project.contents["Makefile"].text or "")
     given = {name for job in [whole, *jobs.values()] for name in job.get("variables", {})}
@@ -582,7 +592,7 @@ def test_training_with_a_remote_pulls_pushes_and_proposes_what_git_should_know(
 
 
 class Kept(BaseHTTPRequestHandler):
-    """GitLab's answer to who asks for the models of the last training: those in `file`, where there are some."""
+    """GitLab's answer to who asks for the models of the last training: those in `file`."""
 
     file: Path
 
@@ -594,7 +604,7 @@ class Kept(BaseHTTPRequestHandler):
         if is_there:
             self.wfile.write(self.file.read_bytes())
 
-    def log_message(self, format: str, *_: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Print nothing."""
 
 
@@ -611,7 +621,7 @@ def gitlab(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared, tmp_path: Path) -> None:
+def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared) -> None:
     wanted = {"ci": "gitlab", "data_versioning": "none", "serving": "none", "containers": "none"}
     project = oven.bake({**default_combination(), **wanted})
     committed(project)
@@ -623,13 +633,8 @@ def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared, tmp_path: Pat
     kept = project.path / ".gitlab-ci-local" / "artifacts" / "train"
     few = {"PYTEST_ADDOPTS": "-k gate --junitxml=build/junit.xml", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
     with gitlab(kept / "build" / "models.tar") as address:
-        given = {
-            "CI_API_V4_URL": address,
-            "CI_JOB_TOKEN": "a-token",
-            "UV_CACHE_DIR": cache,
-            **few,
-            **shared(project),
-        }
+        known = {"CI_API_V4_URL": address, "CI_JOB_TOKEN": "a-token", "UV_CACHE_DIR": cache}
+        given = {**known, **few, **shared(project)}
         options = [word for name, value in given.items() for word in ("--variable", f"{name}={value}")]
 
         def run(*more: str) -> str:
