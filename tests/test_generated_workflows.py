@@ -56,7 +56,7 @@ def distinct_sets() -> list[dict[str, str]]:
 
 @cache
 def distinct_projects(ci: str) -> list[ComposedProject]:
-    """Return a project for each set of files, pipeline, Makefile and guide that those with this answer have."""
+    """Return a project for each set of files, pipeline, Makefile and guide that this answer comes with."""
     found = {}
     for project in composer().projects():
         if project.answers["ci"] == ci:
