@@ -29,6 +29,11 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {
+        "deploy/aws/cloudformation/stack.yaml",
+        "deploy/terraform/aws/identity.tf",
+        "deploy/terraform/aws/outputs.tf",
+        "deploy/terraform/aws/project.tf",
+        "docs/guides/aws.md",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",
         "deploy/kubernetes/overlays/staging/kustomization.yaml",
@@ -38,7 +43,12 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/monitoring.md",
         "docs/layout.md",
     },
-    "data_versioning": {"docs/guides/extending.md", "docs/guides/kubernetes.md", "docs/layout.md"},
+    "data_versioning": {
+        "docs/guides/aws.md",
+        "docs/guides/extending.md",
+        "docs/guides/kubernetes.md",
+        "docs/layout.md",
+    },
     "tracking": {
         "compose.yaml",
         "deploy/docker/training.Dockerfile",
@@ -69,7 +79,15 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
     },
+    "ci": {
+        "deploy/aws/bootstrap.yaml",
+        "deploy/aws/cloudformation/stack.yaml",
+        "deploy/terraform/aws/outputs.tf",
+        "docs/guides/aws.md",
+    },
     "cloud": {
+        "docs/guides/aws.md",
+        "deploy/aws/bootstrap.yaml",
         "deploy/docker/serving.Dockerfile",
         "deploy/docker/start.py",
         "docs/layout.md",

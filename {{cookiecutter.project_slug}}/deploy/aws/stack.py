@@ -7,7 +7,6 @@ import subprocess
 import sys
 from typing import Any
 
-import boto3
 from botocore.exceptions import WaiterError
 
 from .infrastructure import (
