@@ -20,7 +20,9 @@ from moto.budgets.responses import BudgetsResponse
 from moto.cloudformation.models import ChangeSet
 from moto.core.common_models import CloudFormationModel
 from moto.ecr.models import Repository, ecr_backends
+from moto.iam.access_control import PermissionResult
 from moto.kms.models import Key
+from moto.s3.models import FakeBucket
 from moto.server import main
 
 BUDGET_TAGS: dict[str, dict[str, str]] = {}
@@ -245,6 +247,8 @@ def adapt(kind: str, service: str, make: Making) -> type[CloudFormationModel]:
 
 MODELS = [adapt(kind, service, make) for kind, (service, make) in ADAPTED.items()]
 ChangeSet.apply = execute
+# The buckets refuse what comes without TLS, which here is everything.
+FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
 Key.create_from_cloudformation_json = create_key_with_policy
 LambdaVersion.get_cfn_attribute = lambda self, _: str(self.version)
 Repository.delete = delete_with_images

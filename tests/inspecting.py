@@ -198,9 +198,21 @@ def _with_folders(files: frozenset[str]) -> frozenset[str]:
     return files.union(parent.as_posix() for file in files for parent in PurePosixPath(file).parents)
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Takes CloudFormation's short functions, such as `!Ref`, for what they are given."""
+
+
+def _take(loader: Any, _: str, node: yaml.Node) -> object:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else node.value
+
+
+_Loader.add_multi_constructor("!", _take)
+
+
 def _parse_yaml(text: str) -> None:
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for _ in yaml.load_all(text, loader):
+    for _ in yaml.load_all(text, _Loader):
         pass
 
 

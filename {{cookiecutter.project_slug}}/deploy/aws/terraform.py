@@ -1,4 +1,4 @@
-"""Terraform with an environment's state and variables, for `make infra-plan` and its like; shows what it runs."""
+"""Terraform with an environment's state and variables, for `make infra-plan` and its like; it shows each command."""
 
 import json
 import os

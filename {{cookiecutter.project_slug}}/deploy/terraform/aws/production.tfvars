@@ -1,3 +1,3 @@
-environment        = "production"
-deletable          = false
-budget_usd         = 200
+environment = "production"
+deletable   = false
+budget_usd  = 200

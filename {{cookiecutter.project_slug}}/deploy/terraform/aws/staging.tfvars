@@ -1,3 +1,3 @@
-environment        = "staging"
-deletable          = true # `make infra-destroy` takes the data with it
-budget_usd         = 50
+environment = "staging"
+deletable   = true # `make infra-destroy` takes the data with it
+budget_usd  = 50
