@@ -1,4 +1,4 @@
-"""`make push-images`: both images to ECR, unless it has them; their addresses by digest.
+"""`make push-images`: the images to ECR, unless it has them; their addresses by digest.
 
 In Python, since the AWS command line that a shell script would need is one more thing to install.
 """
