@@ -159,6 +159,7 @@ def test_without_a_promoted_model_nothing_is_deployed(cloud: Cloud) -> None:
     latest = cloud.project.path / "models" / "latest"
     latest.rename(latest.with_name("away"))
     try:
+        assert "none was promoted yet: it comes later" in cloud.make("push-images")
         assert "No model was promoted, so there is nothing to deploy; run `make pipeline`" in cloud.refuse(
             "deploy"
         )

@@ -119,10 +119,6 @@ def test_an_interrupted_canary_is_taken_out(
     expect_alarm(stubs, "OK")
     expect_move(stubs, "1", canary="2")
     expect_move(stubs, "1")
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(traffic, "watch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         shift(account, "2", 0.25, 60, lambda: None)
@@ -135,9 +131,29 @@ def test_a_function_without_an_alias_is_not_deployed_to(account: Account, stubs:
 
 
 def test_a_version_knows_after_which_it_came(account: Account, stubs: dict[str, Stubber]) -> None:
-    for description in (describe_version("abc-v2-def", "3"), "", "made by hand"):
-        stubs["lambda"].add_response("get_function_configuration", {"Description": description})
-    assert [find_before(account, version) for version in ("4", "3", "2")] == ["3", "", ""]
+    stubs["lambda"].add_response("get_function_configuration", {"Description": describe_version("abc-v2-def", "3")})
+    assert find_before(account, "7") == "3"
+
+
+@pytest.mark.parametrize(("version", "before"), [("10", "9"), ("2", "1"), ("1", "")])
+def test_one_that_says_nothing_came_after_the_last_number(
+    account: Account, stubs: dict[str, Stubber], version: str, before: str
+) -> None:
+    stubs["lambda"].add_response("get_function_configuration", {"Description": ""})
+    versions = [{"Version": number} for number in ("$LATEST", "1", "2", "9", "10")]
+    stubs["lambda"].add_response("list_versions_by_function", {"Versions": versions})
+    assert find_before(account, version) == before
+
+
+def test_a_way_back_that_is_closed_is_named(
+    account: Account, stubs: dict[str, Stubber], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect_alias(stubs, "1")
+    expect_move(stubs, "2")
+    stubs["lambda"].add_client_error("get_alias", "ExpiredTokenException")
+    with pytest.raises(KeyboardInterrupt):
+        shift(account, "2", 0, 0, interrupt)
+    assert "make deploy-rollback ENVIRONMENT=staging" in capsys.readouterr().err
 
 
 def test_a_version_is_tried_with_a_key_and_without(
@@ -243,6 +259,11 @@ def test_an_image_is_copied_as_it_is(
 def test_what_is_no_image_by_digest_is_refused(account: Account, address: str) -> None:
     with pytest.raises(ProjectError, match="is no image of ECR in eu-central-1 by digest"):
         copying.copy_image(account, address, Image(f"{REGISTRY}/production", "tag", "none.Dockerfile"))
+
+
+def interrupt(*_: object) -> None:
+    """Do as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 @cache

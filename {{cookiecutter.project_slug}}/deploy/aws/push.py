@@ -1,9 +1,16 @@
-"""`make push-images`: both images to ECR, unless it has them; their addresses by digest.
+"""`make push-images`: the images to ECR, unless it has them; their addresses by digest.
 
 In Python, since the AWS command line that a shell script would need is one more thing to install.
 """
 
+# {% if cookiecutter.serving != "none" %}
+import sys
+
+# {% endif %}
 from {{ cookiecutter.__package }}.config import find_project
+# {% if cookiecutter.serving != "none" %}
+from {{ cookiecutter.__package }}.modeling.registry import Registry
+# {% endif %}
 
 from .account import open_account
 from .command import Environment, run_command
@@ -23,8 +30,10 @@ def push(environment: Environment = "staging") -> None:
     if outputs.training_repository_url:
         images.append(training_image(project, outputs.training_repository_url))
     # {% if cookiecutter.serving != "none" %}
-    if outputs.serving_repository_url:
+    if outputs.serving_repository_url and Registry(project.models).latest():
         images.append(serving_image(project, outputs.serving_repository_url))
+    elif outputs.serving_repository_url:
+        sys.stderr.write("The image of the API has a model in it, and none was promoted yet: it comes later.\n")
     # {% endif %}
     account = open_account(outputs)
     for image in images:

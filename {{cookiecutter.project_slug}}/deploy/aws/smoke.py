@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from {{ cookiecutter.__package }}.config import Project
@@ -49,8 +49,8 @@ def try_address(account: Account, project: Project) -> None:
                 return answer.status, answer.read()
         except HTTPError as refusal:
             return refusal.code, refusal.read()
-        except URLError as error:
-            raise ProjectError(f"{url} does not answer: {error.reason}") from error
+        except OSError as error:
+            raise ProjectError(f"{url} does not answer: {error}") from error
 
     deadline = time.monotonic() + SETTLING_SECONDS
     while True:

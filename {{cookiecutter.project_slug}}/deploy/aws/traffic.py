@@ -64,11 +64,17 @@ def describe_version(image: str, former: str) -> str:
 
 def find_before(account: Account, version: str) -> str:
     """The version after which one came; "" where it was the first."""
+    client, name = account.client("lambda"), account.outputs.function_name
     with explained():
-        found = account.client("lambda").get_function_configuration(
-            FunctionName=account.outputs.function_name, Qualifier=version
-        )
-    return str(found.get("Description", "")).partition(_AFTER)[2]
+        found = client.get_function_configuration(FunctionName=name, Qualifier=version)
+        said = str(found.get("Description", "")).partition(_AFTER)[2]
+        if said:
+            return said
+        # The infrastructure publishes one, too, where it changes the function's settings, and says nothing in it.
+        pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=name)
+        numbers = (each["Version"] for page in pages for each in page["Versions"])
+        earlier = [int(number) for number in numbers if number.isdigit() and int(number) < int(version)]
+    return str(max(earlier, default=""))
 
 
 def shift(account: Account, version: str, share: float, seconds: float, check: Callable[[], None]) -> None:
@@ -91,9 +97,18 @@ def shift(account: Account, version: str, share: float, seconds: float, check: C
         move(account, version)
         check()
     except BaseException:
-        move(account, former)
-        Console(stderr=True).print(f"Version {former} answers all requests", highlight=False)
+        _go_back(account, former, version)
         raise
+
+
+def _go_back(account: Account, former: str, version: str) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        move(account, former)
+        console.print(f"Version {former} answers all requests")
+    except ProjectError as error:
+        command = f"make deploy-rollback ENVIRONMENT={account.outputs.environment}"
+        console.print(f"{error} Version {version} may get requests still: run `{command}`", markup=False)
 
 
 def watch(account: Account, seconds: float, description: str) -> None:
@@ -117,9 +132,9 @@ def check_alarm(account: Account) -> None:
         alarms = account.client("cloudwatch").describe_alarms(AlarmNames=[name])
     found: list[dict[str, Any]] = [*alarms.get("MetricAlarms", ()), *alarms.get("CompositeAlarms", ())]
     if not found:
-        raise ProjectError(f"The alarm {name}, which a deploy watches, is not there; run `make infra-apply`.")
+        raise ProjectError(f"The alarm {name}, which a deploy watches, is not there; run `make infra-apply`")
     if found[0]["StateValue"] == "ALARM":
-        raise ProjectError(f"The alarm {name} fires: {found[0].get('StateReason', '')}")
+        raise ProjectError(f"The alarm {name} fires: {found[0].get('StateReason', '').rstrip('.')}")
 
 
 def _name(account: Account) -> dict[str, str]:
