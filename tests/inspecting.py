@@ -62,9 +62,9 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("containers", "kubernetes"): r"(?i)\b(kubectl|kustomize|kustomization)\b",
     ("ci", "github"): r"(?i)\.github/|github actions|github\.com/actions|\bgh (?:api|run)\b",
     ("ci", "gitlab"): r"(?i)gitlab",
-    ("cloud", "aws|aws-cloudformation"): r"(?i)\b(cloudformation|boto3|oidc)\b|\binfra-\w+",
+    ("cloud", "aws|aws-cloudformation"): r"(?i)\b(boto3|oidc)\b|make (deploy|train-cloud|push-images|infra-\w+)",
+    ("cloud", "aws-cloudformation"): r"(?i)\bcloudformation\b",
     ("cloud", "aws"): r"(?i)\b(terraform|tfvars)\b",
-    ("cloud", "aws|aws-cloudformation"): r"(?i)\bboto3\b|make (deploy|train-cloud|push-images|infra-\w+)",
 }
 """Words that only a project with this answer, or one of these, may contain."""
 

@@ -41,7 +41,7 @@ metrics:
 # {% endif %}
 # Look for known vulnerabilities of the packages in uv.lock.
 audit: uv.lock
-	$(UV) export --quiet --frozen --all-extras --no-emit-project | $(UV) tool run pip-audit@2.10.1 --disable-pip --requirement /dev/stdin
+	$(UV) export --quiet --frozen --all-extras --no-emit-project | env -u UV_ENV_FILE $(UV) tool run pip-audit@2.10.1 --disable-pip --requirement /dev/stdin
 # {% if cookiecutter.containers == "none" %}
 
 uv.lock:
