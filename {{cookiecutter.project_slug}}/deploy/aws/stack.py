@@ -1,4 +1,4 @@
-"""CloudFormation with an environment's parameters, for `make infra-plan` and its like: change sets, shown before they run."""
+"""CloudFormation with an environment's parameters, for `make infra-plan` and its like: change sets, shown first."""
 
 import json
 import re
