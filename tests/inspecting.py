@@ -35,12 +35,13 @@ COPIED = re.compile(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", re.MULTILINE)
 
 MADE = (
     ".venv/",
-    "deploy/outputs",
     "config/adopted.json",
     "config/previous",
     "config/adopted.json",
     "config/previous",
     "deploy/outputs",
+    "deploy/outputs",
+    "deploy/terraform/aws/.terraform.lock.hcl",
     "scripts/train_xgboost.py",
     "uv.lock",
 )

@@ -283,7 +283,9 @@ def test_it_is_built_in_an_empty_account_and_taken_down_to_nothing(
         assert NOTHING_TO_DO[cloud] in account.make("infra-plan")
         key = account.ask(READ_KEY, outputs["api_keys_secret_arn"]).strip()
         assert len(key) == 64
-        account.make("infra-apply", APPROVE="yes")
+        (project.path / "deploy" / "outputs" / "staging.json").unlink()
+        account.make("infra-outputs")
+        assert read_outputs(project) == outputs
         assert account.ask(READ_KEY, outputs["api_keys_secret_arn"]).strip() == key
         if cloud == "aws":
             check_state(account, key)
@@ -333,7 +335,7 @@ def check_state(account: Account, key: str) -> None:
     """See that the state is in the bucket alone, knows no key, and is changed by one person at a time."""
     [bucket] = [name for name in account.look()["buckets"] if "-state-" in name]
     assert key not in account.ask(STATE, bucket)
-    assert not list(account.project.path.rglob("*.tfstate"))
+    assert not list((account.project.path / "deploy" / "terraform" / "aws").glob("*.tfstate"))
     account.ask(LOCK, bucket)
     assert "Error acquiring the state lock" in refused(account, "infra-apply", APPROVE="yes")
     account.ask(UNLOCK, bucket)

@@ -112,6 +112,13 @@ OWNED: dict[str, set[str]] = {
         "deploy/terraform/aws/outputs.tf",
         "docs/guides/aws.md",
         "docs/guides/deployment.md",
+    },
+    "cloud": {
+        "docs/guides/aws.md",
+        "deploy/aws/bootstrap.yaml",
+        "deploy/docker/serving.Dockerfile",
+        "deploy/docker/start.py",
+        "docs/guides/data-versioning.md",
         "docs/layout.md",
     },
 }
