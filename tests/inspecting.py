@@ -65,7 +65,7 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("ci", "gitlab"): r"(?i)gitlab",
     ("cloud", "aws|aws-cloudformation"): r"(?i)\b(boto3|oidc)\b|make (deploy|train-cloud|push-images|infra-\w+)",
     ("cloud", "aws-cloudformation"): r"(?i)\bcloudformation\b",
-    ("cloud", "aws"): r"(?i)\b(terraform|tfvars)\b",
+    ("cloud", "aws"): r"(?i)\bterraform\b",
 }
 """Words that only a project with this answer, or one of these, may contain."""
 
