@@ -63,8 +63,9 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ("containers", "kubernetes"): r"(?i)\b(kubectl|kustomize|kustomization)\b",
     ("ci", "github"): r"(?i)\.github/|github actions|github\.com/actions|\bgh (?:api|run)\b",
     ("ci", "gitlab"): r"(?i)gitlab",
-    ("cloud", "aws|aws-cloudformation"): r"(?i)\b(boto3|oidc)\b|make (deploy|train-cloud|push-images|infra-\w+)",
-    ("cloud", "aws-cloudformation"): r"(?i)\bcloudformation\b",
+    ("cloud", "aws|aws-cloudformation"): (
+        r"(?i)\b(cloudformation|boto3|oidc)\b|make (deploy|train-cloud|push-images|infra-\w+)"
+    ),
     ("cloud", "aws"): r"(?i)\bterraform\b",
 }
 """Words that only a project with this answer, or one of these, may contain."""
