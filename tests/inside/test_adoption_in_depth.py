@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .test_adoption import ROWS, Rows, adopt, category, make_rows, number, refuse, use_of, write_table  # noqa: F401
-from .toys import read_files
+from .toys import change_config, read_files
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0\r")
 
