@@ -44,7 +44,10 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/docker/grafana/dashboards/drift.json": {"monitoring": ("drift",)},
     "deploy/docker/keep_latest.py": {"serving": ("fastapi", "flask")},
     "deploy/docker/prometheus.yaml": {"serving": ("fastapi", "flask")},
-    "deploy/docker/secrets_manager.py": {"serving": ("fastapi", "flask"), "cloud": ("aws", "aws-cloudformation")},
+    "deploy/docker/secrets_manager.py": {
+        "serving": ("fastapi", "flask"),
+        "cloud": ("aws", "aws-cloudformation"),
+    },
     "deploy/docker/serving.Dockerfile": {"serving": ("fastapi", "flask")},
     "deploy/docker/start.py": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes": {"containers": ("kubernetes",)},
