@@ -90,6 +90,7 @@ OWNED: dict[str, set[str]] = {
         "deploy/aws/bootstrap.yaml",
         "deploy/docker/serving.Dockerfile",
         "deploy/docker/start.py",
+        "docs/guides/containers.md",
         "docs/guides/data-versioning.md",
         "docs/layout.md",
     },
