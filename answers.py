@@ -33,6 +33,7 @@ DEPENDENCIES = frozenset(
     annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
     ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core bc_detect_secrets
     azure_identity azure_storage_blob billiard blinker boto3 botocore cachetools celery certifi cffi
+    cfn_lint cfnlint isympy jsonpatch jsonpatch_cli jsonpointer mpmath regex sympy
     charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama colorlog
     comm
     configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator

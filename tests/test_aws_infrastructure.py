@@ -392,6 +392,25 @@ def test_a_narrow_right_and_one_that_aws_forces_are_not() -> None:
     assert too_wide({"Statement": [narrow, forced, refusal]}) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cloud", KINDS)
+def test_the_bucket_becomes_the_remote_of_dvc(cloud: str, oven: Oven) -> None:
+    project = oven.bake({**RICHEST, "cloud": cloud, "data_versioning": "dvc"})
+    run = f"RUN={LIGHT} --with dvc==3.67.1"
+    project.run("git", "init", "--quiet")
+    with pytest.raises(AssertionError, match="run `make infra-apply ENVIRONMENT=staging`"):
+        project.run("make", run, "dvc-remote")
+    (project.path / "deploy" / "outputs").mkdir()
+    outputs = {"data_bucket": "the-data", "region": "eu-central-1"}
+    (project.path / "deploy" / "outputs" / "staging.json").write_text(json.dumps(outputs), encoding="utf-8")
+    project.run("make", run, "dvc-remote")
+    project.run("make", run, "dvc-remote")  # once more changes nothing
+    config = (project.path / ".dvc" / "config").read_text(encoding="utf-8")
+    assert config.count("url = s3://the-data/dvc\n") == 1
+    assert "remote = storage\n" in config
+    assert "region = eu-central-1\n" in config
+
+
 MAKE_ROLE = """
 import json, boto3
 nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}

@@ -46,6 +46,7 @@ module "identity" {
     function_arn = module.serving.function_arn
     api_arn      = module.serving.api_arn
     secret_arn   = module.serving.api_keys_secret_arn
+    tried_arn    = "arn:${local.partition}:ecr:${local.region}:${local.account}:repository/${local.project}-staging/serving"
   }
 # {% endif %}
 }

@@ -44,6 +44,13 @@ resource "aws_iam_role_policy" "deploy_serving" {
         ]
         Resource = [var.serving.function_arn, "${var.serving.function_arn}:*"]
       },
+      {
+        # What was tried in staging is copied from there, not built again.
+        Sid      = "TriedImages"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = var.serving.tried_arn
+      },
       { Sid = "KeyForTheSmokeTest", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = var.serving.secret_arn },
       {
         Sid      = "Alarms"

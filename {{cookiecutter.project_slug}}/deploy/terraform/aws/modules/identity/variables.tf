@@ -40,7 +40,7 @@ variable "training" {
 }
 
 variable "serving" {
-  description = "The ARNs of function, API and keys; null where nothing is served."
-  type        = object({ function_arn = string, api_arn = string, secret_arn = string })
+  description = "The ARNs of function, API, keys and the images of staging; null where nothing is served."
+  type        = object({ function_arn = string, api_arn = string, secret_arn = string, tried_arn = string })
   default     = null
 }
