@@ -628,7 +628,7 @@ def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared) -> None:
     git(project, "remote", "add", "origin", "git@gitlab.example.org:group/name.git")
     git(project, "update-ref", "refs/remotes/origin/main", "HEAD")
     git(project, "remote", "set-head", "origin", "main")
-    program = npm_package("gitlab-ci-local", "4.60.0") / "src" / "index.js"
+    program = npm_package("gitlab-ci-local", "4.60.0", builds=True) / "src" / "index.js"
     cache = project.run("uv", "cache", "dir").strip()
     kept = project.path / ".gitlab-ci-local" / "artifacts" / "train"
     few = {"PYTEST_ADDOPTS": "-k gate --junitxml=build/junit.xml", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
@@ -643,7 +643,7 @@ def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared) -> None:
         assert " PASS  lint" in run("lint")
         python = "--variable", f"UV_PYTHON={shared(project)['UV_PYTHON']}"
         assert "PASS" in run(*python, "test: [3.11]")
-        assert (project.path / ".gitlab-ci-local" / "artifacts").is_dir()
+        assert b"<testsuite " in (project.path / "build" / "junit.xml").read_bytes()
         printed = run("--variable", "SCHEDULED=train", "train")
         assert "No job on main kept a model yet: there is none to compare with." in printed
         assert "models/latest is now v1" in printed
