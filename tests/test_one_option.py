@@ -16,6 +16,7 @@ SHARED = {"pyproject.toml", "README.md", "Makefile", ".gitignore", "src/ml_proje
 OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
     "python_version": {
+        ".gitlab-ci.yml",
         ".python-version",
         "deploy/docker/serving.Dockerfile",
         "deploy/docker/training.Dockerfile",
@@ -29,6 +30,9 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
     },
     "serving": {
+        ".gitlab-ci.yml",
+        "docs/guides/ci-github.md",
+        "docs/guides/ci-gitlab.md",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",
         "deploy/kubernetes/overlays/staging/kustomization.yaml",
@@ -39,6 +43,9 @@ OWNED: dict[str, set[str]] = {
         "docs/layout.md",
     },
     "data_versioning": {
+        ".gitlab-ci.yml",
+        "docs/guides/ci-github.md",
+        "docs/guides/ci-gitlab.md",
         "docs/guides/extending.md",
         "docs/guides/kubernetes.md",
         "docs/layout.md",
@@ -55,6 +62,9 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/tracking/run.py",
     },
     "monitoring": {
+        ".gitlab-ci.yml",
+        "docs/guides/ci-github.md",
+        "docs/guides/ci-gitlab.md",
         "compose.yaml",
         "deploy/kubernetes/base/kustomization.yaml",
         "docs/guides/kubernetes.md",
@@ -70,12 +80,20 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/serving/settings.py",
     },
     "containers": {
+        ".gitlab-ci.yml",
+        "docs/guides/ci-github.md",
+        "docs/guides/ci-gitlab.md",
         ".github/dependabot.yml",
         "docs/layout.md",
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
     },
-    "cloud": {".github/dependabot.yml"},
+    "cloud": {
+        ".gitlab-ci.yml",
+        "docs/guides/ci-github.md",
+        "docs/guides/ci-gitlab.md",
+        ".github/dependabot.yml",
+    },
     "ci": {"docs/layout.md"},
 }
 """Files that are always there and whose content follows one option."""
