@@ -35,7 +35,8 @@ DEPENDENCIES = frozenset(
     azure_identity azure_storage_blob billiard blinker botocore cachetools celery certifi cffi
     charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama colorlog
     comm
-    configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator detect_secrets
+    configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator
+    detect_secrets
     dictdiffer diskcache distro docker dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
     dvc_objects dvc_render dvc_s3 dvc_studio_client dvc_task entrypoints execnet executing fastapi
     fastapi_offline flask_openapi3 flask_openapi3_swagger
@@ -55,7 +56,8 @@ DEPENDENCIES = frozenset(
     opentelemetry_semantic_conventions orjson packaging pandas parso pathspec pexpect pil pillow
     platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
     propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1
-    pre_commit_hooks prek pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
+    pre_commit_hooks prek
+    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydevd_plugins pydot pygit2
     pygments pygtrie pyjwt pylab pyparsing pytest pytest_xdist python_dateutil python_dotenv pywin32 pyyaml
     pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs
     scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
@@ -122,7 +124,8 @@ def wrong_answers(answers: Mapping[str, object]) -> Iterator[str]:
         if answers[question] not in choices:
             yield f"{question} is {_shown(answers[question])}: answer one of {', '.join(choices)}."
     if answers["cloud"] != "none" and answers["containers"] == "none":
-        yield f"cloud is {_shown(answers['cloud'])}, which runs images: answer docker or kubernetes to containers."
+        cloud = _shown(answers["cloud"])
+        yield f"cloud is {cloud}, which runs images: answer docker or kubernetes to containers."
     if answers.get("__package", package(answers)) != package(answers):
         yield f"__package is {_shown(answers['__package'])}: leave it out, it follows from project_slug."
 

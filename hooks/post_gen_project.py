@@ -39,6 +39,7 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "config/mlflow.yaml": {"tracking": ("mlflow",)},
     "docs/guides/mlflow.md": {"tracking": ("mlflow",)},
     "tests/test_mlflow.py": {"tracking": ("mlflow",)},
+    ".github/workflows/template-update.yml": {"ci": ("github",)},
     "deploy": {"containers": ("docker", "kubernetes")},
     "deploy/docker/grafana": {"serving": ("fastapi", "flask")},
     "deploy/docker/grafana/dashboards/drift.json": {"monitoring": ("drift",)},

@@ -27,6 +27,9 @@ from running import ask, environment, free_port
 STORE = Path.home() / ".cache" / "cookiecutter-mlops-containers"
 """Where images lie that podman builds. What they stand in for must never be taken for them elsewhere."""
 
+PYTHON = "3.11"
+"""What the images that tests build begin with."""
+
 TOOLS = ("podman", "debootstrap", "crun", "nsenter", "unshare", "ip")
 COMPOSE = (*UV_TOOL, "podman-compose==1.6.0", "podman-compose")
 UV_IMAGE = "ghcr.io/astral-sh/uv:0.13.8"

@@ -6,16 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from baking import SKELETON, TEMPLATE, BakedProject, Oven
+from building import PYTHON, Docker, docker_or_podman, is_daemon_here, lacking
 from combinations import options
 from interpreters import interpreter_for, version_of
 
 Bake = Callable[..., BakedProject]
 Shared = Callable[[BakedProject], dict[str, str]]
+
+CONTAINERS_REQUIRED = "CONTAINERS_REQUIRED"
+"""A variable that makes a machine which cannot build images fail, where others skip."""
 
 
 def pytest_configure() -> None:
@@ -86,3 +90,13 @@ def template_repository(tmp_path: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """Docker, or podman under its name."""
+    if not is_daemon_here() and (missing := lacking()):
+        assert CONTAINERS_REQUIRED not in os.environ, f"images cannot be built without {', '.join(missing)}"
+        pytest.skip(f"no Docker daemon answers, and to do without one, this is missing: {', '.join(missing)}")
+    with docker_or_podman(tmp_path_factory.mktemp("docker"), PYTHON) as docker:
+        yield docker

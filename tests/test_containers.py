@@ -23,13 +23,12 @@ from urllib.parse import urlencode
 
 import pytest
 from baking import BakedProject, Oven
-from building import Container, Docker, docker_or_podman, is_daemon_here, lacking, started
+from building import PYTHON, Container, Docker, is_daemon_here, started
 from conftest import Shared
 from emulators import UV_TOOL, listens
 from running import ask, environment, free_port, predict, unseen_penguin
 
 KEY = "a-key-for-the-tests"
-PYTHON = "3.11"
 PROJECTS = {
     "fastapi": {
         "task": "classification",
@@ -40,8 +39,6 @@ PROJECTS = {
     "flask": {"task": "regression", "tracking": "local", "monitoring": "none", "containers": "kubernetes"},
 }
 ME = ":".join(str(getattr(os, name)()) for name in ("getuid", "getgid") if hasattr(os, name))
-REQUIRED = "CONTAINERS_REQUIRED"
-"""A variable that makes a machine which cannot build images fail, where others skip."""
 
 pytestmark = pytest.mark.slow
 for_both = pytest.mark.parametrize("built", PROJECTS, indirect=True)
@@ -65,16 +62,6 @@ class Built:
     def body(self) -> str:
         """A request for it."""
         return json.dumps({"rows": [self.row]})
-
-
-@pytest.fixture(scope="session")
-def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    """Docker, or podman under its name."""
-    if not is_daemon_here() and (missing := lacking()):
-        assert REQUIRED not in os.environ, f"images cannot be built without {', '.join(missing)}"
-        pytest.skip(f"no Docker daemon answers, and to do without one, this is missing: {', '.join(missing)}")
-    with docker_or_podman(tmp_path_factory.mktemp("docker"), PYTHON) as docker:
-        yield docker
 
 
 @pytest.fixture(scope="module")

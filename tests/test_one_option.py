@@ -17,6 +17,7 @@ OWNED: dict[str, set[str]] = {
     "license": {"LICENSE"},
     "python_version": {
         ".gitlab-ci.yml",
+        ".devcontainer/Dockerfile",
         ".python-version",
         "deploy/docker/serving.Dockerfile",
         "deploy/docker/training.Dockerfile",
@@ -33,6 +34,7 @@ OWNED: dict[str, set[str]] = {
         ".gitlab-ci.yml",
         "docs/guides/ci-github.md",
         "docs/guides/ci-gitlab.md",
+        ".env.example",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",
         "deploy/kubernetes/overlays/staging/kustomization.yaml",
@@ -50,8 +52,13 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/kubernetes.md",
         "docs/layout.md",
         "tests/conftest.py",
+        ".env.example",
+        "docs/guides/extending.md",
+        "docs/guides/kubernetes.md",
+        "docs/layout.md",
     },
     "tracking": {
+        ".env.example",
         "compose.yaml",
         "deploy/docker/training.Dockerfile",
         "deploy/kubernetes/base/kustomization.yaml",
@@ -84,6 +91,7 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/ci-github.md",
         "docs/guides/ci-gitlab.md",
         ".github/dependabot.yml",
+        ".env.example",
         "docs/layout.md",
         "src/ml_project/serving/fastapi_app.py",
         "src/ml_project/serving/flask_app.py",
@@ -95,6 +103,7 @@ OWNED: dict[str, set[str]] = {
         ".github/dependabot.yml",
     },
     "ci": {"docs/layout.md"},
+    "cloud": {".devcontainer/Dockerfile", ".env.example", ".pre-commit-config.yaml"},
 }
 """Files that are always there and whose content follows one option."""
 

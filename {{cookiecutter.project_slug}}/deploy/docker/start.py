@@ -1,7 +1,7 @@
 """Start the API wherever its image runs: a laptop, Kubernetes, SageMaker, Lambda.
 
-Without an argument, or with `serve`, it starts the API and stays before it: when told to stop, it first has the API
-close each connection with its answer, and only then ends it. Under Lambda's runtime it hands events to the API by HTTP,
+Without an argument, or with `serve`, it starts the API and stays before it: when told to stop, it lets clients learn of
+that elsewhere, and only then ends the API. Under Lambda's runtime it hands events to the API by HTTP,
 so that the same code answers everywhere. `check` is the health check; anything else is a command of the package.
 Needs the standard library alone.
 """
@@ -29,7 +29,9 @@ SAGEMAKER = Path("/opt/ml")
 IS_SAGEMAKER = "SAGEMAKER_BIND_TO_PORT" in os.environ or SAGEMAKER.exists()
 PORT = os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080") if IS_SAGEMAKER else os.environ.get("PORT", "8000")
 DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS", "2"))
+# {% if cookiecutter.serving == "flask" %}
 DRAIN_FILE = Path(tempfile.gettempdir(), "draining")
+# {% endif %}
 MARGIN_SECONDS = 0.5
 """What is left of Lambda's time limit to say that it was reached."""
 
@@ -57,10 +59,13 @@ def serve() -> None:
         os.environ.setdefault("SAGEMAKER_BIND_TO_PORT", PORT)
         os.environ["API_KEYS"] = os.environ["API_KEYS"] if has_keys else secrets.token_urlsafe(32)
         os.environ["PROJECT_ROOT"] = find_project()
+    # {% if cookiecutter.serving == "flask" %}
     DRAIN_FILE.unlink(missing_ok=True)
+    os.environ["DRAIN_FILE"] = str(DRAIN_FILE)
+    # {% endif %}
     address = "127.0.0.1" if LAMBDA else "0.0.0.0"  # noqa: S104 - the container's own
     command = [*COMMAND, "serve", "--host", address, "--port", PORT]
-    api = subprocess.Popen(command, env={**os.environ, "DRAIN_FILE": str(DRAIN_FILE)})  # noqa: S603
+    api = subprocess.Popen(command)  # noqa: S603
     signal.signal(signal.SIGTERM, lambda *_: drain(api))
     signal.signal(signal.SIGINT, lambda *_: None)  # a terminal's Ctrl-C reaches the API by itself
     if LAMBDA:
@@ -71,9 +76,11 @@ def serve() -> None:
 
 def drain(api: "subprocess.Popen[bytes]") -> None:
     """Let clients go elsewhere with their next request, then end the API, which finishes those under way."""
+    # {% if cookiecutter.serving == "flask" %}
     with suppress(OSError):  # nothing can be written here: connections are closed without notice
         DRAIN_FILE.touch()
-        time.sleep(DRAIN_SECONDS)
+    # {% endif %}
+    time.sleep(DRAIN_SECONDS)
     api.terminate()
 
 
