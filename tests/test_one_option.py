@@ -100,10 +100,12 @@ OWNED: dict[str, set[str]] = {
         ".gitlab-ci.yml",
         "docs/guides/ci-github.md",
         "docs/guides/ci-gitlab.md",
+        ".devcontainer/Dockerfile",
+        ".env.example",
         ".github/dependabot.yml",
+        ".pre-commit-config.yaml",
     },
     "ci": {"docs/layout.md"},
-    "cloud": {".devcontainer/Dockerfile", ".env.example", ".pre-commit-config.yaml"},
 }
 """Files that are always there and whose content follows one option."""
 
