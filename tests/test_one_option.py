@@ -53,9 +53,6 @@ OWNED: dict[str, set[str]] = {
         "docs/layout.md",
         "tests/conftest.py",
         ".env.example",
-        "docs/guides/extending.md",
-        "docs/guides/kubernetes.md",
-        "docs/layout.md",
     },
     "tracking": {
         ".env.example",
