@@ -58,8 +58,11 @@ def zizmor(*places: Path) -> str:
 
 
 @cache
-def npm_package(name: str, version: str) -> Path:
-    """Return the folder of a package of npm's, after installing it where that was not done yet."""
+def npm_package(name: str, version: str, *, builds: bool = False) -> Path:
+    """Return the folder of a package of npm's, after installing it where that was not done yet.
+
+    No package runs anything then, unless it ``builds`` a part of itself.
+    """
     folder = STORE / f"{name.replace('/', '-')}-{version}"
     if not folder.is_dir():
         STORE.mkdir(parents=True, exist_ok=True)
@@ -67,7 +70,8 @@ def npm_package(name: str, version: str) -> Path:
         with tempfile.TemporaryDirectory(dir=STORE) as temporary:
             made = Path(temporary) / "installed"
             made.mkdir()
-            options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(made)]
+            options = ["--no-save", "--no-audit", "--no-fund", "--prefix", str(made)]
+            options += [] if builds else ["--ignore-scripts"]
             done = subprocess.run(
                 [program("npm"), "install", *options, f"{name}@{version}"],
                 capture_output=True,

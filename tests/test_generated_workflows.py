@@ -621,18 +621,18 @@ def gitlab(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared) -> None:
+def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared, tmp_path: Path) -> None:
     wanted = {"ci": "gitlab", "data_versioning": "none", "serving": "none", "containers": "none"}
     project = oven.bake({**default_combination(), **wanted})
     committed(project)
     git(project, "remote", "add", "origin", "git@gitlab.example.org:group/name.git")
     git(project, "update-ref", "refs/remotes/origin/main", "HEAD")
     git(project, "remote", "set-head", "origin", "main")
-    program = npm_package("gitlab-ci-local", "4.60.0") / "src" / "index.js"
+    program = npm_package("gitlab-ci-local", "4.60.0", builds=True) / "src" / "index.js"
     cache = project.run("uv", "cache", "dir").strip()
     kept = project.path / ".gitlab-ci-local" / "artifacts" / "train"
     few = {"PYTEST_ADDOPTS": "-k gate --junitxml=build/junit.xml", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
-    with gitlab(kept / "build" / "models.tar") as address:
+    with gitlab(tmp_path / "models.tar") as address:
         known = {"CI_API_V4_URL": address, "CI_JOB_TOKEN": "a-token", "UV_CACHE_DIR": cache}
         given = {**known, **few, **shared(project)}
         options = [word for name, value in given.items() for word in ("--variable", f"{name}={value}")]
@@ -643,11 +643,12 @@ def test_gitlabs_jobs_run_in_a_project(oven: Oven, shared: Shared) -> None:
         assert " PASS  lint" in run("lint")
         python = "--variable", f"UV_PYTHON={shared(project)['UV_PYTHON']}"
         assert "PASS" in run(*python, "test: [3.11]")
-        assert (project.path / ".gitlab-ci-local" / "artifacts").is_dir()
+        assert b"<testsuite " in (project.path / "build" / "junit.xml").read_bytes()
         printed = run("--variable", "SCHEDULED=train", "train")
         assert "No job on main kept a model yet: there is none to compare with." in printed
         assert "models/latest is now v1" in printed
         assert "against no version yet" in (kept / "reports" / "comparison.md").read_text("utf-8")
+        shutil.copyfile(kept / "build" / "models.tar", tmp_path / "models.tar")
         shutil.rmtree(project.path / "models" / "versioned" / "v1")
         (project.path / "models" / "latest" / "pointer.json").unlink()
         printed = run("--variable", "SCHEDULED=train", "train")
