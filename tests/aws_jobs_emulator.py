@@ -282,6 +282,7 @@ def load_start() -> Any:
     specification = importlib.util.spec_from_file_location("start", file)
     assert specification is not None
     assert specification.loader is not None
+    sys.path.append(str(file.parent))  # where the script finds its neighbours in the image
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module

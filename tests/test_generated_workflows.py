@@ -60,7 +60,7 @@ def distinct_projects(ci: str) -> list[ComposedProject]:
     found = {}
     for project in composer().projects():
         if project.answers["ci"] == ci:
-            looked_at = {"Makefile", GITLAB, f"docs/guides/ci-{ci}.md"}
+            looked_at = {"Makefile", "scripts/ci.mk", GITLAB, f"docs/guides/ci-{ci}.md"}
             said = {(file, each.digest) for file, each in project.contents.items() if file in looked_at}
             found[project.files, frozenset(said)] = project
     return list(found.values())
@@ -189,7 +189,7 @@ def pipelines(project: ComposedProject) -> Iterator[tuple[str, dict[str, Any]]]:
 def lacking_in(workflow: dict[str, Any], project: ComposedProject) -> Iterator[str]:
     """Yield what a workflow names and the project, or its guide, does not have."""
     text = json.dumps(workflow)
-    targets = targets_in(project.contents["Makefile"].text or "")
+    targets = targets_of(project)
     guide = project.contents["docs/guides/ci-github.md"].text or ""
     for step in steps_of(workflow):
         yield from (f"make {name}" for name in made_in(step.get("run", "")) if name not in targets)
@@ -272,7 +272,7 @@ def gitlab_lacking(text: str, project: ComposedProject) -> list[str]:
     """Return what GitLab's file names and the project, or its guide, does not have."""
     whole, jobs, lacking = read_workflow(text), gitlab_jobs(text), []
     guide = project.contents["docs/guides/ci-gitlab.md"].text or ""
-    targets = targets_in(project.contents["Makefile"].text or "")
+    targets = targets_of(project)
     given = {name for job in [whole, *jobs.values()] for name in job.get("variables", {})}
     made = {"PYTHON", "AWS_TOKEN", "IMAGE"}
     for job in jobs.values():
@@ -295,9 +295,14 @@ def gitlab_lacking(text: str, project: ComposedProject) -> list[str]:
     return lacking
 
 
+def targets_of(project: ComposedProject) -> frozenset[str]:
+    """Return the targets of the Makefile, and of the files that it includes."""
+    return targets_in(*(text for file, text in project.texts if file == "Makefile" or file.endswith(".mk")))
+
+
 @cache
-def targets_in(makefile: str) -> frozenset[str]:
-    return frozenset(TARGET.findall(makefile))
+def targets_in(*makefiles: str) -> frozenset[str]:
+    return frozenset(target for makefile in makefiles for target in TARGET.findall(makefile))
 
 
 @cache

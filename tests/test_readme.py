@@ -54,9 +54,9 @@ def is_in_a_project(path: Path) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(TEMPLATE).as_posix())
 def test_every_make_command_of_a_page_is_a_target(page: Path) -> None:
-    makefiles = [
-        folder / "Makefile" for folder in ((TEMPLATE, SKELETON) if page == CHANGELOG else (TEMPLATE,))
-    ]
+    makefiles = [TEMPLATE / "Makefile"]
+    if page == CHANGELOG:
+        makefiles += [SKELETON / "Makefile", *SKELETON.rglob("*.mk")]
     rules = "\n".join(file.read_text(encoding="utf-8") for file in makefiles)
     targets = re.findall(r"^([a-z-]+):", rules, re.MULTILINE)
     commands = re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)

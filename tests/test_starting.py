@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import sys
 import threading
 import time
@@ -138,8 +139,8 @@ def start_on_aws(
         monkeypatch.setenv(name, value)
     module, started = load(cloud="aws"), list[str]()
 
-    def popen(*_: Any, env: dict[str, str]) -> None:
-        started.append(env["API_KEYS"])
+    def popen(*_: Any) -> None:
+        started.append(os.environ["API_KEYS"])
         sys.exit(0)
 
     monkeypatch.setattr(module.subprocess, "Popen", popen)

@@ -22,7 +22,7 @@ SET_BY_OTHERS = re.compile(
     r"AWS_LAMBDA_\w+|SAGEMAKER_\w+"  # the host of an image
     r"|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ENDPOINT_URL\w*)|API_KEYS_SECRET"  # Lambda
     r"|DRAIN_FILE|SKB_DATA_DIRECTORY"  # the project itself
-    r"|CI|DOCKER|RUN_AS"  # CI and make
+    r"|CI|DOCKER|RUN_AS|TRAIN_ONLY"  # CI and make, and a job on SageMaker
     r"|GF_\w+"  # Grafana
 )
 
@@ -44,7 +44,9 @@ def variables_read(project: ComposedProject) -> set[str]:
     """Return the variables that a project reads."""
     places = ("src/", "deploy/", "compose")
     texts = (
-        text for file, text in project.texts if file.startswith(places) and file.endswith((".py", ".yaml"))
+        text
+        for file, text in project.texts
+        if file.startswith(places) and file.endswith((".py", ".yaml")) and "cloudformation" not in file
     )
     return set().union(*map(read_in, texts))
 
