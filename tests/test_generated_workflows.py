@@ -198,9 +198,7 @@ def lacking_in(workflow: dict[str, Any], project: ComposedProject) -> Iterator[s
             yield step["uses"]
     yield from (f"{kind}.{name}" for kind, name in NAMED.findall(text) if f"`{name}`" not in guide)
     for job in workflow["jobs"].values():
-        for name in re.findall(
-            r"[a-z-]{3,}", re.sub(r"github\.\w+ == '\w+'", "", str(job.get("environment", "")))
-        ):
+        for name in environments_of(job, workflow):
             if f"`{name}`" not in guide:
                 yield f"environment {name}"
     for event in workflow["on"].values() if isinstance(workflow["on"], dict) else ():
@@ -208,6 +206,14 @@ def lacking_in(workflow: dict[str, Any], project: ComposedProject) -> Iterator[s
             path = pattern.removesuffix("/**")
             if not is_there(path, project):
                 yield path
+
+
+def environments_of(job: dict[str, Any], workflow: dict[str, Any]) -> list[str]:
+    """Return the environments that a job may run in: its own, or the choices of the input that names it."""
+    named = str(job.get("environment", ""))
+    asked: list[str] = re.findall(r"inputs\.([\w-]+)", named)
+    inputs = workflow["on"]["workflow_dispatch"]["inputs"] if asked else {}
+    return [choice for name in asked for choice in inputs[name]["options"]] or [named][: bool(named)]
 
 
 def gitlab_texts() -> dict[str, ComposedProject]:
