@@ -127,6 +127,7 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/aws.md",
         "docs/guides/ci-github.md",
         "docs/guides/ci-gitlab.md",
+        "docs/guides/containers.md",
         "docs/guides/data-versioning.md",
         "docs/layout.md",
     },
