@@ -121,8 +121,6 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     "deploy/aws/traffic.py": {"serving": ("fastapi", "flask")},
     "docs/guides/deployment.md": {"cloud": ("aws", "aws-cloudformation")},
     "docs/guides/aws-train-and-deploy.md": {"cloud": ("aws", "aws-cloudformation")},
-    "tests/test_aws.py": {"cloud": ("aws", "aws-cloudformation")},
-    "tests/test_deployment.py": {"cloud": ("aws", "aws-cloudformation"), "serving": ("fastapi", "flask")},
 }
 """Each file or folder that depends on answers: the questions, and the answers to each that keep it."""
 

@@ -30,6 +30,11 @@ def _fitting(package: str, modules: frozenset[str]) -> dict[str, str]:
         f"tests/{file.name}": file.read_text(encoding="utf-8") for file in sorted(INSIDE.glob("test_*.py"))
     }
     texts = {file: text.replace(PACKAGE, package) for file, text in named.items()}
-    return {
-        file: text for file, text in texts.items() if not missing_modules(imported_files(file, text), modules)
-    }
+    return {file: text for file, text in texts.items() if _fits(imported_files(file, text), modules)}
+
+
+def _fits(imported: frozenset[str], modules: frozenset[str]) -> bool:
+    """Tell whether a project has what a test imports of it; where it has no deploy/ at all, nothing else tells."""
+    needs_deploy = any(module.startswith("deploy/") for module in imported)
+    has_deploy = any(file.startswith("deploy/aws/") for file in modules)
+    return has_deploy >= needs_deploy and not missing_modules(imported, modules)

@@ -150,9 +150,9 @@ def imported_files(file: str, text: str) -> frozenset[str]:
     found: set[str] = set()
     for node in imports_in(text):
         if isinstance(node, ast.Import):
-            found.update(f"src/{alias.name}" for alias in node.names)
+            found.update(f"{place}{alias.name}" for alias in node.names for place in ("src/", ""))
         elif not node.level:
-            found.add(f"src/{node.module}")
+            found.update((f"src/{node.module}", f"{node.module}"))
         elif node.module:
             found.add(f"{folders[node.level - 1]}/{node.module}")
         else:

@@ -10,8 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, WaiterError
 
-from {{ cookiecutter.__package }}.errors import ProjectError
-
+from .package import ProjectError
 from .settings import Outputs
 
 _SIGN_IN = "sign in (`aws sso login`, or a role's variables), or name a profile in AWS_PROFILE"

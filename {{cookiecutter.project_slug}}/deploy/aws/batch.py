@@ -5,15 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from {{ cookiecutter.__package }}.config import Project, find_project
-from {{ cookiecutter.__package }}.data.loading import find_raw_files
-from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.registry import Registry
-
 from .account import Account, explained, open_account
 from .command import Environment, run_command
 from .images import need_training_image
 from .jobs import Job, check_end, name_job
+from .package import Project, ProjectError, Registry, find_project, find_raw_files
 from .settings import JobSettings, read_aws_settings, read_outputs
 from .storage import download_file, find_settings, upload_files
 

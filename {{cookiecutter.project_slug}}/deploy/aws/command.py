@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from {{ cookiecutter.__package }}.errors import ProjectError
+from .package import ProjectError
 
 Environment = Annotated[str, typer.Option(help="Which infrastructure: staging or production.")]
 

@@ -8,10 +8,9 @@ from urllib.request import urlopen
 
 from botocore.exceptions import ClientError
 
-from {{ cookiecutter.__package }}.errors import ProjectError
-
 from .account import Account, error_code, explained
 from .images import Image
+from .package import ProjectError
 from .storage import shown
 
 ADDRESS = re.compile(

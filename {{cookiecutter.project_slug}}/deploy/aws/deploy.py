@@ -5,14 +5,12 @@ from typing import Annotated
 import typer
 from botocore.exceptions import ClientError
 
-from {{ cookiecutter.__package }}.config import Project, find_project
-from {{ cookiecutter.__package }}.errors import ProjectError
-
 from .account import Account, error_code, explained, open_account
 from .command import Environment, run_command
 from .copying import copy_image
 from .images import ensure_pushed, serving_image
 from .jobs import terminable
+from .package import Project, ProjectError, find_project
 from .settings import DeploymentSettings, read_aws_settings, read_outputs
 from .smoke import try_address, try_version
 from .traffic import describe_version, read_alias, shift

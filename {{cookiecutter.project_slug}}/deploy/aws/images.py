@@ -8,15 +8,12 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.errors import ProjectError
-# {% if cookiecutter.serving != "none" %}
-from {{ cookiecutter.__package }}.files import hash_file
-from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
-from {{ cookiecutter.__package }}.modeling.registry import Registry
-# {% endif %}
-
 from .account import Account, error_code, explained
+# {% if cookiecutter.serving != "none" %}
+from .package import MANIFEST_FILE, Project, ProjectError, Registry, hash_file
+# {% else %}
+from .package import Project, ProjectError
+# {% endif %}
 
 CODE = ("src", "pyproject.toml", "uv.lock", "deploy/docker")
 """What both images are made of."""

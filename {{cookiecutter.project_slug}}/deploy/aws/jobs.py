@@ -13,11 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from {{ cookiecutter.__package }}.errors import ProjectError
-
 from .account import Account, error_code, explained
+from .package import PROJECT, ProjectError
 
-PREFIX = "{{ cookiecutter.project_slug }}".replace("_", "-")
+PREFIX = PROJECT.replace("_", "-")
 """What names of jobs begin with, by which the deploy role may start them."""
 
 ENDED = {"Completed", "Failed", "Stopped"}

@@ -7,17 +7,14 @@ In Python, since the AWS command line that a shell script would need is one more
 import sys
 
 # {% endif %}
-from {{ cookiecutter.__package }}.config import find_project
-# {% if cookiecutter.serving != "none" %}
-from {{ cookiecutter.__package }}.modeling.registry import Registry
-# {% endif %}
-
 from .account import open_account
 from .command import Environment, run_command
 # {% if cookiecutter.serving != "none" %}
 from .images import ensure_pushed, serving_image, training_image
+from .package import Registry, find_project
 # {% else %}
 from .images import ensure_pushed, training_image
+from .package import find_project
 # {% endif %}
 from .settings import read_outputs
 

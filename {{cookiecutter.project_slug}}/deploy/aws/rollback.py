@@ -1,10 +1,8 @@
 """`make deploy-rollback`: the version before answers again, or, where a canary is under way, there is none any more."""
 
-from {{ cookiecutter.__package }}.config import find_project
-from {{ cookiecutter.__package }}.errors import ProjectError
-
 from .account import open_account
 from .command import Environment, run_command
+from .package import ProjectError, find_project
 from .settings import read_outputs
 from .traffic import find_before, move, read_alias
 

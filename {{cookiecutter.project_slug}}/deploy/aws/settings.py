@@ -5,8 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from {{ cookiecutter.__package }}.config import Settings, read_settings
-from {{ cookiecutter.__package }}.errors import ProjectError
+from .package import ProjectError, Settings, read_settings
 
 SETTINGS_FILE = "aws.yaml"
 

@@ -7,12 +7,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.serving.rows import example_row
-
 from .account import Account, explained
+from .package import Project, ProjectError, Registry, example_row
 
 PATH = "/predict"
 SETTLING_SECONDS = 10.0

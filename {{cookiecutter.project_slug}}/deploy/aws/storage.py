@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.files import hash_file, hash_json
+from .package import Project, hash_file, hash_json
 
 
 def upload_files(s3: Any, bucket: str, folder: str, files: Mapping[str, Path]) -> str:

@@ -13,9 +13,8 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from {{ cookiecutter.__package }}.errors import ProjectError
-
 from .account import Account, error_code, explained
+from .package import ProjectError
 
 POLL_SECONDS = 5.0
 

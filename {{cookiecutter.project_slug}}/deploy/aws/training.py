@@ -9,15 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data.loading import find_raw_files
-from {{ cookiecutter.__package }}.data.preparation import read_summary
-from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.files import staged_folder
-
 from .account import Account, explained, open_account
 from .images import need_training_image
 from .jobs import Job, check_end, name_job
+from .package import Project, ProjectError, find_raw_files, read_summary, staged_folder
 from .settings import TrainingSettings, read_aws_settings, read_outputs
 from .storage import download_archive, find_settings, upload_files
 

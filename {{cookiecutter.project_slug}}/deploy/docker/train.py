@@ -24,7 +24,7 @@ import yaml
 
 COMMAND = [sys.executable, "-m", "{{ cookiecutter.__package }}"]
 SAGEMAKER = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-IS_CANDIDATE_ALL = "TRAIN_ONLY" in os.environ
+TRAINS_ONLY = "TRAIN_ONLY" in os.environ
 SETTINGS = "config"
 """The channel with settings."""
 FORMER = "models"
@@ -44,7 +44,7 @@ def run_job(image: Path, job: Path) -> int:
         project = Path(folder)
         try:
             prepare(project, image, job / "input")
-            status, last_lines = run_stages(project, ("data", "train") if IS_CANDIDATE_ALL else ("pipeline",))
+            status, last_lines = run_stages(project, ("data", "train") if TRAINS_ONLY else ("pipeline",))
         except (OSError, ValueError, yaml.YAMLError) as error:
             status, last_lines = 1, f"error: {error}\n"
             sys.stderr.write(last_lines)
@@ -54,7 +54,7 @@ def run_job(image: Path, job: Path) -> int:
             (job / "output").mkdir(exist_ok=True)
             (job / "output" / "failure").write_text(last_lines[-1024:], encoding="utf-8")
             return status
-        left = ("models/candidate", "reports/runs") if IS_CANDIDATE_ALL else ("models/latest", "models/versioned")
+        left = ("models/candidate", "reports/runs") if TRAINS_ONLY else ("models/latest", "models/versioned")
         for folder in filter(Path.exists, (project / name for name in left)):
             shutil.copytree(folder, job / "model" / folder.name, dirs_exist_ok=True)
     return 0

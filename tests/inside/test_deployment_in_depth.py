@@ -12,16 +12,15 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from demo_project.config import Project
+from demo_project.errors import ProjectError
+from demo_project.files import hash_file
 from deploy.aws import copying, smoke, traffic
 from deploy.aws.account import Account
 from deploy.aws.deploy import publish, put_into_service
 from deploy.aws.images import Image, ensure_pushed, serving_image
 from deploy.aws.settings import Outputs
 from deploy.aws.traffic import describe_version, find_before, shift
-
-from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.files import hash_file
 
 OUTPUTS = Outputs(
     environment="staging",

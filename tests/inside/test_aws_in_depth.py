@@ -13,6 +13,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
+from demo_project.config import Project, find_project
+from demo_project.errors import ProjectError
 from deploy.aws import jobs
 from deploy.aws.account import Account, explained
 from deploy.aws.batch import PLACE, find_model
@@ -23,9 +25,6 @@ from deploy.aws.settings import JobSettings, Outputs, TrainingSettings, read_aws
 from deploy.aws.storage import download_archive, upload_files
 from deploy.aws.training import make_request
 from pydantic import ValidationError
-
-from {{ cookiecutter.__package }}.config import Project, find_project
-from {{ cookiecutter.__package }}.errors import ProjectError
 
 OUTPUTS = Outputs(
     environment="staging",
