@@ -34,7 +34,7 @@ def _fitting(package: str, modules: frozenset[str]) -> dict[str, str]:
 
 
 def _fits(imported: frozenset[str], modules: frozenset[str]) -> bool:
-    """Tell whether a project has what a test imports of it; where it has no deploy/ at all, nothing else tells."""
+    # Of a folder that a project does not have at all, no module counts as missing.
     needs_deploy = any(module.startswith("deploy/") for module in imported)
     has_deploy = any(file.startswith("deploy/aws/") for file in modules)
     return has_deploy >= needs_deploy and not missing_modules(imported, modules)

@@ -38,6 +38,7 @@ OWNED: dict[str, set[str]] = {
         "deploy/aws/aws.mk",
         "deploy/aws/cloudformation/stack.yaml",
         "deploy/aws/images.py",
+        "deploy/aws/package.py",
         "deploy/aws/push.py",
         "deploy/aws/settings.py",
         "deploy/kubernetes/base/kustomization.yaml",
