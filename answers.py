@@ -33,7 +33,8 @@ DEPENDENCIES = frozenset(
     annotated_doc annotated_types antlr4 antlr4_python3_runtime anyio appdirs appnope argcomplete
     ast_serialize asttokens async_timeout asyncssh atpublic attr attrs azure azure_core bc_detect_secrets
     azure_identity azure_storage_blob billiard blinker boto3 botocore cachetools celery certifi cffi
-    cfn_lint cfnlint isympy jsonpatch jsonpatch_cli jsonpointer mpmath regex sympy
+    cfn_lint cfnlint isympy jsonpatch jsonpatch_cli jsonpatch_stubs jsonpointer jsonpointer_stubs mpmath
+    regex sympy
     charset_normalizer click click_didyoumean click_plugins click_repl cloudpickle colorama colorlog
     comm
     configobj contourpy cryptography cycler databricks databricks_sdk dateutil debugpy decorator

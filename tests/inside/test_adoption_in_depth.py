@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from demo_project.config import Project
+from demo_project.config import Project, SplitSettings
 from demo_project.data.adoption.adopting import print_adoption
 from demo_project.data.adoption.configuration import write_schema
 from demo_project.data.adoption.dialect import parse_options, read_dialect
@@ -331,9 +331,9 @@ def test_a_split_by_time_holds_out_the_latest_rows(toy: Project, form: str) -> N
     days = [(datetime(2023, 1, 1) + timedelta(days=number)).strftime(form) for number in range(ROWS)]
     adopt(toy, make_rows({"sold_on": days}), time="sold_on")
     project = Project(toy.root)
-    assert project.pipeline.split == toy.pipeline.split.model_copy(update={"time_column": "sold_on"})
-    assert prepare_data(project).rows == {"train": 60, "validation": 24, "test": 36}
-    assert read_split(project.splits, "test")["sold_on"].min() == datetime(2023, 1, 1) + timedelta(days=84)
+    assert project.pipeline.split == SplitSettings(seed=toy.pipeline.split.seed, time_column="sold_on")
+    assert prepare_data(project).rows == {"train": 78, "validation": 18, "test": 24}
+    assert read_split(project.splits, "test")["sold_on"].min() == datetime(2023, 1, 1) + timedelta(days=96)
 
 
 def test_dates_that_can_be_read_in_two_ways_are_asked_about(toy: Project) -> None:

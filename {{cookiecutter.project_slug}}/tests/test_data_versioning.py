@@ -1,6 +1,7 @@
 """Data and models in versions: what dvc.yaml, .gitignore and the Makefile make of DVC and git."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def first_commit(finished_toy: Project, tmp_path_factory: pytest.TempPathFactory
     # dvc.yaml names settings one by one, so they are all written out, as they are in a real project.
     change_config(project, "pipeline", **project.pipeline.model_dump(mode="json", exclude_none=True))
     project = change_config(project, "model", **project.model.model_dump(mode="json"))
-    for name in OWNED:
+    included = re.findall(r"(?m)^include (.+)", (HERE / "Makefile").read_text(encoding="utf-8"))
+    for name in (*OWNED, *included):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
         copy(HERE / name, root / name)
