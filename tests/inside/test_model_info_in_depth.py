@@ -2,13 +2,16 @@
 
 import json
 
+import numpy as np
 from demo_project.config import Project
 from demo_project.modeling.manifest import GOLDEN_FILE
+from demo_project.modeling.model import describe_typical
 from demo_project.modeling.pipeline import promote_if_new
 from demo_project.modeling.prediction import load_latest
 from demo_project.modeling.promotion import promote_model
 from demo_project.modeling.registry import Registry
 from demo_project.modeling.training import train_model
+from demo_project.schema import Schema
 
 from .test_model_info import _record_golden
 from .toys import (
@@ -51,3 +54,26 @@ def test_golden_rows_hold_strings_and_times_and_make_up_what_is_sensitive(toy: P
     assert all(0 <= row["size"] <= 100 and row["age"] == round(row["age"]) for row in rows)
     assert len({row["size"] for row in rows}) == len(rows)
     assert load_latest(toy).manifest.version == "v1"
+
+
+def test_a_typical_row_has_medians_and_frequent_values_and_nothing_of_a_sensitive_column() -> None:
+    columns = TOY_SCHEMA["columns"] | {
+        "seen": {"type": "timestamp", "format": "%d.%m.%Y"},
+        "word": {"type": "text"},
+        "place": {"type": "category"},
+    }
+    schema = Schema.model_validate(TOY_SCHEMA | {"columns": columns})
+    values = {
+        "size": np.array([1, 2.5, 9]),
+        "age": np.array([np.nan, 40, 43]),
+        "colour": np.array([2, 2, -1]),
+        "striped": np.array([0.0, 1, 1]),
+        "seen": np.array([0.0, 10, 20]),
+        "word": np.array(["a", "b", "c"], dtype=object),
+        "place": np.array(["x", "y", "y"], dtype=object),
+    }
+    typical = {"size": 2.5, "age": 42, "colour": "blue", "striped": True, "seen": "11.01.1970", "word": None}
+    assert describe_typical(schema, values) == typical | {"place": "y"}
+    hidden = {name: column | {"sensitive": True} for name, column in columns.items()}
+    told = describe_typical(Schema.model_validate(TOY_SCHEMA | {"columns": hidden}), values)
+    assert told == {"size": 50, "age": 60, "colour": "red", "striped": True} | dict.fromkeys(["seen", "word", "place"])

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from {{ cookiecutter.__package }}.config import Project
@@ -15,16 +14,14 @@ from {{ cookiecutter.__package }}.features import OPERATIONS
 from {{ cookiecutter.__package }}.files import hash_file
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import GOLDEN_FILE, ONNX_FILE
-from {{ cookiecutter.__package }}.modeling.model import describe_typical, load_model
+from {{ cookiecutter.__package }}.modeling.model import load_model
 from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.schema import Schema
 
 from .toys import (
-    TOY_SCHEMA,
     change_config,
     copy_version,
     make_candidate,
@@ -183,26 +180,3 @@ def _record_golden(project: Project, record: dict[str, object]) -> None:
     manifest["files"] |= record
     path.write_text(json.dumps(manifest))
     metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"candidate": hash_file(path)}))
-
-
-def test_a_typical_row_has_medians_and_frequent_values_and_nothing_of_a_sensitive_column() -> None:
-    columns = TOY_SCHEMA["columns"] | {
-        "seen": {"type": "timestamp", "format": "%d.%m.%Y"},
-        "word": {"type": "text"},
-        "place": {"type": "category"},
-    }
-    schema = Schema.model_validate(TOY_SCHEMA | {"columns": columns})
-    values = {
-        "size": np.array([1, 2.5, 9]),
-        "age": np.array([np.nan, 40, 43]),
-        "colour": np.array([2, 2, -1]),
-        "striped": np.array([0.0, 1, 1]),
-        "seen": np.array([0.0, 10, 20]),
-        "word": np.array(["a", "b", "c"], dtype=object),
-        "place": np.array(["x", "y", "y"], dtype=object),
-    }
-    typical = {"size": 2.5, "age": 42, "colour": "blue", "striped": True, "seen": "11.01.1970", "word": None}
-    assert describe_typical(schema, values) == typical | {"place": "y"}
-    hidden = {name: column | {"sensitive": True} for name, column in columns.items()}
-    told = describe_typical(Schema.model_validate(TOY_SCHEMA | {"columns": hidden}), values)
-    assert told == {"size": 50, "age": 60, "colour": "red", "striped": True} | dict.fromkeys(["seen", "word", "place"])

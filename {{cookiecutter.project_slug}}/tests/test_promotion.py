@@ -11,13 +11,10 @@ from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
-from {{ cookiecutter.__package }}.modeling.manifest import ONNX_FILE
-from {{ cookiecutter.__package }}.modeling.model import load_model
 from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
 from {{ cookiecutter.__package }}.modeling.promotion import preview_promotion, promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.schema import Schema, is_same_table
 
 from .toys import TOY_MODEL, TOY_SCHEMA, change_config, make_candidate, read_files, run_pipeline, toy_rows, write_raw
 
@@ -161,15 +158,6 @@ def test_what_the_gate_asks_for_is_named(trained_toy: Project, gate: dict[str, o
     assert Registry(trained_toy.models).versions() == ["v1"]
 
 
-def test_a_model_that_only_scikit_learn_serves_is_refused_unless_that_is_wanted(trained_toy: Project) -> None:
-    make_candidate(trained_toy, parity={"tolerance": 1e-12, "maximum_share": 0})
-    candidate = load_model(trained_toy.candidate).manifest
-    assert (candidate.runtime, ONNX_FILE in candidate.files) == ("sklearn", False)
-    assert "further apart" in candidate.parity.reason
-    with pytest.raises(PromotionRefusedError, match=r"cannot be served by ONNX: .*parity.required"):
-        promote_model(Project(trained_toy.root))
-
-
 def test_what_does_not_belong_together_is_neither_evaluated_nor_promoted(trained_toy: Project) -> None:
     train_model(change_config(trained_toy, "model", hyperparameters=WEAK))
     with pytest.raises(ProjectError, match="run the `evaluate` stage again"):
@@ -201,22 +189,3 @@ def test_another_table_than_that_of_latest_needs_a_word(trained_toy: Project) ->
         roll_back(changed)
     assert Registry(changed.models).latest() == "v2"
     assert roll_back(changed, new_schema=True) == "v1"
-
-
-@pytest.mark.parametrize(
-    ("column", "changes", "is_same"),
-    [
-        ("age", {"sensitive": True, "description": "Years since birth"}, True),
-        ("age", {"maximum": 121}, False),
-        ("age", {"unseen": "take"}, False),
-        ("age", {"nullable": False}, False),
-        ("age", {"type": "number"}, False),
-        ("age", {"role": "ignored"}, False),
-        ("colour", {"categories": ["green", "red", "blue"]}, False),
-    ],
-)
-def test_what_a_column_may_hold_makes_another_table_and_a_mark_on_it_does_not(
-    column: str, changes: dict[str, object], is_same: bool
-) -> None:
-    changed = Schema.model_validate(TOY_SCHEMA | {"columns": COLUMNS | {column: COLUMNS[column] | changes}})
-    assert is_same_table(changed, Schema.model_validate(TOY_SCHEMA)) == is_same

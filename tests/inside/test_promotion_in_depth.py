@@ -1,0 +1,40 @@
+"""The gate, and that it refuses."""
+
+import pytest
+from demo_project.config import Project
+from demo_project.errors import PromotionRefusedError
+from demo_project.modeling.manifest import ONNX_FILE
+from demo_project.modeling.model import load_model
+from demo_project.modeling.promotion import promote_model
+from demo_project.schema import Schema, is_same_table
+
+from .test_promotion import COLUMNS
+from .toys import TOY_SCHEMA, make_candidate
+
+
+def test_a_model_that_only_scikit_learn_serves_is_refused_unless_that_is_wanted(trained_toy: Project) -> None:
+    make_candidate(trained_toy, parity={"tolerance": 1e-12, "maximum_share": 0})
+    candidate = load_model(trained_toy.candidate).manifest
+    assert (candidate.runtime, ONNX_FILE in candidate.files) == ("sklearn", False)
+    assert "further apart" in candidate.parity.reason
+    with pytest.raises(PromotionRefusedError, match=r"cannot be served by ONNX: .*parity.required"):
+        promote_model(Project(trained_toy.root))
+
+
+@pytest.mark.parametrize(
+    ("column", "changes", "is_same"),
+    [
+        ("age", {"sensitive": True, "description": "Years since birth"}, True),
+        ("age", {"maximum": 121}, False),
+        ("age", {"unseen": "take"}, False),
+        ("age", {"nullable": False}, False),
+        ("age", {"type": "number"}, False),
+        ("age", {"role": "ignored"}, False),
+        ("colour", {"categories": ["green", "red", "blue"]}, False),
+    ],
+)
+def test_what_a_column_may_hold_makes_another_table_and_a_mark_on_it_does_not(
+    column: str, changes: dict[str, object], is_same: bool
+) -> None:
+    changed = Schema.model_validate(TOY_SCHEMA | {"columns": COLUMNS | {column: COLUMNS[column] | changes}})
+    assert is_same_table(changed, Schema.model_validate(TOY_SCHEMA)) == is_same
