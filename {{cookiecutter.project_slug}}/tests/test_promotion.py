@@ -69,7 +69,7 @@ def test_each_candidate_is_counted_once_and_anew_for_a_new_champion(worse: Proje
 def test_a_dry_run_says_what_the_gate_says_and_neither_moves_nor_counts_anything(worse: Project) -> None:
     before = read_files(worse.models)
     for _ in range(2):
-        said = preview_promotion(worse)
+        said = preview_promotion(worse).verdict
     assert read_files(worse.models) == before
     with pytest.raises(PromotionRefusedError) as refused:
         promote_model(worse)
@@ -84,7 +84,7 @@ def test_a_comparison_has_each_metric_of_both_models_and_says_how_much_better_it
     promote_model(worse, force_reason="to have a weak one")
     slices = {"columns": ["colour"], "minimum_rows": 10}
     better = make_candidate(worse, hyperparameters={}, gate=GATE | {"slices": slices})
-    assert preview_promotion(better).reasons == ()
+    assert preview_promotion(better).summarize() == "It would pass."
     page = (worse.reports / "comparison.md").read_text(encoding="utf-8")
     assert "## logistic_regression against v2" in page
     assert "**The gate would let this candidate pass.**" in page
@@ -99,7 +99,7 @@ def test_a_comparison_says_that_there_is_no_version_yet_or_that_it_is_the_same_m
     preview_promotion(prepared)
     assert "against no version yet" in page.read_text(encoding="utf-8")
     promote_model(prepared)
-    preview_promotion(prepared)
+    assert preview_promotion(prepared).summarize().startswith("Nothing new:")
     assert "**Nothing new:** the same data and settings gave the model that v1 is." in page.read_text(encoding="utf-8")
 
 

@@ -144,8 +144,7 @@ def promote(
     from .modeling.promotion import preview_promotion, promote_model
 
     if dry_run and not force:
-        verdict = preview_promotion(_open_project(TRAINING_LOG), new_schema)
-        typer.echo("\n".join(["The gate would refuse:", *verdict.reasons] if verdict.reasons else ["It would pass."]))
+        typer.echo(preview_promotion(_open_project(TRAINING_LOG), new_schema).summarize())
         return
     if dry_run or force != bool(reason.strip()):
         raise ProjectError('--force and --reason "…" belong together: give both, or none; neither goes with --dry-run.')

@@ -74,7 +74,7 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
     return version
 
 
-def preview_promotion(project: Project, new_schema: bool = False) -> GateRecord:
+def preview_promotion(project: Project, new_schema: bool = False) -> Comparison:
     """What the gate would say of the candidate; written to reports/comparison.md. Nothing moves and nothing counts.
 
     Raises ProjectError where the candidate is missing, was changed, or was not evaluated, or `latest` is damaged.
@@ -95,7 +95,7 @@ def preview_promotion(project: Project, new_schema: bool = False) -> GateRecord:
     is_same = registry.is_latest(candidate.manifest)
     comparison = Comparison(verdict, latest, compared, is_same, metrics, groups)
     write_comparison(project, candidate.manifest, evaluation, comparison)
-    return verdict
+    return comparison
 
 
 def roll_back(project: Project, version: str | None = None, new_schema: bool = False) -> str:

@@ -68,6 +68,13 @@ class Comparison:
     metrics: dict[str, PairedComparison]
     slices: list[tuple[str, str, int, list[float]]]
 
+    def summarize(self) -> str:
+        """What would become of the candidate, for the terminal."""
+        if self.is_same:
+            return f"Nothing new: the same data and settings gave the model that {self.latest} is."
+        reasons = self.verdict.reasons
+        return "\n".join(["The gate would refuse:", *reasons] if reasons else ["It would pass."])
+
 
 def _show(value: object) -> str:
     match value:
