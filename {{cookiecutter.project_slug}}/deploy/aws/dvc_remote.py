@@ -7,7 +7,7 @@ import sys
 from .infrastructure import OUTPUTS, InfrastructureError, Request, run
 
 
-def add_remote(request: Request) -> None:
+def add(request: Request) -> None:
     """Name the bucket of the outputs to DVC."""
     file = OUTPUTS / f"{request.environment}.json"
     if not file.exists():
@@ -21,4 +21,4 @@ def add_remote(request: Request) -> None:
 
 
 if __name__ == "__main__":
-    run({"add": add_remote})
+    run(add)

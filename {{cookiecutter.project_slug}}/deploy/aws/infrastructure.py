@@ -37,8 +37,9 @@ class Request:
     is_approved: bool
 
 
-def run(actions: dict[str, Callable[[Request], None]]) -> None:
-    """Do one of the actions as the command line says; an error is one line and exit code 1."""
+def run(*functions: Callable[[Request], None]) -> None:
+    """Do the action that the command line names; an error is one line and exit code 1."""
+    actions = {function.__name__: function for function in functions}
     parser = argparse.ArgumentParser(description="Build what the project needs on AWS.")
     parser.add_argument("action", choices=actions)
     parser.add_argument("--environment", choices=("staging", "production"), default="staging")
@@ -72,8 +73,9 @@ def find_account(session: boto3.Session) -> str:
     return str(session.client("sts").get_caller_identity()["Account"])
 
 
-def bootstrap(session: boto3.Session) -> None:
+def bootstrap(_: Request) -> None:
     """Make or update what all environments of the account share."""
+    session = open_session()
     cloudformation, name = session.client("cloudformation"), f"{PROJECT}-bootstrap"
     template = TEMPLATE.read_text(encoding="utf-8")
     parameters = {"StateBucketName": find_state_bucket(session)} if "StateBucketName:" in template else {}

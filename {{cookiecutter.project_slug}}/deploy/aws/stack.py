@@ -157,13 +157,4 @@ def read_outputs(cloudformation: Any, environment: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run(
-        {
-            "bootstrap": lambda _: bootstrap(open_session()),
-            "plan": plan,
-            "apply": apply,
-            "outputs": outputs,
-            "destroy": destroy,
-            "check": check,
-        }
-    )
+    run(bootstrap, plan, apply, outputs, destroy, check)

@@ -120,13 +120,4 @@ def terraform(session: boto3.Session | None, environment: str, *arguments: str, 
 
 
 if __name__ == "__main__":
-    run(
-        {
-            "bootstrap": lambda _: bootstrap(open_session()),
-            "plan": plan,
-            "apply": apply,
-            "outputs": outputs,
-            "destroy": destroy,
-            "check": check,
-        }
-    )
+    run(bootstrap, plan, apply, outputs, destroy, check)
