@@ -18,15 +18,16 @@ from {{ cookiecutter.__package }}.data.adoption.dialect import parse_options
 from {{ cookiecutter.__package }}.data.adoption.inference import Wishes
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
+from {{ cookiecutter.__package }}.modeling import pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Column
 
-from .toys import change_config, read_files, run_pipeline
+from .toys import change_config, measure, read_files
 
 ROWS = 120
+SMALL = {"random_forest": {"n_estimators": 5}, "hist_gradient_boosting": {"max_iter": 5}}
 FEATURES = ("length", "colour", "weight", "quality", "flag", "rare")
 
 
@@ -88,8 +89,8 @@ def test_an_adopted_table_goes_all_the_way_and_is_promoted_uncompared_once(train
     path = write_table(trained_toy.root, rows)
     adoption = adopt_table(trained_toy, path, Wishes("kind"), parse_options(), Registry(trained_toy.models).latest())
     assert "rare: odd (3)" in use_of(adoption, "kind")
-    project = change_config(Project(trained_toy.root), "model", search={"trials": 1})
-    for stage in (prepare_data, train_model, evaluate_model):
+    project = change_config(Project(trained_toy.root), "model", search={"trials": 1}, hyperparameters=SMALL)
+    for stage in (prepare_data, train_model, measure):
         stage(project)
     run = partial(CliRunner().invoke, app, ["promote"], env={"PROJECT_ROOT": str(project.root)})
     assert "models/latest is now v2" in run().output
@@ -159,8 +160,8 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
     rows = make_rows(dict.fromkeys(names, (1.5, 2.5, 3.5)))
     path = write_table(toy.root, [*rows, rows[5], rows[5]])
     assert adopt(toy, path, "weight").schema.task == "regression"
-    project = change_config(Project(toy.root), "model", search={"trials": 1})
-    assert run_pipeline(project) == "models/latest is now v1"
+    project = change_config(Project(toy.root), "model", search={"trials": 1}, hyperparameters=SMALL)
+    assert pipeline.run_pipeline(project) == "models/latest is now v1"
     assert len(project.schema.features) == 3 + len(names)
     assert read_summary(project).by_rule == {"row: duplicate": 2}
     summary = predict_file(project, path, project.root / "scored.csv")

@@ -16,17 +16,17 @@ from {{ cookiecutter.__package }}.config import ParitySettings, Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.dataset import read_matrix
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.export import compare_scores
 from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
 from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_skops, score_with_pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
+from {{ cookiecutter.__package }}.modeling.report import read_evaluation
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.schema import Task
 
-from .toys import TOY_SCHEMA, change_config
+from .toys import TOY_SCHEMA, change_config, measure
 
 SETTINGS = ParitySettings()
 SMALL = {"random_forest": {"n_estimators": 20}, "hist_gradient_boosting": {"max_iter": 5}}
@@ -117,7 +117,8 @@ def test_it_is_measured_promoted_and_served_as_any_other(prepared: Project) -> N
     weights = np.hstack([-model.coef_.T, model.coef_.T]) / 2
     path = write_linear(prepared.root / "mine.onnx", weights, np.array([-1, 1]) * model.intercept_ / 2)
     assert train_model(prepared, path).estimator == "onnx:mine"
-    assert evaluate_model(prepared).metrics["test"]["accuracy"] > 0.8
+    measure(prepared)
+    assert read_evaluation(prepared).metrics["test"]["accuracy"] > 0.8
     assert promote_model(prepared) == "v1"
     registry = Registry(prepared.models)
     files = registry.manifest("v1").files

@@ -18,14 +18,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.tracking.local import add_event, list_runs
 from {{ cookiecutter.__package }}.tracking.mlflow import URI_VARIABLE, Destination
 from {{ cookiecutter.__package }}.tracking.run import start_run
 
-from .toys import change_config, write_config
+from .toys import change_config, measure, write_config
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own are many
 
@@ -104,7 +103,7 @@ def test_a_promoted_run_is_registered_once_predicts_and_the_champion_follows_lat
     trained_toy: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promoted = _track(trained_toy, client.tracking_uri, "promoted")
-    evaluate_model(promoted)
+    measure(promoted)
     promote_model(promoted, force_reason="to have two")
     (run,) = _runs(promoted, client)
     assert run.info.status == "FINISHED"

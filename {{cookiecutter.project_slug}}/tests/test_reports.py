@@ -9,7 +9,7 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
+from {{ cookiecutter.__package }}.modeling import pipeline
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
@@ -49,7 +49,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.models / "latest").mkdir(parents=True)
     (project.models / "latest" / "pointer.json").write_text("{}")
     with pytest.raises(ProjectError, match="pointer"):  # of `promote`
-        run_pipeline(project)
+        pipeline.run_pipeline(project)
     return project
 
 
@@ -81,7 +81,7 @@ def test_each_test_prediction_names_its_row_and_has_all_probabilities(hostile: P
 
 
 def test_the_page_opens_with_the_metric_its_interval_the_minimum_and_latest(trained_toy: Project) -> None:
-    strict = evaluate_model(change_config(trained_toy, "model", gate={"metric": "log_loss", "minimum": 0.001}))
+    strict = read_evaluation(make_candidate(trained_toy, gate={"metric": "log_loss", "minimum": 0.001}))
     value, (low, high) = strict.metrics["test"]["log_loss"], strict.intervals["log_loss"]
     top = _read_page(trained_toy).split("<h2>")[0]
     assert f"<strong>{value:.4f}</strong>" in top
@@ -118,7 +118,7 @@ def test_what_is_too_good_is_said_with_the_column_to_look_at_first(trained_toy: 
 
 def test_the_rows_of_a_sensitive_target_are_not_shown(trained_toy: Project) -> None:
     columns = TOY_SCHEMA["columns"] | {"kind": TOY_SCHEMA["columns"]["kind"] | {"sensitive": True}}
-    evaluate_model(change_config(trained_toy, "schema", columns=columns))
+    make_candidate(change_config(trained_toy, "schema", columns=columns))
     assert "marks the target as sensitive" in _read_page(trained_toy)
     assert "rows.csv" not in _read_page(trained_toy)
 

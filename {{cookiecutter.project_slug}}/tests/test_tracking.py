@@ -8,8 +8,8 @@ from typer.testing import CliRunner, Result
 from {{ cookiecutter.__package }}.cli import app
 from {{ cookiecutter.__package }}.config import ROOT_VARIABLE, Project
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
+from {{ cookiecutter.__package }}.modeling.report import read_evaluation
 from {{ cookiecutter.__package }}.modeling.training import train_model
 from {{ cookiecutter.__package }}.tracking.local import (
     RunSummary,
@@ -19,7 +19,7 @@ from {{ cookiecutter.__package }}.tracking.local import (
 )
 from {{ cookiecutter.__package }}.tracking.run import resume_run, start_run
 
-from .toys import change_config
+from .toys import change_config, make_candidate
 
 SEARCH = {"trials": 3, "space": {"logistic_regression": {"C": [1e-6, 2e-6, 3e-6]}}}
 
@@ -47,9 +47,8 @@ def _ask(project: Project, *arguments: str) -> Result:
 
 
 def test_a_run_tells_settings_metrics_pictures_and_what_became_of_it(trained_toy: Project) -> None:
-    tracked = change_config(trained_toy, "tracking", enabled=True)
-    train_model(change_config(tracked, "model", search=SEARCH))
-    evaluation = evaluate_model(tracked)
+    tracked = make_candidate(change_config(trained_toy, "tracking", enabled=True), search=SEARCH)
+    evaluation = read_evaluation(tracked)
     with pytest.raises(PromotionRefusedError):
         promote_model(tracked)
     (run,) = _summaries(tracked)

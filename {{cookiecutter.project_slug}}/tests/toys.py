@@ -1,6 +1,7 @@
 """A small project of two known classes, made in a temporary folder, for tests of the machinery.
 
-It has settings of its own, and its pipeline has no stage of yours, so that nothing that you add runs on it.
+It has settings of its own, and its pipeline has no stage of yours, so that nothing that you add runs on it. What
+trains is imported once it runs: pytest-xdist reads this file before it starts its workers.
 """
 
 import random
@@ -10,16 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from {{ cookiecutter.__package }}.config import Project
-from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.files import write_json
-from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
-from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
+from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new, run_data, run_evaluate, run_train
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.modeling.training import train_model
 
 TOY_SCHEMA: dict[str, Any] = {
     "task": "classification",
@@ -89,14 +88,21 @@ def change_config(project: Project, name: str, **changes: Any) -> Project:
 def make_candidate(project: Project, **changes: Any) -> Project:
     """The project with settings of its model replaced, trained and measured."""
     changed = change_config(project, "model", **changes)
-    train_model(changed)
-    evaluate_model(changed)
+    run_train(changed)
+    measure(changed)
     return changed
+
+
+def measure(project: Project) -> None:
+    """Evaluate the candidate, with empty files as pictures: to draw takes longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("{{ cookiecutter.__package }}.plots.save_figure", lambda _, path: path.touch())
+        run_evaluate(project)
 
 
 def run_pipeline(project: Project) -> str:
     """From raw files to `latest`."""
-    prepare_data(project)
+    run_data(project)
     return promote_if_new(make_candidate(project))
 
 
