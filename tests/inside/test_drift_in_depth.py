@@ -37,7 +37,7 @@ from .test_drift import (  # noqa: F401
     watched,
     write_table,
 )
-from .toys import change_config, write_raw
+from .toys import change_config, write_config, write_raw
 
 
 def judge(manifest: Manifest, training: Any, window: Any, **settings: Any) -> list[str]:
@@ -87,6 +87,20 @@ def test_larger_errors_of_a_regression_alarm(manifest: Manifest, spread: float, 
 def test_rows_that_data_rejected_before_are_no_drift(watched: Project, manifest: Manifest) -> None:
     change_manifest(watched, data=manifest.data.model_copy(update={"rejected": 40}))
     assert "size: out of range" not in monitor(watched, set_cell("size", "150", 10)).findings
+
+
+def test_the_report_has_a_table_and_pictures_named_after_the_columns(watched: Project) -> None:
+    write_config(watched.root, "monitoring", {"maximum_pictures": 3, "maximum_rows": 1000})
+    verdict = monitor_model(watched, table=write_table(watched, SHIFT, rows=4000))
+    report = read_report(watched)
+    assert 850 < report["rows"] == report["performance"]["rows"] < 1150
+    assert "a sample of the 4000 rows" in verdict.messages[1]
+    assert {finding["subject"] for finding in report["findings"]} >= {"size", "prediction"}
+    assert report["performance"]["live"].keys() == report["performance"]["test"].keys()
+    assert (watched.reports / "tables" / "drift.csv").read_bytes().startswith(b"subject,kind,test,statistic,effect,")
+    drawn = {path.name for path in (watched.reports / "figures" / "drift").iterdir()}
+    assert drawn == {"stability.png", *report["pictures"].values()}
+    assert (len(drawn), report["pictures"]["size"]) == (4, "column_size.png")
 
 
 def test_names_of_pictures_fit_every_file_system_and_differ() -> None:

@@ -5,7 +5,7 @@ from demo_project.config import Project
 from demo_project.errors import PromotionRefusedError
 from demo_project.modeling.manifest import ONNX_FILE
 from demo_project.modeling.model import load_model
-from demo_project.modeling.promotion import promote_model
+from demo_project.modeling.promotion import preview_promotion, promote_model
 from demo_project.schema import Schema, is_same_table
 
 from .test_promotion import COLUMNS
@@ -19,6 +19,15 @@ def test_a_model_that_only_scikit_learn_serves_is_refused_unless_that_is_wanted(
     assert "further apart" in candidate.parity.reason
     with pytest.raises(PromotionRefusedError, match=r"cannot be served by ONNX: .*parity.required"):
         promote_model(Project(trained_toy.root))
+
+
+def test_a_comparison_says_that_there_is_no_version_yet_or_that_it_is_the_same_model(prepared: Project) -> None:
+    page = make_candidate(prepared).reports / "comparison.md"
+    preview_promotion(prepared)
+    assert "against no version yet" in page.read_text(encoding="utf-8")
+    promote_model(prepared)
+    assert preview_promotion(prepared).summarize().startswith("Nothing new:")
+    assert "**Nothing new:** the same data and settings gave the model that v1 is." in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

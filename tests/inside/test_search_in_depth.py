@@ -16,7 +16,7 @@ from demo_project.modeling.training import train_model
 from demo_project.schema import Schema, Task
 
 from .test_search import FAMILIES, SMALL, settings
-from .toys import change_config
+from .toys import change_config, read_files
 
 
 def test_each_estimator_is_tried_once_however_short_the_time_and_not_all_trials_after_it(
@@ -28,6 +28,15 @@ def test_each_estimator_is_tried_once_however_short_the_time_and_not_all_trials_
     tried = tries.filter(pl.col("estimator") != "blend")["estimator"]
     assert set(tried) == set(FAMILIES)
     assert len(tried) < 10
+
+
+def test_the_same_data_and_settings_give_the_same_bytes(prepared: Project) -> None:
+    search = {"trials": 6, "minutes": 60}
+    project = change_config(prepared, "model", estimator="auto", hyperparameters=SMALL, search=search)
+    train_model(project)
+    before = read_files(project.candidate)
+    train_model(project)
+    assert read_files(project.candidate) == before
 
 
 @pytest.mark.parametrize(("gains", "is_sure"), [([0.01, 0.02, 0.01, 0.02], True), ([0.1, -0.1, 0.1, 0.0], False)])

@@ -125,20 +125,6 @@ def shift(name: str, change: Callable[[Any], Any]) -> Callable[[Columns], Column
     return lambda columns: columns | {name: change(columns[name])}
 
 
-def test_the_report_has_a_table_and_pictures_named_after_the_columns(watched: Project) -> None:
-    write_config(watched.root, "monitoring", {"maximum_pictures": 3, "maximum_rows": 1000})
-    verdict = monitor_model(watched, table=write_table(watched, SHIFT, rows=4000))
-    report = read_report(watched)
-    assert 850 < report["rows"] == report["performance"]["rows"] < 1150
-    assert "a sample of the 4000 rows" in verdict.messages[1]
-    assert {finding["subject"] for finding in report["findings"]} >= {"size", "prediction"}
-    assert report["performance"]["live"].keys() == report["performance"]["test"].keys()
-    assert (watched.reports / "tables" / "drift.csv").read_bytes().startswith(b"subject,kind,test,statistic,effect,")
-    drawn = {path.name for path in (watched.reports / "figures" / "drift").iterdir()}
-    assert drawn == {"stability.png", *report["pictures"].values()}
-    assert (len(drawn), report["pictures"]["size"]) == (4, "column_size.png")
-
-
 def test_an_alarm_is_not_repeated_until_it_has_cooled_down_but_another_one_is_given(watched: Project) -> None:
     assert monitor(watched, SHIFT).exit_code == 3
     again = monitor(watched, SHIFT, hours=23)

@@ -94,15 +94,6 @@ def test_a_comparison_has_each_metric_of_both_models_and_says_how_much_better_it
     assert re.search(r"(?m)^\| colour \| red \| \d+ \| [\d.]+ \| [\d.]+ \|$", page)
 
 
-def test_a_comparison_says_that_there_is_no_version_yet_or_that_it_is_the_same_model(prepared: Project) -> None:
-    page = make_candidate(prepared).reports / "comparison.md"
-    preview_promotion(prepared)
-    assert "against no version yet" in page.read_text(encoding="utf-8")
-    promote_model(prepared)
-    assert preview_promotion(prepared).summarize().startswith("Nothing new:")
-    assert "**Nothing new:** the same data and settings gave the model that v1 is." in page.read_text(encoding="utf-8")
-
-
 def test_a_first_model_of_random_labels_is_refused_and_the_sentence_says_so(toy: Project) -> None:
     lines = toy_rows(300)
     labels = random.Random(5).choices(["big", "small"], k=300)

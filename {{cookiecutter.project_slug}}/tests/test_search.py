@@ -14,7 +14,7 @@ from {{ cookiecutter.__package }}.modeling.dataset import Dataset
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, make_folds
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
-from .toys import TOY_MODEL, change_config, make_toy, read_files, write_config, write_raw
+from .toys import TOY_MODEL, change_config, make_toy, write_config, write_raw
 
 SMALL = {"random_forest": {"n_estimators": 20}, "hist_gradient_boosting": {"max_iter": 20}}
 FAMILIES = {name for name, kind in ESTIMATORS["classification"].items() if kind.space}
@@ -49,14 +49,6 @@ def test_auto_takes_what_the_rows_ask_for_and_keeps_the_tries(tmp_path: Path, is
     assert manifest.runtime == "onnx", manifest.parity.reason
     tries = pl.read_csv(project.reports / "tables" / "search.csv")
     assert set(tries["estimator"]) - {"blend"} == FAMILIES
-
-
-def test_the_same_data_and_settings_give_the_same_bytes(prepared: Project) -> None:
-    project = change_config(prepared, "model", estimator="auto", hyperparameters=SMALL, search={"trials": 6})
-    train_model(project)
-    before = read_files(project.candidate)
-    train_model(project)
-    assert read_files(project.candidate) == before
 
 
 @pytest.mark.parametrize("by_label", [True, False])
