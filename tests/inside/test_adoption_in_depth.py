@@ -147,7 +147,7 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cell
     categories=st.lists(st.text(max_size=12), min_size=1, max_size=5, unique=True),
     low=st.floats(allow_nan=False, allow_infinity=False),
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_schema_is_read_back_as_it_was_meant(names: list[str], categories: list[str], low: float) -> None:
     columns = {name: Column(type="category", categories=tuple(categories)) for name in names}
     schema = Schema(task="regression", target="y", columns=columns | {"y": Column(type="number", minimum=low)})

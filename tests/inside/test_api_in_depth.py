@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from .test_api import (  # noqa: F401 - fixtures among them
     ANYONE,
     KEY,
+    SECONDS,
     TOO_LONG,
     Row,
     body_of,
@@ -49,7 +50,7 @@ NOT_FOR_SERVING = (
 
 
 def connect(client: httpx.Client) -> socket.socket:
-    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=10)
+    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=SECONDS)
 
 
 @pytest.mark.usefixtures("untrained")

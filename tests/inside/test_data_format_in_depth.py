@@ -46,6 +46,7 @@ def test_files_of_any_kind_and_number_give_the_rows_of_one(toy: Project) -> None
     assert all(one.equals(other) for one, other in zip(read_splits(), whole, strict=True))
 
 
+@settings(deadline=None)
 @given(value=st.text(max_size=20))
 def test_whatever_a_cell_holds_it_is_read_or_rejected_but_not_changed(value: str) -> None:
     columns = {"size": Column(type="number", minimum=-5, maximum=5)}

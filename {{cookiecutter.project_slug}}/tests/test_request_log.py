@@ -11,6 +11,7 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import Project, find_project
 from {{ cookiecutter.__package }}.monitoring.drift import monitor_model
+from {{ cookiecutter.__package }}.serving import request_log
 from {{ cookiecutter.__package }}.serving.metrics import registry
 from {{ cookiecutter.__package }}.serving.service import Service
 from {{ cookiecutter.__package }}.serving.settings import SETTINGS_FILE
@@ -24,8 +25,9 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture
-def served(trained_toy: Project) -> Project:
-    """A toy project with a version, served as this project is."""
+def served(trained_toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A toy project with a version, served as this project is, whose log waits for a slow disk."""
+    monkeypatch.setattr(request_log, "_CLOSING_SECONDS", 60)
     shutil.copyfile(find_project().root / "config" / SETTINGS_FILE, trained_toy.root / "config" / SETTINGS_FILE)
     write_config(trained_toy.root, "monitoring", {"maximum_pictures": 0})
     return set_log(trained_toy)
