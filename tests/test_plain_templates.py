@@ -83,8 +83,6 @@ def test_lines_with_conditions_are_plain(text: str) -> None:
 
 def test_every_file_of_the_skeleton_is_rendered_as_by_jinja_for_all_answers() -> None:
     without = Composer(extensions=JINJA)
-    for _ in without.projects():
-        pass
     said = {file.path: file.contents for file in composer().files}
     assert [file.path for file in without.files if file.contents != said[file.path]] == []
 
