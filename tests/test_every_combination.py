@@ -15,7 +15,7 @@ import combinations
 import pytest
 from combinations import (
     Combination,
-    covering_array,
+    covering_combinations,
     default_combination,
     every_combination,
     label,
@@ -38,7 +38,7 @@ from jinja2 import ChoiceLoader, DictLoader, UndefinedError
 from answers import LONGEST
 from hooks.post_gen_project import PIECES
 
-ARRAY = covering_array(every_combination())
+ARRAY = covering_combinations()
 
 each_of_the_array = pytest.mark.parametrize("combination", ARRAY, ids=label)
 
