@@ -29,9 +29,9 @@ FILTERS: dict[str | None, Callable[[str], str]] = {None: str, "quoted": quoted, 
 
 VALUE = re.compile(r"\{\{ ?cookiecutter\.([^\W\d]\w*) ?(?:\| ?(quoted|markdown) ?)?\}\}")
 CONDITION = re.compile(
-    r'^[ \t]*# \{% (?:(if|elif) cookiecutter\.([^\W\d]\w*) ([=!]=) "([^"\\\n]*)"|(else|endif)) %\}\n',
-    re.MULTILINE,
+    r'\n[ \t]*# \{% (?:(if|elif) cookiecutter\.([^\W\d]\w*) ([=!]=) "([^"\\\n]*)"|(else|endif)) %\}(?=\n)'
 )
+"""A line with the newline before it, which `re` looks for faster than for the beginning of a line."""
 BEYOND_PLAIN = re.compile(r"\{[{%#]")
 """A tag that only Jinja handles, where all others are taken out."""
 
@@ -56,12 +56,13 @@ class PlainTemplate:
     def _chosen(self, answers: dict[str, Any]) -> str:
         """Return the text without the lines of conditions, and without what does not hold for the answers."""
         chosen: list[str] = []
+        source = f"\n{self.source}"
         holds, place = True, 0
         # Of each block around: whether it is in itself, and whether one of its branches was taken already.
         around: list[tuple[bool, bool]] = []
-        for tag in CONDITION.finditer(self.source):
+        for tag in CONDITION.finditer(source):
             if holds:
-                chosen.append(self.source[place : tag.start()])
+                chosen.append(source[place : tag.start()])
             place = tag.end()
             kind = tag[1] or tag[5]
             is_in, is_taken = (holds, False) if kind == "if" else around.pop()
@@ -70,15 +71,15 @@ class PlainTemplate:
                 holds = is_in
             else:
                 around.append((is_in, is_taken or holds))
-        chosen.append(self.source[place:])
-        return "".join(chosen)
+        chosen.append(source[place:])
+        return "".join(chosen)[1:]
 
 
 def is_plain(source: str) -> bool:
     """Tell whether a text has no tags but those rendered here, and no line ends that Jinja changes."""
     if "{" not in source and "\r" not in source:
         return True
-    without = CONDITION.sub("", source) if "{%" in source else source
+    without = CONDITION.sub("", f"\n{source}") if "{%" in source else source
     return "{{{" not in source and "\r" not in source and not BEYOND_PLAIN.search(VALUE.sub(" ", without))
 
 

@@ -51,6 +51,12 @@ def pairs(combination: Combination) -> set[Pair]:
     return set(combinations(combination.items(), 2))
 
 
+@cache
+def covering_combinations() -> list[Combination]:
+    """Return the covering array of all valid combinations, which is what is baked and run for real."""
+    return covering_array(every_combination())
+
+
 def covering_array(candidates: Sequence[Combination]) -> list[Combination]:
     """Return some of the candidates that hold every pair of answers which any of them holds.
 

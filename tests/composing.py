@@ -27,6 +27,9 @@ SETTINGS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8
 FOLLOWS = {"__package": "project_slug"}
 """The question that each private value follows."""
 
+DECISIVE = sorted({option for keepers in PIECES.values() for option in keepers})
+"""The options that decide which files there are."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -79,8 +82,9 @@ class SkeletonFile:
     kept_by: list[tuple[str, tuple[str, ...]]]
     reads: tuple[str, ...]
     render: Callable[[Combination], Content]
-    contents: dict[tuple[str, ...], Content] = field(default_factory=dict)
-    distinct: dict[Content, Content] = field(default_factory=dict)
+    combinations: Sequence[Combination]
+    _rendered: dict[tuple[str, ...], Content] = field(default_factory=dict, init=False)
+    _distinct: dict[Content, Content] = field(default_factory=dict, init=False)
 
     def is_kept(self, answers: Combination) -> bool:
         """Tell whether a project with these answers has the file."""
@@ -89,17 +93,33 @@ class SkeletonFile:
     def content(self, answers: Combination) -> Content:
         """Return what the file says to these answers, rendered at the first time."""
         key = tuple([answers[option] for option in self.reads])
-        if key not in self.contents:
+        if key not in self._rendered:
             content = self.render(dict(zip(self.reads, key, strict=True)))
-            self.contents[key] = self.distinct.setdefault(content, content)
-        return self.contents[key]
+            self._rendered[key] = self._distinct.setdefault(content, content)
+        return self._rendered[key]
 
-    def followed(self) -> Iterator[str]:
-        """Yield the options of which another choice, all else as it was, made the file say something else."""
-        for place, option in enumerate(self.reads):
-            said = [(key[:place] + key[place + 1 :], content) for key, content in self.contents.items()]
-            if len(set(said)) > len({others for others, _ in said}):
-                yield option
+    @cached_property
+    def contents(self) -> dict[tuple[str, ...], Content]:
+        """What it says in all projects that have it, by the answers that it reads."""
+        hangs_on = {*self.reads, *(option for option, _ in self.kept_by)}
+        asked = {tuple([answers[option] for option in hangs_on]): answers for answers in self.combinations}
+        for answers in filter(self.is_kept, asked.values()):
+            self.content(answers)
+        return self._rendered
+
+    @property
+    def distinct(self) -> set[Content]:
+        """Each of its contents once."""
+        return set(self.contents.values())
+
+    @cached_property
+    def followed(self) -> frozenset[str]:
+        """The options of which another choice, all else as it was, makes the file say something else."""
+        return frozenset(option for place, option in enumerate(self.reads) if self._follows(place))
+
+    def _follows(self, place: int) -> bool:
+        said = {(key[:place] + key[place + 1 :], content) for key, content in self.contents.items()}
+        return len(said) > len({others for others, _ in said})
 
 
 class Composer:
@@ -111,19 +131,26 @@ class Composer:
         self.environment.loader = FileSystemLoader([SKELETON, TEMPLATE / "templates"])
         texts = {name: text for name, text in SETTINGS.items() if isinstance(text, str) and name[0] != "_"}
         self._texts = {**texts, "project_slug": slug, "__package": self.package}
+        self.combinations = every_combination()
         self.files = [self._file(source) for source in skeleton_files()]
-        self._sets: dict[frozenset[str], frozenset[str]] = {}
+        self._kept: dict[tuple[str, ...], tuple[list[SkeletonFile], frozenset[str]]] = {}
 
     def projects(self) -> Iterator[ComposedProject]:
         """Yield the project of every combination."""
-        return map(self.compose, every_combination())
+        return map(self.compose, self.combinations)
 
     def compose(self, answers: Combination) -> ComposedProject:
         """Return what a bake with these answers would write."""
-        contents = {file.path: file.content(answers) for file in self.files if file.is_kept(answers)}
-        files = frozenset(contents)
-        # One set for all projects with the same files, so that what is known of it is found at once.
-        return ComposedProject(answers, contents, self._sets.setdefault(files, files))
+        files, paths = self.kept(answers)
+        return ComposedProject(answers, {file.path: file.content(answers) for file in files}, paths)
+
+    def kept(self, answers: Combination) -> tuple[list[SkeletonFile], frozenset[str]]:
+        """Return the files of a project with these answers, and their paths."""
+        key = tuple([answers[option] for option in DECISIVE])
+        if key not in self._kept:
+            files = [file for file in self.files if file.is_kept(answers)]
+            self._kept[key] = files, frozenset(file.path for file in files)
+        return self._kept[key]
 
     def pieces(self, path: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return the lines of PIECES that a path hangs on: those of itself and of the folders it is in."""
@@ -135,24 +162,21 @@ class Composer:
         path = self.environment.from_string(source).render(cookiecutter=self._texts)
         is_copied = is_copy_only_path(os.path.normpath(source), {"cookiecutter": SETTINGS})
         is_executable = os.access(SKELETON / source, os.X_OK)
+        template = None if is_copied else self.environment.get_template(source)
 
         def render(answers: Combination) -> Content:
-            if is_copied:
+            if template is None:
                 return Content((SKELETON / source).read_bytes(), is_executable)
-            template = self.environment.get_template(source)
             return Content(template.render(cookiecutter={**self._texts, **answers}).encode(), is_executable)
 
-        read = [] if is_copied else options_read(self.environment, source)
-        return SkeletonFile(path, self.pieces(path), tuple(read), render)
+        read = options_read(self.environment, source) if template else []
+        return SkeletonFile(path, self.pieces(path), tuple(read), render, self.combinations)
 
 
 @cache
 def composer(slug: str = "ml-project") -> Composer:
-    """Return the one composer of a name, which has rendered and composed every combination."""
-    made = Composer(slug)
-    for _ in made.projects():
-        pass
-    return made
+    """Return the one composer of a name."""
+    return Composer(slug)
 
 
 def options_read(environment: Environment, name: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
@@ -21,6 +22,7 @@ class Step:
     path: str = ""
 
 
+@cache
 def read_recipes(guide: str) -> dict[str, list[Step]]:
     """Return the steps of each section of a guide, by its title."""
     _, *parts = SECTION.split(guide)

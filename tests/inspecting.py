@@ -68,7 +68,7 @@ ONLY_FOR: dict[tuple[str, str], str] = {
     ),
     ("cloud", "aws"): r"(?i)\bterraform\b",
 }
-"""Words that only a project with this answer, or one of these, may contain."""
+"""Words that only a project with this answer, or one of these, may contain, each within a line."""
 
 
 @cache
@@ -128,7 +128,17 @@ def words_of_answers(file: str, text: str) -> dict[tuple[str, str], list[str]]:
         text = "\n".join(imported_modules(text))
     elif PurePosixPath(file).suffix not in PROSE:
         return {}
-    found = {answer: re.findall(words, text) for answer, words in ONLY_FOR.items()}
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in text.split("\n"):
+        for answer, words in words_in_line(line).items():
+            found.setdefault(answer, []).extend(words)
+    return found
+
+
+@cache
+def words_in_line(line: str) -> dict[tuple[str, str], list[str]]:
+    """Return the words of a line that belong to an answer, by answer; texts differ by few of their lines."""
+    found = {answer: re.findall(words, line) for answer, words in ONLY_FOR.items()}
     return {answer: words for answer, words in found.items() if words}
 
 

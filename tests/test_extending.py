@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from baking import BakedProject, Oven
 from combinations import Combination, label
-from composing import ComposedProject, composer
+from composing import composer
 from conftest import Shared
 from following import Step, edited, read_recipes
 from running import served
@@ -36,22 +36,16 @@ SHOWN = {
 MOST_FILES = 2
 
 
-def recipes_of(project: ComposedProject | BakedProject) -> dict[str, list[Step]]:
-    """Return the steps of each recipe."""
-    return read_recipes(dict(project.texts)[GUIDE])
-
-
 def test_each_recipe_fits_the_files_of_every_project_and_changes_two_at_most() -> None:
     tried = set()
     for project in composer().projects():
         texts = dict(project.texts)
-        named = {
-            step.path: texts.get(step.path, "") for steps in recipes_of(project).values() for step in steps
-        }
+        recipes = read_recipes(texts[GUIDE])
+        named = {step.path: texts.get(step.path, "") for steps in recipes.values() for step in steps}
         key = frozenset({GUIDE: texts[GUIDE], **named}.items())
         if key not in tried:
             tried.add(key)
-            for title, steps in recipes_of(project).items():
+            for title, steps in recipes.items():
                 changed = [step for step in steps if step.kind == "edit"]
                 assert len({step.path for step in steps if step.path}) <= MOST_FILES, title
                 for step in changed:
@@ -74,7 +68,7 @@ def test_every_recipe_does_what_it_says_and_the_project_still_passes_its_own_che
     project = oven.bake(answers)
     variables = shared(project)
     project.run("make", "setup", "data", **variables)
-    recipes = recipes_of(project)
+    recipes = read_recipes(project.texts[GUIDE])
     assert recipes.keys() == SHOWN.keys()
     printed = {title: follow(project, steps, variables) for title, steps in recipes.items()}
     with served(project.path, KEY, variables) as address:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baking import skeleton_files
+from baking import SKELETON, skeleton_files
 from composing import SETTINGS, Composer, composer
 from cookiecutter.utils import create_env_with_context
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import FileSystemLoader, UndefinedError
+from test_copying import is_copied
 
 from plain_templates import PlainTemplate, is_plain
 
@@ -83,10 +84,14 @@ def test_lines_with_conditions_are_plain(text: str) -> None:
 
 def test_every_file_of_the_skeleton_is_rendered_as_by_jinja_for_all_answers() -> None:
     without = Composer(extensions=JINJA)
-    for _ in without.projects():
-        pass
     said = {file.path: file.contents for file in composer().files}
     assert [file.path for file in without.files if file.contents != said[file.path]] == []
+
+
+def test_the_license_which_includes_one_of_several_texts_is_the_only_file_that_waits_for_jinja() -> None:
+    rendered = [file for file in skeleton_files() if not is_copied(file)]
+    waiting = [file for file in rendered if not is_plain((SKELETON / file).read_text(encoding="utf-8"))]
+    assert waiting == ["LICENSE"]
 
 
 @pytest.mark.parametrize("path", skeleton_files())

@@ -13,7 +13,7 @@ from functools import cache
 
 import pytest
 from baking import BakedProject, Oven
-from combinations import Combination, covering_array, every_combination, label, options
+from combinations import Combination, covering_combinations, label, options
 from composing import ComposedProject, Composer, Content
 from conftest import Bake, Shared
 from insiders import fitting_tests
@@ -29,11 +29,12 @@ AWKWARD = {
     "author": "Zoë O'Brien & 機械",
 }
 
-ARRAY = covering_array(every_combination())
+ARRAY = covering_combinations()
 COMPOSER = Composer(AWKWARD["project_slug"])
 KEY = "a-key-for-the-tests"
 
 
+@cache
 def whole_suites() -> list[Combination]:
     """Return some of the array in which every choice, and every text of every test file, is found."""
     left = {place: covered(COMPOSER.compose(combination)) for place, combination in enumerate(ARRAY)}
