@@ -2,6 +2,7 @@
 
 import io
 import signal
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -230,6 +231,13 @@ def test_a_program_that_is_not_here_or_fails_is_named() -> None:
         run_program("no-such-program", "apply", remedy="install it")
     with pytest.raises(ProjectError, match=r"`.*python.* -c` failed with exit code 3; it says why above"):
         run_program(sys.executable, "-c", "raise SystemExit(3)", remedy="install it")
+
+
+def test_ctrl_c_is_left_to_the_program_so_that_it_ends_in_order() -> None:
+    interrupt = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(0.5); print('in order')"
+    assert run_program(sys.executable, "-c", interrupt, remedy="none", stdout=subprocess.PIPE) == "in order\n"
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """How each module here becomes a command, and runs other programs."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,8 @@ def run_program(*command: str, remedy: str, check: bool = True, **options: Any) 
 
     Raises ProjectError, with a remedy, where it is not here, and, unless that is not to be checked, where it fails.
     """
+    # Ctrl-C reaches the program itself; here it would have it killed, Terraform with its state locked and half written.
+    former = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         done = subprocess.run(command, encoding="utf-8", check=check, **options)  # noqa: S603
     except OSError as error:
@@ -38,4 +41,6 @@ def run_program(*command: str, remedy: str, check: bool = True, **options: Any) 
     except subprocess.CalledProcessError as error:
         called = " ".join(command[:2])
         raise ProjectError(f"`{called}` failed with exit code {error.returncode}; it says why above.") from error
+    finally:
+        signal.signal(signal.SIGINT, former)
     return done.stdout or ""
