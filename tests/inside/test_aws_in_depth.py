@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
 from demo_project.config import Project, find_project
@@ -245,6 +246,7 @@ def test_ctrl_c_is_left_to_the_program_so_that_it_ends_in_order() -> None:
     [
         (ProjectError("Do this."), "error: Do this.\n"),
         (ClientError({"Error": {"Code": "ExpiredToken"}}, "CreateStack"), "error: AWS refused CreateStack (Expired"),
+        (S3UploadFailedError("Failed to upload"), "error: AWS did not answer: Failed to upload"),
     ],
 )
 def test_what_a_command_refuses_is_one_line(

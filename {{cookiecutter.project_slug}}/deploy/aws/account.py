@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, WaiterError
 
@@ -19,7 +20,7 @@ _SIGN_IN = "sign in (`aws sso login`, or a role's variables), or name a profile 
 _QUOTA = "ask for more under Service Quotas, or choose another instance_type, or `spot: false`, in config/aws.yaml"
 
 REMEDIES = {
-    "AccessDenied": "whoever the credentials belong to lacks that right; use the environment's deploy role",
+    "AccessDenied": "the credentials lack that right; to train and to deploy, use the environment's deploy role",
     "ExpiredToken": _SIGN_IN,
     "InvalidClientTokenId": _SIGN_IN,
     "NoSuchBucket": "run `make infra-apply`",
@@ -88,7 +89,7 @@ def explained() -> Iterator[None]:
         last = error.last_response.get("Configuration", error.last_response)
         reason = last.get("LastUpdateStatusReason") or last.get("StateReason") or error
         raise ProjectError(f"AWS could not finish: {reason}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         raise ProjectError(f"AWS did not answer: {error}") from error
 
 
