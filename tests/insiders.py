@@ -30,7 +30,8 @@ def _fitting(package: str, modules: frozenset[str]) -> dict[str, str]:
         f"tests/{file.name}": file.read_text(encoding="utf-8") for file in sorted(INSIDE.glob("test_*.py"))
     }
     texts = {file: text.replace(PACKAGE, package) for file, text in named.items()}
-    return {file: text for file, text in texts.items() if _fits(imported_files(file, text), modules)}
+    there = modules.union(texts)
+    return {file: text for file, text in texts.items() if _fits(imported_files(file, text), there)}
 
 
 def _fits(imported: frozenset[str], modules: frozenset[str]) -> bool:

@@ -19,7 +19,7 @@ import pytest
 from baking import BakedProject, Oven
 from combinations import Combination, default_combination
 from composing import composer
-from conftest import Bake
+from conftest import Bake, Shared
 from emulators import UV_TOOL, aws
 from running import environment
 
@@ -27,7 +27,13 @@ REQUIRED = "CONTAINERS_REQUIRED"
 """A variable that makes a machine without Terraform fail, where others skip."""
 
 KINDS = ("aws", "aws-cloudformation")
-RICHEST = {"project_slug": "penguins", "serving": "fastapi", "monitoring": "drift", "ci": "github"}
+RICHEST = {
+    "project_slug": "penguins",
+    "python_version": "3.11",
+    "serving": "fastapi",
+    "monitoring": "drift",
+    "ci": "github",
+}
 DISTINCT = [
     {"serving": serving, "ci": ci}
     for serving, ci in itertools.product(["fastapi", "none"], ["github", "gitlab", "none"])
@@ -94,8 +100,8 @@ print(sent["image"]["imageId"]["imageDigest"])
 """
 """An image of no layers, which no emulator minds."""
 
-LIGHT = "uv run --quiet --no-project --exclude-newer 2026-11-14 --with boto3==1.40.61 --with cfn-lint==1.58.0"
-"""What runs the project's scripts, with no more installed than they need."""
+LIGHT = "uv run --quiet --no-project --exclude-newer 2026-11-14 --with boto3==1.40.61"
+"""What runs a script that asks the account, with no more installed than it needs."""
 
 Policy = dict[str, Any]
 
@@ -111,9 +117,7 @@ class Account:
     def make(self, target: str, **given: str) -> str:
         """Make a target of the project."""
         arguments = [f"{name}={value}" for name, value in given.items()]
-        return self.project.run(
-            "timeout", "300", "make", f"RUN={LIGHT}", target, *arguments, **self.variables
-        )
+        return self.project.run("timeout", "300", "make", target, *arguments, **self.variables)
 
     def ask(self, script: str, *arguments: str) -> str:
         """Run a script that asks the account."""
@@ -183,10 +187,10 @@ def names_of(answers: Combination) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("answers", [DISTINCT[0], DISTINCT[-1]], ids=names_of)
 def test_a_project_s_own_checks_of_terraform_s_files_pass_without_an_account(
-    answers: Combination, terraform: dict[str, str], oven: Oven
+    answers: Combination, terraform: dict[str, str], oven: Oven, shared: Shared
 ) -> None:
-    project = oven.bake({**answers, "cloud": "aws"})
-    assert "Success!" in project.run("make", f"RUN={LIGHT}", "infra-check", **terraform)
+    project = oven.bake({**answers, "python_version": "3.11", "cloud": "aws"})
+    assert "Success!" in project.run("make", "infra-check", **terraform, **shared(project))
 
 
 @pytest.mark.slow
@@ -214,14 +218,16 @@ def test_cfn_lint_finds_nothing_in_any_template(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_project_s_own_check_of_its_templates_refuses_an_unknown_property(oven: Oven) -> None:
+def test_a_project_s_own_check_of_its_templates_refuses_an_unknown_property(
+    oven: Oven, shared: Shared
+) -> None:
     project = oven.bake({**RICHEST, "cloud": "aws-cloudformation"})
     template = project.path / "deploy" / "aws" / "cloudformation" / "stack.yaml"
     template.write_text(
         template.read_text("utf-8").replace("EnableKeyRotation", "EnablesKeyRotation"), "utf-8"
     )
     with pytest.raises(AssertionError, match="E3002"):
-        project.run("make", f"RUN={LIGHT}", "infra-check")
+        project.run("make", "infra-check", **shared(project))
 
 
 def lint(templates: list[str]) -> str:
@@ -245,11 +251,11 @@ def test_the_infrastructure_is_the_same_for_both_frameworks(cloud: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cloud", KINDS)
 def test_it_is_built_in_an_empty_account_and_taken_down_to_nothing(
-    cloud: str, terraform: dict[str, str], oven: Oven, tmp_path: Path
+    cloud: str, terraform: dict[str, str], oven: Oven, shared: Shared, tmp_path: Path
 ) -> None:
     project = oven.bake({**RICHEST, "cloud": cloud})
     with aws(tmp_path) as variables:
-        account = Account(project, {**variables, **terraform})
+        account = Account(project, {**variables, **terraform, **shared(project)})
         name_repository(project)
         if cloud == "aws":
             assert "make infra-bootstrap" in refused(account, "infra-apply")
@@ -394,17 +400,21 @@ def test_a_narrow_right_and_one_that_aws_forces_are_not() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cloud", KINDS)
-def test_the_bucket_becomes_the_remote_of_dvc(cloud: str, oven: Oven) -> None:
+def test_the_bucket_becomes_the_remote_of_dvc(cloud: str, oven: Oven, shared: Shared) -> None:
     project = oven.bake({**RICHEST, "cloud": cloud, "data_versioning": "dvc"})
-    run = f"RUN={LIGHT} --with dvc==3.67.1"
     project.run("git", "init", "--quiet")
     with pytest.raises(AssertionError, match="run `make infra-apply ENVIRONMENT=staging`"):
-        project.run("make", run, "dvc-remote")
+        project.run("make", "dvc-remote", **shared(project))
     (project.path / "deploy" / "outputs").mkdir()
-    outputs = {"data_bucket": "the-data", "region": "eu-central-1"}
+    outputs = {
+        "environment": "staging",
+        "region": "eu-central-1",
+        "account_id": "123456789012",
+        "data_bucket": "the-data",
+    }
     (project.path / "deploy" / "outputs" / "staging.json").write_text(json.dumps(outputs), encoding="utf-8")
-    project.run("make", run, "dvc-remote")
-    project.run("make", run, "dvc-remote")  # once more changes nothing
+    project.run("make", "dvc-remote", **shared(project))
+    project.run("make", "dvc-remote", **shared(project))  # once more changes nothing
     config = (project.path / ".dvc" / "config").read_text(encoding="utf-8")
     assert config.count("url = s3://the-data/dvc\n") == 1
     assert "remote = storage\n" in config

@@ -39,7 +39,6 @@ OWNED: dict[str, set[str]] = {
         "deploy/aws/cloudformation/stack.yaml",
         "deploy/aws/images.py",
         "deploy/aws/package.py",
-        "deploy/aws/push.py",
         "deploy/aws/settings.py",
         "deploy/kubernetes/base/kustomization.yaml",
         "deploy/kubernetes/overlays/production/kustomization.yaml",

@@ -4,14 +4,9 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 from demo_project.config import Project
 from demo_project.errors import ProjectError
 from demo_project.files import hash_file
@@ -21,6 +16,8 @@ from deploy.aws.deploy import publish, put_into_service
 from deploy.aws.images import Image, ensure_pushed, serving_image
 from deploy.aws.settings import Outputs
 from deploy.aws.traffic import describe_version, find_before, shift
+
+from .test_aws_in_depth import Stubs, stubs  # noqa: F401
 
 OUTPUTS = Outputs(
     environment="staging",
@@ -36,23 +33,11 @@ REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 
 
 @pytest.fixture
-def stubs() -> Iterator[dict[str, Stubber]]:
-    """Answers of AWS by service; each that is asked for must have been expected."""
-    made = {service: Stubber(make_client(service)) for service in ("lambda", "cloudwatch", "secretsmanager", "ecr")}
-    for stub in made.values():
-        stub.activate()
-    yield made
-    for stub in made.values():
-        stub.deactivate()
-        stub.assert_no_pending_responses()
-
-
-@pytest.fixture
-def account(stubs: dict[str, Stubber]) -> Account:
+def account(stubs: Stubs) -> Account:
     return Account(OUTPUTS, lambda service: stubs[service].client)
 
 
-def test_a_canary_that_stays_quiet_gets_all_requests(account: Account, stubs: dict[str, Stubber]) -> None:
+def test_a_canary_that_stays_quiet_gets_all_requests(account: Account, stubs: Stubs) -> None:
     expect_alias(stubs, "1")
     expect_alarm(stubs, "OK")
     expect_move(stubs, "1", canary="2")
@@ -62,9 +47,7 @@ def test_a_canary_that_stays_quiet_gets_all_requests(account: Account, stubs: di
 
 
 @pytest.mark.parametrize("states", [("OK", "ALARM"), ("OK", "OK", "ALARM")])
-def test_a_canary_that_alarms_is_taken_out(
-    account: Account, stubs: dict[str, Stubber], states: tuple[str, ...]
-) -> None:
+def test_a_canary_that_alarms_is_taken_out(account: Account, stubs: Stubs, states: tuple[str, ...]) -> None:
     expect_alias(stubs, "1")
     expect_alarm(stubs, states[0])
     expect_move(stubs, "1", canary="2")
@@ -74,7 +57,7 @@ def test_a_canary_that_alarms_is_taken_out(
         shift(account, "2", 0.25, 0.3, lambda: None)
 
 
-def test_nothing_moves_while_the_alarm_fires(account: Account, stubs: dict[str, Stubber]) -> None:
+def test_nothing_moves_while_the_alarm_fires(account: Account, stubs: Stubs) -> None:
     expect_alias(stubs, "1")
     expect_alarm(stubs, "ALARM")
     with pytest.raises(ProjectError, match="CANARY=no"):
@@ -82,7 +65,7 @@ def test_nothing_moves_while_the_alarm_fires(account: Account, stubs: dict[str, 
 
 
 def test_a_version_that_does_not_answer_at_the_address_is_taken_out(
-    account: Account, stubs: dict[str, Stubber], trained: Project, monkeypatch: pytest.MonkeyPatch
+    account: Account, stubs: Stubs, trained: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smoke, "SETTLING_SECONDS", 0)
     expect_alias(stubs, "1")
@@ -92,9 +75,7 @@ def test_a_version_that_does_not_answer_at_the_address_is_taken_out(
         shift(account, "2", 0, 0, lambda: smoke.try_address(account, trained))
 
 
-def test_nothing_is_let_in_beside_the_canary_of_another(
-    account: Account, stubs: dict[str, Stubber], trained: Project
-) -> None:
+def test_nothing_is_let_in_beside_the_canary_of_another(account: Account, stubs: Stubs, trained: Project) -> None:
     alias = {
         "FunctionVersion": "1",
         "RevisionId": "revision",
@@ -105,15 +86,13 @@ def test_nothing_is_let_in_beside_the_canary_of_another(
         put_into_service(account, trained, "3", None)
 
 
-def test_a_function_that_is_not_there_yet_is_made_of_the_image(account: Account, stubs: dict[str, Stubber]) -> None:
+def test_a_function_that_is_not_there_yet_is_made_of_the_image(account: Account, stubs: Stubs) -> None:
     stubs["lambda"].add_client_error("get_function", "ResourceNotFoundException")
     with pytest.raises(ProjectError, match="make infra-apply ENVIRONMENT=staging IMAGE_URI=registry/serving@sha256:0`"):
         publish(account, "registry/serving@sha256:0", "tag")
 
 
-def test_an_interrupted_canary_is_taken_out(
-    account: Account, stubs: dict[str, Stubber], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_canary_is_taken_out(account: Account, stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
     expect_alias(stubs, "1")
     expect_alarm(stubs, "OK")
     expect_move(stubs, "1", canary="2")
@@ -123,20 +102,20 @@ def test_an_interrupted_canary_is_taken_out(
         shift(account, "2", 0.25, 60, lambda: None)
 
 
-def test_a_function_without_an_alias_is_not_deployed_to(account: Account, stubs: dict[str, Stubber]) -> None:
+def test_a_function_without_an_alias_is_not_deployed_to(account: Account, stubs: Stubs) -> None:
     stubs["lambda"].add_client_error("get_alias", "ResourceNotFoundException")
     with pytest.raises(ProjectError, match="has no alias live; run `make infra-apply"):
         shift(account, "1", 0.25, 60, lambda: None)
 
 
-def test_a_version_knows_after_which_it_came(account: Account, stubs: dict[str, Stubber]) -> None:
+def test_a_version_knows_after_which_it_came(account: Account, stubs: Stubs) -> None:
     stubs["lambda"].add_response("get_function_configuration", {"Description": describe_version("abc-v2-def", "3")})
     assert find_before(account, "7") == "3"
 
 
 @pytest.mark.parametrize(("version", "before"), [("10", "9"), ("2", "1"), ("1", "")])
 def test_one_that_says_nothing_came_after_the_last_number(
-    account: Account, stubs: dict[str, Stubber], version: str, before: str
+    account: Account, stubs: Stubs, version: str, before: str
 ) -> None:
     stubs["lambda"].add_response("get_function_configuration", {"Description": ""})
     versions = [{"Version": number} for number in ("$LATEST", "1", "2", "9", "10")]
@@ -144,9 +123,7 @@ def test_one_that_says_nothing_came_after_the_last_number(
     assert find_before(account, version) == before
 
 
-def test_a_way_back_that_is_closed_is_named(
-    account: Account, stubs: dict[str, Stubber], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_way_back_that_is_closed_is_named(account: Account, stubs: Stubs, capsys: pytest.CaptureFixture[str]) -> None:
     expect_alias(stubs, "1")
     expect_move(stubs, "2")
     stubs["lambda"].add_client_error("get_alias", "ExpiredTokenException")
@@ -155,9 +132,7 @@ def test_a_way_back_that_is_closed_is_named(
     assert "make deploy-rollback ENVIRONMENT=staging" in capsys.readouterr().err
 
 
-def test_a_version_is_tried_with_a_key_and_without(
-    account: Account, stubs: dict[str, Stubber], trained: Project
-) -> None:
+def test_a_version_is_tried_with_a_key_and_without(account: Account, stubs: Stubs, trained: Project) -> None:
     expect_answer(stubs, 401)
     expect_keys(stubs)
     expect_answer(stubs, 200, {"model_version": "v1"})
@@ -174,7 +149,7 @@ def test_a_version_is_tried_with_a_key_and_without(
 )
 def test_a_version_that_answers_wrong_is_refused(
     account: Account,
-    stubs: dict[str, Stubber],
+    stubs: Stubs,
     trained: Project,
     first: int,
     second: tuple[int, dict[str, str]] | None,
@@ -188,7 +163,7 @@ def test_a_version_that_answers_wrong_is_refused(
         smoke.try_version(account, trained, "7")
 
 
-def test_a_version_that_does_not_start_says_why(account: Account, stubs: dict[str, Stubber], trained: Project) -> None:
+def test_a_version_that_does_not_start_says_why(account: Account, stubs: Stubs, trained: Project) -> None:
     failed = {"errorType": "Start", "errorMessage": "API_KEYS is empty"}
     payload = {"Payload": io.BytesIO(json.dumps(failed).encode()), "FunctionError": "Unhandled"}
     stubs["lambda"].add_response("invoke", payload)
@@ -216,7 +191,7 @@ def test_without_a_promoted_model_there_is_no_image(toy: Project) -> None:
         serving_image(toy, "registry/serving")
 
 
-def test_an_image_that_is_there_is_not_built(account: Account, stubs: dict[str, Stubber], tmp_path: Path) -> None:
+def test_an_image_that_is_there_is_not_built(account: Account, stubs: Stubs, tmp_path: Path) -> None:
     stubs["ecr"].add_response(
         "describe_images",
         {"imageDetails": [{"imageDigest": "sha256:0"}]},
@@ -226,9 +201,7 @@ def test_an_image_that_is_there_is_not_built(account: Account, stubs: dict[str, 
     assert ensure_pushed(account, Project(tmp_path), image) == "registry/serving@sha256:0"
 
 
-def test_an_image_is_copied_as_it_is(
-    account: Account, stubs: dict[str, Stubber], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_is_copied_as_it_is(account: Account, stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
     ecr, layer, digest = stubs["ecr"], f"sha256:{'1' * 64}", f"sha256:{'0' * 64}"
     config = {"digest": f"sha256:{'2' * 64}", "size": 1}
     parts = {"config": config, "layers": [{"digest": layer, "size": 5}]}
@@ -265,24 +238,17 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@cache
-def make_client(service: str) -> Any:
-    """A client, which takes a second to make."""
-    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-    return boto3.client(service, region_name="eu-central-1", **keys)
-
-
 def git(folder: Path, *arguments: str) -> None:
     """Run git in a folder."""
     subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
-def expect_alias(stubs: dict[str, Stubber], version: str) -> None:
+def expect_alias(stubs: Stubs, version: str) -> None:
     """Expect that the alias is asked for."""
     stubs["lambda"].add_response("get_alias", {"FunctionVersion": version, "RevisionId": "revision"})
 
 
-def expect_move(stubs: dict[str, Stubber], version: str, canary: str = "") -> None:
+def expect_move(stubs: Stubs, version: str, canary: str = "") -> None:
     """Expect that the alias is changed, by who has seen its present state."""
     expect_alias(stubs, version)
     weights = {canary: 0.25} if canary else {}
@@ -296,19 +262,19 @@ def expect_move(stubs: dict[str, Stubber], version: str, canary: str = "") -> No
     stubs["lambda"].add_response("update_alias", {}, change)
 
 
-def expect_alarm(stubs: dict[str, Stubber], *states: str) -> None:
+def expect_alarm(stubs: Stubs, *states: str) -> None:
     """Expect that the alarm is asked for."""
     for state in states:
         alarm = {"StateValue": state, "StateReason": "too many errors"}
         stubs["cloudwatch"].add_response("describe_alarms", {"MetricAlarms": [alarm]})
 
 
-def expect_keys(stubs: dict[str, Stubber]) -> None:
+def expect_keys(stubs: Stubs) -> None:
     """Expect that the keys are asked for."""
     stubs["secretsmanager"].add_response("get_secret_value", {"SecretString": KEYS})
 
 
-def expect_answer(stubs: dict[str, Stubber], status: int, body: dict[str, str] | None = None) -> None:
+def expect_answer(stubs: Stubs, status: int, body: dict[str, str] | None = None) -> None:
     """Expect that the function is asked, and let it answer."""
     answer = {"statusCode": status, "body": json.dumps(body or {})}
     stubs["lambda"].add_response("invoke", {"Payload": io.BytesIO(json.dumps(answer).encode())})

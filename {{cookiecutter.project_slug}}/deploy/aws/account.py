@@ -1,37 +1,36 @@
 """The account of an environment: clients of its services, and its refusals in plain words."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, WaiterError
 
 from .package import ProjectError
-from .settings import Outputs
+from .settings import Outputs, read_outputs
 
 _SIGN_IN = "sign in (`aws sso login`, or a role's variables), or name a profile in AWS_PROFILE"
 _QUOTA = "ask for more under Service Quotas, or choose another instance_type, or `spot: false`, in config/aws.yaml"
-_ROLE = "`make infra-apply` makes the role that jobs run as"
-_RIGHTS = "whoever the credentials belong to lacks that right; use the environment's deploy role"
 
 REMEDIES = {
-    "AccessDenied": _RIGHTS,
-    "AccessDeniedException": _RIGHTS,
+    "AccessDenied": "the credentials lack that right; to train and to deploy, use the environment's deploy role",
     "ExpiredToken": _SIGN_IN,
-    "ExpiredTokenException": _SIGN_IN,
     "InvalidClientTokenId": _SIGN_IN,
     "NoSuchBucket": "run `make infra-apply`",
-    "PreconditionFailedException": "another deploy is under way; wait for it",
-    "RepositoryNotFoundException": "run `make infra-apply`",
-    "ResourceConflictException": "another change of it is under way; try again in a minute",
+    "PreconditionFailed": "another deploy is under way; wait for it",
+    "RepositoryNotFound": "run `make infra-apply`",
+    "ResourceConflict": "another change of it is under way; try again in a minute",
     "ResourceLimitExceeded": _QUOTA,
-    "UnrecognizedClientException": _SIGN_IN,
+    "UnrecognizedClient": _SIGN_IN,
 }
-"""What to do, by the code of AWS's error."""
+"""What to do, by the code of AWS's error, which some services end with `Exception`."""
 
 
 @dataclass(frozen=True)
@@ -41,27 +40,35 @@ class Account:
     outputs: Outputs
     client: Callable[[str], Any]
 
-    @cached_property
-    def s3(self) -> Any:
-        return self.client("s3")
 
+def open_account(root: Path, environment: str, *needed: str) -> Account:
+    """The account of an environment, of whose outputs these are needed.
 
-def open_account(outputs: Outputs) -> Account:
-    """The account of an environment, by the credentials that AWS's own tools find.
-
-    Raises ProjectError where there are none, or where they belong to another account.
+    Raises ProjectError where one is empty, or where the credentials belong to another account.
     """
-    config = Config(region_name=outputs.region, retries={"mode": "standard", "total_max_attempts": 8})
-    session = boto3.Session()
-    account = Account(outputs, lambda service: session.client(service, config=config))
-    with explained():
-        found = account.client("sts").get_caller_identity()["Account"]
+    outputs = read_outputs(root, environment)
+    outputs.need(*needed)
+    session = open_session(outputs.region)
+    found = find_account(session)
     if found != outputs.account_id:
         raise ProjectError(
-            f"The credentials belong to account {found}, but {outputs.environment} is in {outputs.account_id}; "
-            f"{_SIGN_IN}."
+            f"The credentials belong to account {found}, but {environment} is in {outputs.account_id}; {_SIGN_IN}."
         )
-    return account
+    config = Config(retries={"mode": "standard", "total_max_attempts": 8})
+    return Account(outputs, cache(partial(session.client, config=config)))
+
+
+def open_session(region: str | None = None) -> boto3.Session:
+    """A session by the credentials that AWS's own tools find, in a region, or else in that which they find."""
+    session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+    if session.region_name is None:
+        raise ProjectError("No region is set: `export AWS_REGION=eu-central-1`, or another.")
+    return session
+
+
+def find_account(session: boto3.Session) -> str:
+    """The number of the account that the credentials belong to."""
+    return str(session.client("sts").get_caller_identity()["Account"])
 
 
 @contextmanager
@@ -70,20 +77,22 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise ProjectError(f"There are no credentials for AWS; {_SIGN_IN}.") from error
+        raise ProjectError(f"No credentials are set: {_SIGN_IN}.") from error
     except ClientError as error:
         code, message = error_code(error), error.response["Error"].get("Message", "")
-        known = _ROLE if code == "ValidationException" and "role" in message else REMEDIES.get(code)
+        known = REMEDIES.get(code.removesuffix("Exception"))
+        if code == "ValidationException" and "role" in message:
+            known = "`make infra-apply` makes the role that jobs run as"
         remedy = f"; {known}" if known else ""
         raise ProjectError(f"AWS refused {error.operation_name} ({code}): {message.rstrip('.')}{remedy}.") from error
     except WaiterError as error:
         last = error.last_response.get("Configuration", error.last_response)
         reason = last.get("LastUpdateStatusReason") or last.get("StateReason") or error
         raise ProjectError(f"AWS could not finish: {reason}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         raise ProjectError(f"AWS did not answer: {error}") from error
 
 
-def error_code(error: ClientError) -> str:
-    """The code of AWS's error."""
-    return str(error.response["Error"].get("Code", ""))
+def error_code(error: BotoCoreError | ClientError) -> str:
+    """The code of AWS's error; "" where AWS was not reached."""
+    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""

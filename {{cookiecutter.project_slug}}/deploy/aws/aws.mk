@@ -5,7 +5,9 @@ INFRASTRUCTURE = $(RUN) python -m deploy.aws.terraform
 # {% else %}
 INFRASTRUCTURE = $(RUN) python -m deploy.aws.stack
 # {% endif %}
-CHANGE = --environment $(ENVIRONMENT) $(if $(IMAGE_URI),--image-uri $(IMAGE_URI)) $(if $(filter yes,$(APPROVE)),--approve)
+WHERE = --environment $(ENVIRONMENT)
+WHAT = $(if $(IMAGE_URI),--image-uri $(IMAGE_URI))
+APPROVED = $(if $(filter yes,$(APPROVE)),--approve)
 export DOCKER
 
 .PHONY: infra-bootstrap infra-plan infra-apply infra-outputs infra-destroy infra-check
@@ -13,16 +15,16 @@ infra-bootstrap: ## make what all environments of the AWS account share, once
 	$(INFRASTRUCTURE) bootstrap
 
 infra-plan: ## show what infra-apply would change; ENVIRONMENT=production is the other one
-	$(INFRASTRUCTURE) plan $(CHANGE)
+	$(INFRASTRUCTURE) plan $(WHERE) $(WHAT)
 
 infra-apply: ## build it on AWS and write deploy/outputs; APPROVE=yes asks nobody
-	$(INFRASTRUCTURE) apply $(CHANGE)
+	$(INFRASTRUCTURE) apply $(WHERE) $(WHAT) $(APPROVED)
 
 infra-outputs: ## write deploy/outputs of what somebody else built
-	$(INFRASTRUCTURE) outputs $(CHANGE)
+	$(INFRASTRUCTURE) outputs $(WHERE)
 
 infra-destroy: ## take it down
-	$(INFRASTRUCTURE) destroy $(CHANGE)
+	$(INFRASTRUCTURE) destroy $(WHERE) $(APPROVED)
 
 infra-check: ## format, types and tests of its files; needs no account
 	$(INFRASTRUCTURE) check
@@ -30,19 +32,19 @@ infra-check: ## format, types and tests of its files; needs no account
 
 .PHONY: dvc-remote
 dvc-remote: ## make the bucket DVC's remote
-	$(RUN) python -m deploy.aws.dvc_remote add --environment $(ENVIRONMENT)
+	$(RUN) python -m deploy.aws.dvc_remote $(WHERE)
 # {% endif %}
 
 .PHONY: push-images train-cloud predict-cloud
 push-images: ## build the images and send those to ECR that it lacks
-	$(RUN) python -m deploy.aws.push --environment $(ENVIRONMENT)
+	$(RUN) python -m deploy.aws.push $(WHERE)
 
 train-cloud: ## train a candidate on SageMaker, then evaluate and promote it here
 # {% if cookiecutter.data_versioning == "dvc" %}
 	@$(POINT)
 # {% endif %}
 	$(CLI) data
-	$(CLI) train --on sagemaker --environment $(ENVIRONMENT)
+	$(CLI) train --on sagemaker $(WHERE)
 	$(CLI) evaluate
 # {% if cookiecutter.data_versioning == "dvc" %}
 	$(RUN) dvc commit --force --quiet
@@ -53,13 +55,13 @@ train-cloud: ## train a candidate on SageMaker, then evaluate and promote it her
 # {% endif %}
 
 predict-cloud: ## score INPUT=file into OUTPUT=file on SageMaker
-	$(RUN) python -m deploy.aws.batch $(if $(INPUT),"$(INPUT)") --output "$(OUTPUT)" --environment $(ENVIRONMENT)
+	$(RUN) python -m deploy.aws.batch $(if $(INPUT),"$(INPUT)") --output "$(OUTPUT)" $(WHERE)
 # {% if cookiecutter.serving != "none" %}
 
 .PHONY: deploy deploy-rollback
 deploy: ## put models/latest on Lambda, by a canary unless CANARY=no; IMAGE=… takes another environment's image
-	$(RUN) python -m deploy.aws.deploy --environment $(ENVIRONMENT) $(if $(IMAGE),--image $(IMAGE)) $(if $(filter no,$(CANARY)),--no-canary)
+	$(RUN) python -m deploy.aws.deploy $(WHERE) $(if $(IMAGE),--image $(IMAGE)) $(if $(filter no,$(CANARY)),--no-canary)
 
 deploy-rollback: ## let the version answer that did before the last deploy
-	$(RUN) python -m deploy.aws.rollback --environment $(ENVIRONMENT)
+	$(RUN) python -m deploy.aws.rollback $(WHERE)
 # {% endif %}

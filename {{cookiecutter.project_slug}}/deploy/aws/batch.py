@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .account import Account, explained, open_account
+from .account import Account, open_account
 from .command import Environment, run_command
 from .images import need_training_image
-from .jobs import Job, check_end, name_job
+from .jobs import NEEDED, Job
 from .package import Project, ProjectError, Registry, find_project, find_raw_files
-from .settings import JobSettings, read_aws_settings, read_outputs
+from .settings import JobSettings, read_aws_settings
 from .storage import download_file, find_settings, upload_files
 
 PLACE = "/opt/ml/processing"
@@ -22,24 +22,19 @@ Output = Annotated[Path, typer.Option(help="Where to write; .csv or .parquet.")]
 def score(output: Output, source: Source = None, environment: Environment = "staging") -> None:
     """Score the rows of a file on SageMaker."""
     project = find_project()
-    settings, outputs = read_aws_settings(project.root).batch, read_outputs(project.root, environment)
-    outputs.need("data_bucket", "models_bucket", "training_repository_url", "training_role_arn")
     table = source or find_raw_files(project)[0]
     if not table.is_file():
         raise ProjectError(f"{table} is not a file.")
     files = {"config": find_settings(project), "models": find_model(project), "input": {table.name: table}}
-    account = open_account(outputs)
+    settings = read_aws_settings(project.root).batch
+    account = open_account(project.root, environment, *NEEDED)
     image = need_training_image(account, project)
-    with explained():
-        addresses = {
-            name: upload_files(account.s3, outputs.data_bucket, f"batch/{name}", named) for name, named in files.items()
-        }
-    job = Job(account, "Processing", name_job())
+    s3, outputs = account.client("s3"), account.outputs
+    addresses = {name: upload_files(s3, outputs.data_bucket, f"batch/{name}", named) for name, named in files.items()}
+    job = Job(account, "Processing", "batch")
     target = f"s3://{outputs.models_bucket}/scores/{job.name}"
-    described = job.run(**make_request(account, settings, image, addresses, target, (table.name, output.name)))
-    check_end(described, "Processing", job.name, "batch")
-    with explained():
-        download_file(account.s3, f"{target}/{output.name}", output)
+    job.run(**make_request(account, settings, image, addresses, target, (table.name, output.name)))
+    download_file(s3, f"{target}/{output.name}", output)
     print(f"{job.name}: written to {output}")
 
 
@@ -54,33 +49,27 @@ def find_model(project: Project) -> dict[str, Path]:
 
 
 def make_request(
-    account: Account,
-    settings: JobSettings,
-    image: str,
-    addresses: dict[str, str],
-    target: str,
-    names: tuple[str, str],
+    account: Account, settings: JobSettings, image: str, addresses: dict[str, str], target: str, names: tuple[str, str]
 ) -> dict[str, Any]:
     """What SageMaker is asked for, but for the job's name: `names` are those of the table and of what is written."""
-    places = {name: f"{PLACE}/{'' if name == 'input' else 'project/'}{name}" for name in addresses}
+    kind = {"S3DataType": "S3Prefix", "S3InputMode": "File"}
+    sources = {
+        name: {"S3Uri": address, "LocalPath": f"{PLACE}/{'' if name == 'input' else 'project/'}{name}", **kind}
+        for name, address in addresses.items()
+    }
     arguments = ["predict", f"{PLACE}/input/{names[0]}", "--output", f"{PLACE}/output/{names[1]}"]
     machine = {"InstanceType": settings.instance_type, "InstanceCount": 1, "VolumeSizeInGB": settings.volume_gigabytes}
     written = {"S3Uri": target, "LocalPath": f"{PLACE}/output", "S3UploadMode": "EndOfJob"}
     return {
         "AppSpecification": {"ImageUri": image, "ContainerArguments": arguments},
         "RoleArn": account.outputs.training_role_arn,
-        "ProcessingInputs": [_describe_input(name, address, places[name]) for name, address in addresses.items()],
+        "ProcessingInputs": [{"InputName": name, "S3Input": source} for name, source in sources.items()],
         "ProcessingOutputConfig": {"Outputs": [{"OutputName": "scores", "S3Output": written}]},
         "ProcessingResources": {"ClusterConfig": machine},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60 * settings.maximum_minutes},
         "Environment": {"PROJECT_ROOT": f"{PLACE}/project"},
         "Tags": [{"Key": "environment", "Value": account.outputs.environment}],
     }
-
-
-def _describe_input(name: str, address: str, place: str) -> dict[str, Any]:
-    source = {"S3Uri": address, "LocalPath": place, "S3DataType": "S3Prefix", "S3InputMode": "File"}
-    return {"InputName": name, "S3Input": source}
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.request import urlopen
 
-from botocore.exceptions import ClientError
+from rich.progress import DownloadColumn
 
-from .account import Account, error_code, explained
+from .account import Account
 from .images import Image
 from .package import ProjectError
-from .storage import shown
+from .terminal import bar
 
 ADDRESS = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<name>[^@:]+)@(?P<digest>sha256:\w+)"
@@ -27,32 +27,26 @@ def copy_image(account: Account, source: str, image: Image) -> str:
     if match is None or match["region"] != account.outputs.region:
         example = f"{image.repository}@sha256:…"
         raise ProjectError(f"{source} is no image of ECR in {account.outputs.region} by digest, such as {example}.")
-    ecr, name = account.client("ecr"), image.repository.partition("/")[2]
-    origin = {"registryId": match["account"], "repositoryName": match["name"]}
-    with explained():
-        found = ecr.batch_get_image(**origin, imageIds=[{"imageDigest": match["digest"]}])["images"]
-        if not found:
-            raise ProjectError(f"There is no image {source}; `make deploy` prints its address where it is deployed.")
-        if not source.startswith(f"{image.repository}@"):
-            manifest = json.loads(found[0]["imageManifest"])
-            layers = {layer["digest"]: layer["size"] for layer in (manifest["config"], *manifest["layers"])}
-            for digest in _find_lacking(ecr, name, list(layers)):
-                _copy_layer(ecr, origin, name, digest, layers[digest])
-            _put_image(ecr, name, found[0], image.tag)
+    ecr, origin = account.client("ecr"), {"registryId": match["account"], "repositoryName": match["name"]}
+    found = ecr.batch_get_image(**origin, imageIds=[{"imageDigest": match["digest"]}])["images"]
+    if not found:
+        raise ProjectError(f"There is no image {source}; `make deploy` prints its address where it is deployed.")
+    if not source.startswith(f"{image.repository}@"):
+        manifest = json.loads(found[0]["imageManifest"])
+        sizes = {layer["digest"]: layer["size"] for layer in (manifest["config"], *manifest["layers"])}
+        checked = ecr.batch_check_layer_availability(repositoryName=image.name, layerDigests=list(sizes))["layers"]
+        there = {layer["layerDigest"] for layer in checked if layer["layerAvailability"] == "AVAILABLE"}
+        for digest in (digest for digest in sizes if digest not in there):
+            _copy_layer(ecr, origin, image.name, digest, sizes[digest])
+        _put_image(ecr, image, found[0])
     return f"{image.repository}@{match['digest']}"
-
-
-def _find_lacking(ecr: Any, name: str, digests: list[str]) -> Iterator[str]:
-    found = ecr.batch_check_layer_availability(repositoryName=name, layerDigests=digests)["layers"]
-    there = {layer["layerDigest"] for layer in found if layer["layerAvailability"] == "AVAILABLE"}
-    yield from (digest for digest in digests if digest not in there)
 
 
 def _copy_layer(ecr: Any, origin: dict[str, str], name: str, digest: str, size: int) -> None:
     url = ecr.get_download_url_for_layer(**origin, layerDigest=digest)["downloadUrl"]
     upload, first = ecr.initiate_layer_upload(repositoryName=name), 0
     # An address of S3 that ECR has signed.
-    with urlopen(url, timeout=60) as layer, shown(f"Copying {digest[7:19]}", size) as advance:  # noqa: S310
+    with urlopen(url, timeout=60) as layer, bar(f"Copying {digest[7:19]}", size, DownloadColumn()) as advance:  # noqa: S310
         while part := layer.read(upload["partSize"]):
             place = {"partFirstByte": first, "partLastByte": first + len(part) - 1}
             ecr.upload_layer_part(repositoryName=name, uploadId=upload["uploadId"], layerPartBlob=part, **place)
@@ -61,11 +55,8 @@ def _copy_layer(ecr: Any, origin: dict[str, str], name: str, digest: str, size: 
     ecr.complete_layer_upload(repositoryName=name, uploadId=upload["uploadId"], layerDigests=[digest])
 
 
-def _put_image(ecr: Any, name: str, image: dict[str, Any], tag: str) -> None:
-    content = {"imageManifest": image["imageManifest"], "imageDigest": image["imageId"]["imageDigest"]}
-    kind = {"imageManifestMediaType": image["imageManifestMediaType"]} if "imageManifestMediaType" in image else {}
-    try:
-        ecr.put_image(repositoryName=name, imageTag=tag, **content, **kind)
-    except ClientError as error:
-        if error_code(error) != "ImageAlreadyExistsException":
-            raise
+def _put_image(ecr: Any, image: Image, found: dict[str, Any]) -> None:
+    content = {name: found[name] for name in ("imageManifest", "imageManifestMediaType") if name in found}
+    digest = found["imageId"]["imageDigest"]
+    with suppress(ecr.exceptions.ImageAlreadyExistsException):
+        ecr.put_image(repositoryName=image.name, imageTag=image.tag, imageDigest=digest, **content)

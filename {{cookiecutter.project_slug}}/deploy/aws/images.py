@@ -2,17 +2,21 @@
 
 import base64
 import os
-import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from botocore.exceptions import ClientError
-
-from .account import Account, error_code, explained
+from .account import Account
+from .command import run_program
 # {% if cookiecutter.serving != "none" %}
 from .package import MANIFEST_FILE, Project, ProjectError, Registry, hash_file
 # {% else %}
 from .package import Project, ProjectError
+# {% endif %}
+from .settings import Outputs
+# {% if cookiecutter.serving != "none" %}
+from .terminal import say
 # {% endif %}
 
 CODE = ("src", "pyproject.toml", "uv.lock", "deploy/docker")
@@ -33,6 +37,11 @@ class Image:
     tag: str
     dockerfile: str
     options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The repository as ECR's own calls want it, without its registry."""
+        return self.repository.partition("/")[2]
 
     @property
     def address(self) -> str:
@@ -57,6 +66,18 @@ def serving_image(project: Project, repository: str) -> Image:
 
 
 # {% endif %}
+def find_images(project: Project, outputs: Outputs) -> Iterator[Image]:
+    """The images that an environment has repositories for and that can be made already."""
+    if outputs.training_repository_url:
+        yield training_image(project, outputs.training_repository_url)
+    # {% if cookiecutter.serving != "none" %}
+    if outputs.serving_repository_url and Registry(project.models).latest():
+        yield serving_image(project, outputs.serving_repository_url)
+    elif outputs.serving_repository_url:
+        say("The image of the API has a model in it, and none was promoted yet: it comes later.")
+    # {% endif %}
+
+
 def find_commit(root: Path, paths: tuple[str, ...]) -> str:
     """The last commit that changed one of these paths. Raises ProjectError where one differs from it."""
     changed = _run_git(root, "status", "--porcelain", "--", *paths).splitlines()
@@ -71,76 +92,62 @@ def find_commit(root: Path, paths: tuple[str, ...]) -> str:
 
 def find_digest(account: Account, image: Image) -> str | None:
     """The image in ECR by its digest, `REPOSITORY@sha256:…`; None where it was not pushed."""
-    name = image.repository.partition("/")[2]
-    with explained():
-        try:
-            found = account.client("ecr").describe_images(repositoryName=name, imageIds=[{"imageTag": image.tag}])
-        except ClientError as error:
-            if error_code(error) == "ImageNotFoundException":
-                return None
-            raise
+    ecr = account.client("ecr")
+    try:
+        found = ecr.describe_images(repositoryName=image.name, imageIds=[{"imageTag": image.tag}])
+    except ecr.exceptions.ImageNotFoundException:
+        return None
     return f"{image.repository}@{found['imageDetails'][0]['imageDigest']}"
+
+
+def need_digest(account: Account, image: Image) -> str:
+    """The image in ECR by its digest. Raises ProjectError where it was not pushed."""
+    digest = find_digest(account, image)
+    if digest is None:
+        remedy = f"run `make push-images ENVIRONMENT={account.outputs.environment}`"
+        raise ProjectError(f"ECR does not have the image of the present code, {image.address}; {remedy}.")
+    return digest
 
 
 def need_training_image(account: Account, project: Project) -> str:
     """The image that trains, by digest. Raises ProjectError where ECR does not have that of the present code."""
-    image = training_image(project, account.outputs.training_repository_url)
-    digest = find_digest(account, image)
-    if digest is None:
-        raise ProjectError(
-            f"ECR does not have the image of the present code, {image.address}; "
-            f"run `make push-images ENVIRONMENT={account.outputs.environment}`."
-        )
-    return digest
+    return need_digest(account, training_image(project, account.outputs.training_repository_url))
 
 
 def ensure_pushed(account: Account, project: Project, image: Image) -> str:
     """Build and push an image unless ECR has it; its address by digest."""
-    digest = find_digest(account, image)
-    if digest is None:
-        _build(project.root, image)
-        _push(account, image)
-        digest = find_digest(account, image)
-    if digest is None:
-        raise ProjectError(f"{image.address} was pushed, but ECR does not have it; run the command again.")
-    return digest
+    if digest := find_digest(account, image):
+        return digest
+    _build(project.root, image)
+    _push(account, image)
+    return need_digest(account, image)
 
 
 def _build(root: Path, image: Image) -> None:
     if not (root / "uv.lock").is_file():
         raise ProjectError("uv.lock, by which the images are built, is not here; run `make setup`.")
     label = ("--build-arg", f"VERSION={image.tag}")
-    _run_docker("build", "--file", image.dockerfile, *label, *image.options, "--tag", image.address, ".", root=root)
+    _run_docker("build", "--file", image.dockerfile, *label, *image.options, "--tag", image.address, ".", cwd=root)
 
 
 def _push(account: Account, image: Image) -> None:
-    with explained():
-        [access] = account.client("ecr").get_authorization_token()["authorizationData"]
+    [access] = account.client("ecr").get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(access["authorizationToken"]).decode().partition(":")
     registry = image.repository.partition("/")[0]
-    _run_docker("login", "--username", user, "--password-stdin", registry, given=password)
+    # The password goes by standard input: others see a command's arguments.
+    _run_docker("login", "--username", user, "--password-stdin", registry, input=password)
     try:
         _run_docker("push", image.address)
     finally:
         _run_docker("logout", registry)
 
 
-def _run_docker(*arguments: str, root: Path | None = None, given: str | None = None) -> None:
+def _run_docker(*arguments: str, **options: Any) -> None:
     docker, environment = os.environ.get("DOCKER", "docker"), {**os.environ, **BUILDING}
-    # The password goes by standard input: others see a command's arguments.
-    try:
-        done = subprocess.run(  # noqa: S603
-            [docker, *arguments], cwd=root, env=environment, input=given, encoding="utf-8", check=False
-        )
-    except OSError as error:
-        raise ProjectError(f"{docker} cannot be run: {error.strerror}; install Docker, or name it in DOCKER.") from None
-    if done.returncode:
-        raise ProjectError(f"`{docker} {arguments[0]}` failed with exit code {done.returncode}; it says why above.")
+    run_program(docker, *arguments, remedy="install Docker, or name it in DOCKER", env=environment, **options)
 
 
 def _run_git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, encoding="utf-8", check=False)  # noqa: S603, S607
-    except OSError as error:
-        raise ProjectError("Images are named after commits, and git is not installed; install it.") from error
-    return done.stdout.rstrip("\n")
+    # Where it fails, in a folder that is none of git's or has no commit, what it prints is empty.
+    printed = run_program("git", *arguments, remedy="install git", check=False, cwd=root, capture_output=True)
+    return printed.rstrip("\n")

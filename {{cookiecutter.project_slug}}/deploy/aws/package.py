@@ -4,7 +4,7 @@ from {{ cookiecutter.__package }}.config import Project, Settings, find_project,
 from {{ cookiecutter.__package }}.data.loading import find_raw_files
 from {{ cookiecutter.__package }}.data.preparation import read_summary
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.files import hash_file, hash_json, staged_folder
+from {{ cookiecutter.__package }}.files import hash_file, hash_json, staged_folder, write_json
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 # {% if cookiecutter.serving != "none" %}
@@ -30,4 +30,5 @@ __all__ = [
     "read_settings",
     "read_summary",
     "staged_folder",
+    "write_json",
 ]

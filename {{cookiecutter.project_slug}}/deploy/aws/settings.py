@@ -89,9 +89,14 @@ def read_aws_settings(root: Path) -> AwsSettings:
     return read_settings(root, SETTINGS_FILE, AwsSettings)
 
 
+def find_outputs(root: Path, environment: str) -> Path:
+    """Where it is written what was built for an environment."""
+    return root / "deploy" / "outputs" / f"{environment}.json"
+
+
 def read_outputs(root: Path, environment: str) -> Outputs:
     """What was built for an environment. Raises ProjectError where that is not known."""
-    path = root / "deploy" / "outputs" / f"{environment}.json"
+    path = find_outputs(root, environment)
     remedy = f"run `make infra-apply ENVIRONMENT={environment}`, which writes it"
     try:
         return Outputs.model_validate_json(path.read_bytes())

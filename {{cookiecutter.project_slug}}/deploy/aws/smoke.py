@@ -3,11 +3,10 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from .account import Account, explained
+from .account import Account
 from .package import Project, ProjectError, Registry, example_row
 
 PATH = "/predict"
@@ -22,12 +21,9 @@ def try_version(account: Account, project: Project, version: str) -> None:
     """Invoke a version of the function itself, whether or not it gets requests. Raises ProjectError where it fails."""
 
     def ask(body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        event = make_event(body, headers)
-        with explained():
-            answer = account.client("lambda").invoke(
-                FunctionName=account.outputs.function_name, Qualifier=version, Payload=json.dumps(event).encode()
-            )
-            content = json.loads(answer["Payload"].read())
+        name, event = account.outputs.function_name, make_event(body, headers)
+        answer = account.client("lambda").invoke(FunctionName=name, Qualifier=version, Payload=event)
+        content = json.loads(answer["Payload"].read())
         if "FunctionError" in answer or "statusCode" not in content:
             raise ProjectError(f"Version {version} does not answer: {content.get('errorMessage', content)}")
         return content["statusCode"], content.get("body", "").encode()
@@ -58,29 +54,21 @@ def try_address(account: Account, project: Project) -> None:
             time.sleep(1)
 
 
-def make_event(body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+def make_event(body: bytes, headers: dict[str, str]) -> bytes:
     """A request as an HTTP API hands it to the function, payload format 2.0."""
     http = {"method": "POST", "path": PATH, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "smoke test"}
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": PATH,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {"http": http, "stage": "$default", "requestId": "smoke"},
-        "body": body.decode(),
-        "isBase64Encoded": False,
-    }
+    context = {"http": http, "stage": "$default", "requestId": "smoke"}
+    event = {"version": "2.0", "routeKey": "$default", "rawPath": PATH, "rawQueryString": "", "headers": headers}
+    return json.dumps({**event, "requestContext": context, "body": body.decode(), "isBase64Encoded": False}).encode()
 
 
 def read_key(account: Account) -> str:
     """The first of the API's keys, as its secret has them: separated by commas."""
-    with explained():
-        found = account.client("secretsmanager").get_secret_value(SecretId=account.outputs.api_keys_secret_arn)
-    keys = [key.strip() for key in found.get("SecretString", "").split(",") if key.strip()]
-    if not keys:
-        raise ProjectError(f"The secret {account.outputs.api_keys_secret_arn} has no key; put one in.")
-    return str(keys[0])
+    secret = account.outputs.api_keys_secret_arn
+    found = account.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
+    for key in filter(None, map(str.strip, found.split(","))):
+        return str(key)
+    raise ProjectError(f"The secret {secret} has no key; put one in.")
 
 
 def _try(account: Account, project: Project, ask: Ask, place: str) -> None:

@@ -7,14 +7,10 @@ need no memory.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from botocore.exceptions import ClientError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-from .account import Account, error_code, explained
+from .account import Account, explained
 from .package import ProjectError
+from .terminal import bar, say
 
 POLL_SECONDS = 5.0
 
@@ -32,28 +28,28 @@ class Alias:
 
 def read_alias(account: Account) -> Alias:
     """The alias as it is now. Raises ProjectError where there is none."""
-    with explained():
-        try:
-            found = account.client("lambda").get_alias(**_name(account))
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                raise ProjectError(
-                    f"{account.outputs.function_name} has no alias {account.outputs.function_alias}; "
-                    f"run `make infra-apply ENVIRONMENT={account.outputs.environment}`."
-                ) from error
-            raise
+    client, outputs = account.client("lambda"), account.outputs
+    try:
+        found = client.get_alias(FunctionName=outputs.function_name, Name=outputs.function_alias)
+    except client.exceptions.ResourceNotFoundException as error:
+        raise ProjectError(
+            f"{outputs.function_name} has no alias {outputs.function_alias}; "
+            f"run `make infra-apply ENVIRONMENT={outputs.environment}`."
+        ) from error
     weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     return Alias(found["FunctionVersion"], next(iter(weights), ""), found["RevisionId"])
 
 
 def move(account: Account, version: str, canary: str = "", share: float = 0.0) -> None:
-    """Let a version answer, and a canary a share of the requests. Raises ProjectError where another moves it."""
-    alias = read_alias(account)
-    routing = {"AdditionalVersionWeights": {canary: share} if canary else {}}
-    with explained():
-        account.client("lambda").update_alias(
-            **_name(account), FunctionVersion=version, RoutingConfig=routing, RevisionId=alias.revision
-        )
+    """Let a version answer, and a canary a share of the requests; AWS refuses where another moves it meanwhile."""
+    outputs = account.outputs
+    account.client("lambda").update_alias(
+        FunctionName=outputs.function_name,
+        Name=outputs.function_alias,
+        FunctionVersion=version,
+        RoutingConfig={"AdditionalVersionWeights": {canary: share} if canary else {}},
+        RevisionId=read_alias(account).revision,
+    )
 
 
 def describe_version(image: str, former: str) -> str:
@@ -64,15 +60,14 @@ def describe_version(image: str, former: str) -> str:
 def find_before(account: Account, version: str) -> str:
     """The version after which one came; "" where it was the first."""
     client, name = account.client("lambda"), account.outputs.function_name
-    with explained():
-        found = client.get_function_configuration(FunctionName=name, Qualifier=version)
-        said = str(found.get("Description", "")).partition(_AFTER)[2]
-        if said:
-            return said
-        # The infrastructure publishes one, too, where it changes the function's settings, and says nothing in it.
-        pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=name)
-        numbers = (each["Version"] for page in pages for each in page["Versions"])
-        earlier = [int(number) for number in numbers if number.isdigit() and int(number) < int(version)]
+    found = client.get_function_configuration(FunctionName=name, Qualifier=version)
+    said = str(found.get("Description", "")).partition(_AFTER)[2]
+    if said:
+        return said
+    # The infrastructure publishes one, too, where it changes the function's settings, and says nothing in it.
+    pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=name)
+    numbers = (each["Version"] for page in pages for each in page["Versions"])
+    earlier = [int(number) for number in numbers if number.isdigit() and int(number) < int(version)]
     return str(max(earlier, default=""))
 
 
@@ -100,41 +95,34 @@ def shift(account: Account, version: str, share: float, seconds: float, check: C
         raise
 
 
-def _go_back(account: Account, former: str, version: str) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        move(account, former)
-        console.print(f"Version {former} answers all requests")
-    except ProjectError as error:
-        command = f"make deploy-rollback ENVIRONMENT={account.outputs.environment}"
-        console.print(f"{error} Version {version} may get requests still: run `{command}`", markup=False)
-
-
 def watch(account: Account, seconds: float, description: str) -> None:
     """Wait, and raise ProjectError as soon as the alarm fires."""
-    console, deadline = Console(stderr=True, highlight=False), time.monotonic() + seconds
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    console.print(f"{description}; {account.outputs.alarm_name} is watched for {seconds:.0f} s", soft_wrap=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(description, total=seconds)
+    deadline = time.monotonic() + seconds
+    say(f"{description}; {account.outputs.alarm_name} is watched for {seconds:.0f} s")
+    with bar(description, seconds) as advance:
         while (left := deadline - time.monotonic()) > 0:
             check_alarm(account)
-            time.sleep(min(POLL_SECONDS, left))
-            progress.update(task, completed=seconds - left)
+            pause = min(POLL_SECONDS, left)
+            time.sleep(pause)
+            advance(pause)
     check_alarm(account)
 
 
 def check_alarm(account: Account) -> None:
     """Raise ProjectError where the alarm fires, or is not there to be watched."""
     name = account.outputs.alarm_name
-    with explained():
-        alarms = account.client("cloudwatch").describe_alarms(AlarmNames=[name])
-    found: list[dict[str, Any]] = [*alarms.get("MetricAlarms", ()), *alarms.get("CompositeAlarms", ())]
+    found = account.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     if not found:
         raise ProjectError(f"The alarm {name}, which a deploy watches, is not there; run `make infra-apply`")
     if found[0]["StateValue"] == "ALARM":
         raise ProjectError(f"The alarm {name} fires: {found[0].get('StateReason', '').rstrip('.')}")
 
 
-def _name(account: Account) -> dict[str, str]:
-    return {"FunctionName": account.outputs.function_name, "Name": account.outputs.function_alias}
+def _go_back(account: Account, former: str, version: str) -> None:
+    try:
+        with explained():
+            move(account, former)
+        say(f"Version {former} answers all requests")
+    except ProjectError as error:
+        command = f"make deploy-rollback ENVIRONMENT={account.outputs.environment}"
+        say(f"{error} Version {version} may get requests still: run `{command}`")
