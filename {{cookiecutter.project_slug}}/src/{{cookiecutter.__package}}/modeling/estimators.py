@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -36,6 +35,7 @@ from ..features import FeaturePlan
 from ..schema import Schema, Task
 from .dataset import Dataset
 from .model import Scores
+from .pieces import PieceRegression
 
 AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
 """`auto` chooses among the estimators that have a `space`, or their `blend`; of that the hyperparameters are, by
@@ -73,6 +73,7 @@ class EstimatorKind:
 
 
 TRUSTED = (
+    f"{PieceRegression.__module__}.PieceRegression",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.feature_selection._univariate_selection.f_classif",
@@ -135,7 +136,6 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     },
 }
 
-_TEXT_PARTS = 30
 _ROWS_FOR_THREADS = 20_000
 # The modules of onnxmltools that convert the classes of other libraries.
 _CONVERTERS = {"lightgbm": "lightgbm.operator_converters.LightGbm", "xgboost": "xgboost.operator_converters.XGBoost"}
@@ -260,20 +260,19 @@ def _make_preparation(task: Task, settings: ModelSettings, plan: FeaturePlan, ta
 
     Missing numbers are imputed for every estimator, also for those that know NaN: ONNX sends NaN the other way down a
     forest. A code becomes the mean target of its value (cross-fitted; Micci-Barreca, 2001), which ONNX has for two
-    labels or values alone; of more labels the text of the column tells. A text becomes its 30 main components.
+    labels or values alone; of more labels the text of the column tells. A text becomes what its pieces say.
     """
     encoded = {*plan.codes, *(place for start, stop in plan.texts for place in range(start, stop))}
     plain = [place for place in range(len(plan.names)) if place not in encoded]
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     folds = (KFold if task == "regression" else StratifiedKFold)(5, shuffle=True, random_state=settings.seed)
-    codes = list(plan.codes) if task == "regression" or len(np.unique(target)) == 2 else []
     kind: Literal["continuous", "binary"] = "continuous" if task == "regression" else "binary"
+    labels = len(np.unique(target)) if task == "classification" else 0
+    codes = [] if labels > 2 else list(plan.codes)
     parts = [("impute", impute, plain), ("codes", TargetEncoder(target_type=kind, cv=folds), codes)]
-    width = len(plain) + len(codes)
     for start, stop in plan.texts:
-        reduce = TruncatedSVD(min(_TEXT_PARTS, stop - start - 1), random_state=settings.seed)
-        parts.append((f"text {start}", reduce, list(range(start, stop))))
-        width += reduce.n_components
+        parts.append((f"text {start}", PieceRegression(folds, settings.seed), list(range(start, stop))))
+    width = len(plain) + len(codes) + len(plan.texts) * (labels if labels > 2 else 1)
     selector = make_selector(settings.features.selection, task, width)
     prepare = ColumnTransformer([part for part in parts if part[2]]) if encoded else impute
     return [("impute", prepare), *([("select", selector)] if selector else [])]
