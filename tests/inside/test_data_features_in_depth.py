@@ -9,6 +9,8 @@ from demo_project.features import (
     tell_time,
 )
 from demo_project.modeling.estimators import make_selector
+from demo_project.modeling.pieces import PieceRegression
+from sklearn.model_selection import KFold
 
 from .test_data_features import ROW, STAY, STAYS, _engineer_stays  # noqa: F401
 
@@ -66,3 +68,24 @@ def test_selection_keeps_no_more_than_there_is() -> None:
     matrix, target = np.array([[0.1, 5], [1, 3], [0, 1], [0.9, 8]]), np.array([0, 1, 0, 1])
     assert selector is not None
     assert selector.fit_transform(matrix, target).shape == (4, 2)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_text_says_of_a_row_only_what_other_rows_show(tells: bool) -> None:
+    generator = np.random.default_rng(0)
+    pieces = generator.normal(size=(300, 256)).astype(np.float32)
+    target = generator.integers(0, 2, 300)
+    pieces[:, 7] += 3 * target * tells
+    regression = PieceRegression(KFold(5))
+    cross_fitted = regression.fit_transform(pieces, target)[:, 0]
+    assert (np.corrcoef(cross_fitted, target)[0, 1] > 0.5) == tells
+    # Weights say more of the rows that they were learned from than they know.
+    assert np.corrcoef(regression.transform(pieces)[:, 0], target)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize(("labels", "columns"), [(0, 1), (2, 1), (4, 4)])
+def test_a_text_is_one_number_or_of_several_labels_one_each(labels: int, columns: int) -> None:
+    generator = np.random.default_rng(0)
+    pieces = generator.normal(size=(200, 256)).astype(np.float32)
+    target = generator.integers(0, labels, 200) if labels else generator.normal(size=200)
+    assert PieceRegression(KFold(5)).fit_transform(pieces, target).shape == (200, columns)

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
-from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 
 from {{ cookiecutter.__package }}.config import Project
@@ -13,7 +11,6 @@ from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, EstimatorKind
-from {{ cookiecutter.__package }}.modeling.pieces import PieceRegression
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
 from .toys import change_config, read_files, toy_rows, write_raw
@@ -77,16 +74,3 @@ def test_the_search_takes_what_is_best_and_reads_no_test_row(prepared: Project) 
         read_split(prepared.splits, "test").head(0).write_parquet(path)
     train_model(searched)
     assert read_files(prepared.candidate) == before
-
-
-@pytest.mark.parametrize("tells", [True, False])
-def test_a_text_says_of_a_row_only_what_other_rows_show(tells: bool) -> None:
-    generator = np.random.default_rng(0)
-    pieces = generator.normal(size=(300, 256)).astype(np.float32)
-    target = generator.integers(0, 2, 300)
-    pieces[:, 7] += 3 * target * tells
-    regression = PieceRegression(KFold(5))
-    cross_fitted = regression.fit_transform(pieces, target)[:, 0]
-    assert (np.corrcoef(cross_fitted, target)[0, 1] > 0.5) == tells
-    # Weights say more of the rows that they were learned from than they know.
-    assert np.corrcoef(regression.transform(pieces)[:, 0], target)[0, 1] > 0.5
