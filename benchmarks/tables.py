@@ -166,15 +166,17 @@ def compare(project: Path, name: str, table: Table, with_parts: bool) -> None:
     adopt(project, name, rows, table)
     ours = try_project(project, kept, table.target)
     print_line(name, len(rows), ours, theirs)
-    for part, (file, switch_off) in PARTS.items() if with_parts else ():
-        path = project / "config" / file
-        written = path.read_text(encoding="utf-8")
-        settings = yaml.safe_load(written)
-        switch_off(settings)
-        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    for part, switch_off in PARTS.items() if with_parts else ():
+        paths = [project / "config" / file for file in ("schema.yaml", "model.yaml")]
+        written = [path.read_text(encoding="utf-8") for path in paths]
+        schema, model = map(yaml.safe_load, written)
+        switch_off(schema, model)
+        for path, settings in zip(paths, (schema, model), strict=True):
+            path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         clear(project)
         print_line(f"{name}, {part}", len(rows), try_project(project, kept, table.target), theirs)
-        path.write_text(written, encoding="utf-8")
+        for path, text in zip(paths, written, strict=True):
+            path.write_text(text, encoding="utf-8")
 
 
 def divide(table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -254,30 +256,31 @@ def print_line(name: str, rows: int, ours: Result, theirs: Result) -> None:
     print(f"| {name} | {rows} | {losses}{labels} {ours.refused} | {ours.seconds:.0f} |", flush=True)
 
 
-def ignore_strings_and_times(schema: dict[str, Any]) -> None:
+def ignore_strings_and_times(schema: dict[str, Any], model: dict[str, Any]) -> None:
     """Leave out what a table of numbers and short lists would not have."""
     for name, column in schema["columns"].items():
         is_open = column["type"] == "category" and "categories" not in column
         if name != schema["target"] and (is_open or column["type"] in ("text", "timestamp")):
             column["role"] = "ignored" if column.get("role", "feature") == "feature" else column["role"]
+    model["features"]["derived"] = []
 
 
-def fix_the_estimator(model: dict[str, Any]) -> None:
+def fix_the_estimator(_: dict[str, Any], model: dict[str, Any]) -> None:
     """Train gradient boosting as scikit-learn has it, without a search."""
     model |= {"estimator": "hist_gradient_boosting", "search": {"trials": 0}, "hyperparameters": {}}
 
 
-def decide_by_likelihood(model: dict[str, Any]) -> None:
+def decide_by_likelihood(_: dict[str, Any], model: dict[str, Any]) -> None:
     """Give each row its likeliest label."""
     model.pop("decision", None)
 
 
-PARTS: dict[str, tuple[str, Callable[[dict[str, Any]], None]]] = {
-    "without dates and text": ("schema.yaml", ignore_strings_and_times),
-    "without a choice": ("model.yaml", fix_the_estimator),
-    "without a threshold": ("model.yaml", decide_by_likelihood),
+PARTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
+    "without dates and text": ignore_strings_and_times,
+    "without a choice": fix_the_estimator,
+    "without a threshold": decide_by_likelihood,
 }
-"""What switches a part of an adopted project off: a file of its settings, and what changes in it."""
+"""What switches a part of an adopted project off, by what it changes in its schema.yaml and model.yaml."""
 
 
 def command(project: Path) -> str:

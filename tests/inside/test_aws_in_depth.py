@@ -69,6 +69,14 @@ def account(stubs: Stubs) -> Account:
     return Account(OUTPUTS, lambda service: stubs[service].client)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, also where a shell runs the tests in the background, which has them ignore it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 def test_a_request_asks_for_a_spot_instance_and_says_how_long_it_may_take(account: Account, stubs: Stubs) -> None:
     settings = TrainingSettings(instance_type="ml.c5.xlarge", maximum_minutes=30, maximum_wait_minutes=90)
     request = make_request(account, settings, "registry/training@sha256:0", {"raw": "s3://data/raw/0/"})
@@ -122,6 +130,7 @@ def test_a_job_shows_its_log_to_the_end(account: Account, stubs: Stubs, capsys: 
     assert "  Training on 3 rows\n" in shown
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_wait_stops_the_job(
     account: Account, stubs: Stubs, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -234,6 +243,7 @@ def test_a_program_that_is_not_here_or_fails_is_named() -> None:
         run_program(sys.executable, "-c", "raise SystemExit(3)", remedy="install it")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_left_to_the_program_so_that_it_ends_in_order() -> None:
     interrupt = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(0.5); print('in order')"
     assert run_program(sys.executable, "-c", interrupt, remedy="none", stdout=subprocess.PIPE) == "in order\n"

@@ -146,16 +146,19 @@ def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.Dat
     for found in [*best, *blends]:
         shown = found.choice.estimator, settings.gate.metric, metric.gain(found.gain, 0)
         _logger.info("%s: cross-validated %s %.4f", *shown)
-    table = pl.DataFrame(
+    return [find_best(best), *blends][-1], _describe_tries(validation, [*tries.values(), *blends])
+
+
+def _describe_tries(validation: CrossValidation, tries: list[Try]) -> pl.DataFrame:
+    return pl.DataFrame(
         {
             "estimator": found.choice.estimator,
-            settings.gate.metric: metric.gain(found.gain, 0),
+            validation.settings.gate.metric: validation.metric.gain(found.gain, 0),
             "seconds": round(found.seconds, 3),
             "hyperparameters": json.dumps(found.choice.hyperparameters, default=str),
         }
-        for found in [*tries.values(), *blends]
+        for found in tries
     )
-    return [find_best(best), *blends][-1], table
 
 
 def _find_spaces(schema: Schema, settings: ModelSettings) -> dict[str, tuple[list[dict[str, Any]], Space]]:
