@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from pathlib import PurePosixPath
 
 from baking import SKELETON, TEMPLATE, digest, skeleton_files
-from combinations import Combination, every_combination, options
+from combinations import Combination, every_combination, label, options
 from cookiecutter.generate import is_copy_only_path
 from cookiecutter.utils import create_env_with_context
 from jinja2 import Environment, FileSystemLoader, meta, nodes
@@ -152,6 +152,14 @@ class Composer:
             self._kept[key] = files, frozenset(file.path for file in files)
         return self._kept[key]
 
+    def distinct_texts(self, *endings: str) -> Iterator[tuple[str, str]]:
+        """Yield each file, or each whose path has an ending, with each text that any combination gives it."""
+        for file in self.files:
+            if file.path.endswith(endings or ""):
+                yield from (
+                    (file.path, content.text) for content in file.distinct if content.text is not None
+                )
+
     def pieces(self, path: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return the lines of PIECES that a path hangs on: those of itself and of the folders it is in."""
         places = {path, *parents(path)}
@@ -160,9 +168,8 @@ class Composer:
 
     def _file(self, source: str) -> SkeletonFile:
         path = self.environment.from_string(source).render(cookiecutter=self._texts)
-        is_copied = is_copy_only_path(os.path.normpath(source), {"cookiecutter": SETTINGS})
         is_executable = os.access(SKELETON / source, os.X_OK)
-        template = None if is_copied else self.environment.get_template(source)
+        template = None if is_copied(source) else self.environment.get_template(source)
 
         def render(answers: Combination) -> Content:
             if template is None:
@@ -177,6 +184,19 @@ class Composer:
 def composer(slug: str = "ml-project") -> Composer:
     """Return the one composer of a name."""
     return Composer(slug)
+
+
+def combinations_where(
+    finds: Callable[[ComposedProject], dict[str, list[str]]],
+) -> dict[str, dict[str, list[str]]]:
+    """Return what is found in each combination in which anything is, by its name and by file."""
+    found = ((project.answers, finds(project)) for project in composer().projects())
+    return {label(answers): files for answers, files in found if files}
+
+
+def is_copied(source: str) -> bool:
+    """Tell whether cookiecutter copies a file of the skeleton without rendering it."""
+    return bool(is_copy_only_path(os.path.normpath(source), {"cookiecutter": SETTINGS}))
 
 
 def options_read(environment: Environment, name: str) -> list[str]:

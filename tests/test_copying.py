@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from fnmatch import fnmatch
 
 import pytest
-from baking import SKELETON, TEMPLATE, skeleton_files
+from baking import SKELETON, skeleton_files
+from composing import SETTINGS, is_copied, parents
 
-PATTERNS: list[str] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))[
-    "_copy_without_render"
-]
-
-
-def is_copied(file: str) -> bool:
-    return any(fnmatch(file, pattern) for pattern in PATTERNS)
+PATTERNS: list[str] = SETTINGS["_copy_without_render"]
 
 
 def has_tags(file: str) -> bool:
@@ -36,8 +30,3 @@ def test_every_pattern_matches_a_file_and_no_folder(pattern: str) -> None:
     folders = {parent for file in files for parent in parents(file)}
     assert [file for file in files if fnmatch(file, pattern)] != []
     assert [folder for folder in folders if fnmatch(folder, pattern)] == []
-
-
-def parents(file: str) -> list[str]:
-    parts = file.split("/")
-    return ["/".join(parts[:length]) for length in range(1, len(parts))]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import combinations
@@ -22,7 +21,7 @@ from combinations import (
     options,
     pairs,
 )
-from composing import ComposedProject, Composer, composer, options_read, parents
+from composing import ComposedProject, Composer, combinations_where, composer, options_read, parents
 from conftest import Bake
 from inspecting import (
     foreign_words,
@@ -58,7 +57,7 @@ def test_every_piece_is_a_path_of_the_skeleton() -> None:
 
 def test_every_file_parses() -> None:
     errors = {}
-    for file, text in distinct_texts(composer()):
+    for file, text in composer().distinct_texts():
         try:
             parse(file, text)
         except Exception as error:
@@ -68,7 +67,7 @@ def test_every_file_parses() -> None:
 
 def test_no_template_tag_is_left() -> None:
     # The package has templates of its own, which are not cookiecutter's.
-    texts = ((file, text) for file, text in distinct_texts(composer()) if not file.endswith(".jinja"))
+    texts = ((file, text) for file, text in composer().distinct_texts() if not file.endswith(".jinja"))
     assert {file: tags for file, text in texts if (tags := leftovers(text))} == {}
 
 
@@ -102,7 +101,7 @@ def test_ruff_has_nothing_to_say_whatever_the_length_of_the_name(
 
 
 def test_ruff_is_told_the_same_whatever_the_answers() -> None:
-    texts = (text for _, text in distinct_texts(composer(), "pyproject.toml"))
+    texts = (text for _, text in composer().distinct_texts("pyproject.toml"))
     settings = [tomllib.loads(text)["tool"]["ruff"] for text in texts]
     assert [other for other in settings if other != settings[0]] == []
 
@@ -154,14 +153,6 @@ def test_each_combination_that_lacks_a_fact_is_named() -> None:
     assert set(with_flask) == {label(each) for each in every_combination() if each["serving"] == "flask"}
 
 
-def combinations_where(
-    finds: Callable[[ComposedProject], dict[str, list[str]]],
-) -> dict[str, dict[str, list[str]]]:
-    """Return what is found in each combination in which anything is, by its name and by file."""
-    found = ((project.answers, finds(project)) for project in composer().projects())
-    return {label(answers): files for answers, files in found if files}
-
-
 def speaks_of_missing_files(project: ComposedProject) -> dict[str, list[str]]:
     """Return the paths that a file speaks of and that are not there."""
     spoken_of = {file: missing(references(file, text), project.files) for file, text in project.texts}
@@ -183,13 +174,6 @@ def has_words_of_other_answers(project: ComposedProject) -> dict[str, list[str]]
     return {file: words for file, words in found.items() if words}
 
 
-def distinct_texts(composed: Composer, *endings: str) -> Iterator[tuple[str, str]]:
-    """Yield each file, or each whose path has an ending, with each text that any combination gives it."""
-    for file in composed.files:
-        if file.path.endswith(endings or ""):
-            yield from ((file.path, content.text) for content in file.distinct if content.text is not None)
-
-
 def lay_out(composed: Composer, answers: Combination, folder: Path) -> list[str]:
     """Write each Python file and notebook into as many trees as it has texts, and return the trees."""
     project = composed.compose(answers)
@@ -199,7 +183,7 @@ def lay_out(composed: Composer, answers: Combination, folder: Path) -> list[str]
         for file in ("pyproject.toml", f"src/{composed.package}/__init__.py")
     }
     numbers = Counter[str]()
-    for file, text in distinct_texts(composed, ".py", ".ipynb"):
+    for file, text in composed.distinct_texts(".py", ".ipynb"):
         numbers[file] += 1
         tree = folder / str(numbers[file])
         for path, data in {**always, file: text.encode()}.items():

@@ -27,7 +27,6 @@ from conftest import Shared
 from emulators import UV_TOOL
 from linting import actionlint, npm_package, zizmor
 from running import environment
-from test_every_combination import distinct_texts
 from workflows import Runner, evaluate, read_workflow, steps_of
 
 GITLAB = ".gitlab-ci.yml"
@@ -350,7 +349,7 @@ def shellcheck(texts: list[str], folder: Path) -> str:
 
 
 def test_shellcheck_finds_nothing_in_the_projects_own_scripts(tmp_path: Path) -> None:
-    texts = {text for _, text in distinct_texts(composer(), ".sh")}
+    texts = {text for _, text in composer().distinct_texts(".sh")}
     files = [tmp_path / f"{number}.sh" for number in range(len(texts))]
     for file, text in zip(files, sorted(texts), strict=True):
         file.write_text(text, encoding="utf-8")

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from baking import SKELETON, skeleton_files
-from composing import SETTINGS, Composer, composer
+from composing import SETTINGS, Composer, composer, is_copied
 from cookiecutter.utils import create_env_with_context
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import FileSystemLoader, UndefinedError
-from test_copying import is_copied
 
 from plain_templates import PlainTemplate, is_plain
 

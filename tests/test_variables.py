@@ -7,9 +7,8 @@ from functools import cache
 
 import pytest
 from baking import Oven
-from composing import ComposedProject, composer
+from composing import ComposedProject, combinations_where, composer
 from conftest import Shared
-from test_every_combination import combinations_where
 
 PAGE = ".env.example"
 NAMED = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=", re.MULTILINE)
