@@ -54,7 +54,7 @@ DEPENDENCIES = frozenset(
     mako markdown_it markdown_it_py markupsafe matplotlib matplotlib_inline mdurl ml_dtypes mlflow
     mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict mypy mypy_extensions
     mypyc narwhals nbclient nbformat nbstripout nest_asyncio2 networkx numpy oauthlib omegaconf
-    onnx onnxruntime optuna opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
+    onnx onnxruntime opentelemetry opentelemetry_api opentelemetry_proto opentelemetry_sdk
     opentelemetry_semantic_conventions orjson packaging pandas parso pathspec pexpect pil pillow
     platformdirs pluggy polars polars_runtime_32 prettytable prometheus_client prompt_toolkit
     propcache proto proto_plus protobuf psutil ptyprocess public pure_eval py pyarrow pyasn1

@@ -2,13 +2,7 @@
 
 import numpy as np
 import pytest
-from demo_project.config import SelectionSettings
-from demo_project.features import (
-    make_clock,
-    plan_features,
-    tell_time,
-)
-from demo_project.modeling.estimators import make_selector
+from demo_project.features import make_clock, plan_features, tell_time
 from demo_project.modeling.pieces import PieceRegression
 from sklearn.model_selection import KFold
 
@@ -61,13 +55,6 @@ def test_a_time_is_read_by_its_format_or_as_iso_where_that_means_the_same(form: 
     else:
         assert make_clock(form)(text) == day
         assert make_clock(form)(tell_time(day, form)) == day
-
-
-def test_selection_keeps_no_more_than_there_is() -> None:
-    selector = make_selector(SelectionSettings(method="k_best", k=99), "classification", features=2)
-    matrix, target = np.array([[0.1, 5], [1, 3], [0, 1], [0.9, 8]]), np.array([0, 1, 0, 1])
-    assert selector is not None
-    assert selector.fit_transform(matrix, target).shape == (4, 2)
 
 
 @pytest.mark.parametrize("tells", [True, False])

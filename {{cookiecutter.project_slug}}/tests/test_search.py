@@ -9,7 +9,6 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import ModelSettings, Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
-from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.dataset import Dataset
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, make_folds
 from {{ cookiecutter.__package }}.modeling.training import train_model
@@ -17,7 +16,7 @@ from {{ cookiecutter.__package }}.modeling.training import train_model
 from .toys import TOY_MODEL, change_config, make_toy, write_config, write_raw
 
 SMALL = {"random_forest": {"n_estimators": 20}, "hist_gradient_boosting": {"max_iter": 20}}
-FAMILIES = {name for name, kind in ESTIMATORS["classification"].items() if kind.space}
+FAMILIES = set(ESTIMATORS["classification"])
 
 
 def settings(**changes: Any) -> ModelSettings:
@@ -66,8 +65,6 @@ def test_folds_in_order_of_time_fit_on_what_came_before() -> None:
     times = np.random.default_rng(0).permutation(60)
     rows = Dataset({}, np.arange(60) % 2, groups=np.arange(60), times=times)
     assert all(times[fitted].max() < times[left].min() for fitted, left in make_folds(rows, settings()))
-    once = make_folds(rows, settings(), each_once=True)
-    assert sorted(np.concatenate([left for _, left in once])) == list(range(60))
 
 
 def test_validation_rows_are_measured_first_and_then_trained_on(prepared: Project) -> None:
@@ -81,38 +78,3 @@ def test_validation_rows_are_measured_first_and_then_trained_on(prepared: Projec
     after = train_model(prepared)
     assert after.metrics["validation"]["accuracy"] == pytest.approx(1 - before.metrics["validation"]["accuracy"])
     assert after.files["model.onnx"] != before.files["model.onnx"]
-
-
-def test_any_estimator_may_be_named_by_its_import_path(prepared: Project) -> None:
-    path = "sklearn.ensemble.ExtraTreesClassifier"
-    hyperparameters = {path: {"n_estimators": 10, "min_samples_leaf": 5}}
-    manifest = train_model(change_config(prepared, "model", estimator=path, hyperparameters=hyperparameters))
-    assert (manifest.estimator, manifest.runtime, manifest.hyperparameters) == (path, "onnx", hyperparameters[path])
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"estimator": "nowhere.Forest"}, r"'nowhere.Forest' cannot be imported .*`uv add --optional training`"),
-        ({"estimator": "sklearn.linear_model.Lasso"}, r"'sklearn.linear_model.Lasso' is no estimator for a classif"),
-        (
-            {"estimator": "sklearn.semi_supervised.LabelSpreading"},
-            r"LabelSpreading cannot become ONNX.*parity.required",
-        ),
-        ({"calibration": "isotonic"}, r"isotonic calibration cannot become ONNX"),
-    ],
-)
-def test_what_cannot_be_trained_or_served_is_told_before_training(
-    prepared: Project, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ProjectError, match=message):
-        train_model(change_config(prepared, "model", **changes))
-    assert not prepared.candidate.exists()
-
-
-@pytest.mark.parametrize(
-    "changes", [{"estimator": "sklearn.semi_supervised.LabelSpreading"}, {"calibration": "isotonic"}]
-)
-def test_without_onnx_scikit_learn_serves_where_that_is_allowed(prepared: Project, changes: dict[str, Any]) -> None:
-    manifest = train_model(change_config(prepared, "model", parity={"required": False}, **changes))
-    assert manifest.runtime == "sklearn"

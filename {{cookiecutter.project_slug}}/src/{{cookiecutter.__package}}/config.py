@@ -117,18 +117,10 @@ class DerivedFeature(Settings):
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class SelectionSettings(Settings):
-    """Which engineered features reach the estimator."""
-
-    method: Literal["none", "variance", "k_best"] = "variance"
-    k: Annotated[int, Field(ge=1)] = 10
-
-
 class FeatureSettings(Settings):
     """How columns become features."""
 
     derived: tuple[DerivedFeature, ...] = ()
-    selection: SelectionSettings = SelectionSettings()
 
 
 class SearchRange(Settings):
@@ -161,10 +153,9 @@ class SearchSettings(Settings):
 
 
 class DecisionSettings(Settings):
-    """Which label a row gets: the likeliest, or what is best for a metric; `costs` are by true label, then by given."""
+    """Which of two labels a row gets: the likelier, or by the threshold that is best for a metric."""
 
     best_for: str = ""
-    costs: dict[str, dict[str, float]] = {}
 
 
 class ParitySettings(Settings):
@@ -218,7 +209,7 @@ class ModelSettings(Settings):
     hyperparameters: dict[str, dict[str, Any]] = {}
     features: FeatureSettings = FeatureSettings()
     search: SearchSettings = SearchSettings()
-    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
+    calibration: Literal["none", "sigmoid"] = "none"
     decision: DecisionSettings = DecisionSettings()
     parity: ParitySettings = ParitySettings()
     gate: GateSettings

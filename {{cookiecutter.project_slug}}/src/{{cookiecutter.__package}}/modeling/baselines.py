@@ -14,8 +14,6 @@ from .metrics import Answers, compute_metrics, find_metric
 
 LINEAR_ESTIMATORS = {"classification": "logistic_regression", "regression": "ridge"}
 
-_MOST_LABELS = 50
-
 
 class Baseline(BaseModel, frozen=True):
     """Its metrics on the test rows, and the candidate compared with it by the gate's."""
@@ -38,7 +36,7 @@ def measure_baselines(project: Project, manifest: Manifest, test: Dataset, answe
         found[LINEAR] = _answer_linearly(project, training, test)
     return {
         name: Baseline(
-            metrics=compute_metrics(schema, settings, test.target, baseline),
+            metrics=compute_metrics(schema.task, test.target, baseline),
             comparison=compare_paired(metric, test.target, answers, baseline, settings.gate.resamples, settings.seed),
         )
         for name, baseline in found.items()
@@ -46,29 +44,21 @@ def measure_baselines(project: Project, manifest: Manifest, test: Dataset, answe
 
 
 def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answers:
-    """The shares of the labels, one label, the mean or a quantile: what the gate's metric likes best in training."""
+    """The shares of the labels; or of the mean and the quantiles what the gate's metric likes best in training."""
     labels, target = len(project.schema.labels), training.target
     if labels:
-        shares = np.bincount(target, minlength=labels) / len(target)
-        answers = [shares, *np.eye(labels)[np.argsort(-shares, kind="stable")[:_MOST_LABELS]]]
-    else:
-        answers = [np.mean(target), *np.quantile(target, np.arange(1, 20) / 20)]
+        return Answers(np.tile(np.bincount(target, minlength=labels) / len(target), (rows, 1)))
     metric = find_metric(project.schema, project.model)
-    whole = [np.broadcast_to(each, (len(target), *np.shape(each))) for each in answers]
-    gains = [metric.gain(metric.compute(target, scores), 0) for scores in whole]
-    best = answers[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]
-    return Answers(np.broadcast_to(best, (rows, *np.shape(best))))
+    values = [target.mean(), *np.quantile(target, np.arange(1, 20) / 20)]
+    gains = [metric.gain(metric.compute(target, np.full(len(target), value)), 0) for value in values]
+    return Answers(np.full(rows, values[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]))
 
 
 def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answers:
     schema, settings, name = project.schema, project.model, LINEAR_ESTIMATORS[project.schema.task]
-    plan, choice = (
-        plan_features(schema, settings.features.derived),
-        Choice(name, settings.hyperparameters.get(name, {})),
-    )
-    matrix = engineer_features(training.columns, plan)
+    plan = plan_features(schema, settings.features.derived)
+    choice, matrix = Choice(name, settings.hyperparameters.get(name, {})), engineer_features(training.columns, plan)
     pipeline = fit_pipeline(schema, settings, plan, training, matrix, choice)
     # Hardly fitted to single rows, so that its own training rows will do to decide by.
-    scores = score_rows(pipeline, schema, matrix)
-    weights = choose_weights(settings, schema, schema.labels, training.target, scores)
+    weights = choose_weights(schema, settings, training.target, score_rows(pipeline, schema, matrix))
     return Answers(score_rows(pipeline, schema, engineer_features(test.columns, plan)), weights)

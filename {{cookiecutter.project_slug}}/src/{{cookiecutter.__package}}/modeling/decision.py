@@ -1,8 +1,6 @@
-"""The decision: by which weights of the labels a row's probabilities become its label.
+"""The decision: by which threshold the probability of the second of two labels becomes a label.
 
-For two labels these are a threshold: t for the second one is the weights (t, 1 - t). For several they are found one at
-a time, until none gains (Lachiche and Flach, Improving accuracy and cost of two-class and multi-class probabilistic
-classifiers using ROC curves, 2003).
+A threshold t is kept as the weights (t, 1 - t): a row gets the label whose probability times its weight is largest.
 """
 
 import numpy as np
@@ -10,60 +8,39 @@ import numpy as np
 from ..config import ModelSettings
 from ..errors import ProjectError
 from ..schema import Schema
-from .dataset import align_scores
-from .metrics import Array, Metric, find_metric, list_metrics
+from .metrics import METRICS, Array, Metric
 
-_ROUNDS = 10
 _MOST_STEPS = 1000
-# Weights that lose no more than this share of what the best one gains are as good: the middle one is steadier.
+# Thresholds that lose no more than this share of what the best one gains are as good: the middle one is steadier.
 _LEVEL = 0.05
 
 
-def choose_weights(
-    settings: ModelSettings, schema: Schema, labels: tuple[str, ...], truth: Array, scores: Array
-) -> tuple[float, ...]:
-    """The weight of each of `labels` that is best for `decision.best_for`; none where the likeliest label is wanted.
-
-    `truth` has places in the schema's labels; `scores`, (rows, labels of the schema), should be of rows that the model
-    was not fitted on. The weights sum to 1. Raises ProjectError where the metric does not judge labels.
-    """
-    if not settings.decision.best_for:
-        return ()
-    metric = find_metric(schema, settings, "decision.best_for")
-    if not metric.decided:
-        judging = [name for name, each in list_metrics(schema, settings).items() if each.decided]
+def find_decider(schema: Schema, settings: ModelSettings) -> Metric | None:
+    """The metric that `decision.best_for` names, if it does. Raises ProjectError where no threshold is best for it."""
+    name = settings.decision.best_for
+    judging = [known for known, metric in METRICS[schema.task].items() if metric.sees == "labels"]
+    if name and (len(schema.labels) != 2 or name not in judging):
         raise ProjectError(
-            f"config/model.yaml: decision.best_for {settings.decision.best_for!r} judges no labels; name "
-            f"{'one of ' + ', '.join(judging) if judging else 'none for a regression'}, or leave it empty."
+            f"config/model.yaml: decision.best_for {name!r} finds no threshold: that is between two labels, for a "
+            f"metric that judges them ({', '.join(judging) or 'none for a regression'}); leave it empty."
         )
-    known, weights = np.flatnonzero(scores.max(axis=0) > 0), np.ones(len(schema.labels))
-    for _ in range(_ROUNDS):
-        before = weights.copy()
-        for label in known[1:] if len(known) == 2 else known:  # of two, only the relation counts
-            weights[label] = _improve_weight(metric, truth, scores, weights, label)
-        if np.array_equal(weights, before):
-            break
-    weights = align_scores(weights, schema.labels, labels)
-    return tuple((weights / weights.sum()).tolist())
+    return METRICS[schema.task][name] if name else None
 
 
-def _improve_weight(metric: Metric, truth: Array, scores: Array, weights: Array, label: int) -> float:
-    """The best weight for one label, those of the others given; the present one where none is better."""
-    own, others = scores[:, label], np.delete(scores * weights, label, axis=1).max(axis=1)
-    # A row gets the label once its weight is above this.
-    needed = np.divide(others, own, out=np.full(len(own), np.inf), where=own > 0)
-    # Of many rows those that have the label will do: to stop short of one, or right after it, is best.
-    steps = np.unique(needed[np.isfinite(needed) & ((truth == label) | (len(needed) <= _MOST_STEPS))])
-    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _MOST_STEPS)).round().astype(int)]
-    if not len(steps):
-        return float(weights[label])
-    tried = np.concatenate([steps[:1] / 2, (steps[1:] + steps[:-1]) / 2, steps[-1:] * 2])
+def choose_weights(schema: Schema, settings: ModelSettings, truth: Array, scores: Array) -> tuple[float, ...]:
+    """The weights of the two labels that are best for `decision.best_for`; none where the likeliest label is wanted.
 
-    def measure(weight: float) -> float:
-        changed = np.where(np.arange(len(weights)) == label, weight, weights)
-        return metric.compute(truth, scores, tuple(changed.tolist()))
-
-    now = measure(weights[label])
-    gains = np.nan_to_num([metric.gain(measure(weight), now) for weight in tried])
-    as_good = tried[gains >= (1 - _LEVEL) * gains.max()] if gains.max() > 0 else weights[label : label + 1]
-    return float(as_good[len(as_good) // 2])
+    `truth` has places in the schema's labels; `scores`, (rows, labels), should be of rows that the model was not
+    fitted on.
+    """
+    metric = find_decider(schema, settings)
+    if metric is None:
+        return ()
+    levels = np.unique(scores[:, 1])
+    levels = levels[np.linspace(0, len(levels) - 1, min(len(levels), _MOST_STEPS)).round().astype(int)]
+    thresholds = [0.5, *((levels[1:] + levels[:-1]) / 2).tolist()]
+    values = [metric.compute(truth, scores, (each, 1 - each)) for each in thresholds]
+    gains = np.nan_to_num([metric.gain(value, values[0]) for value in values])
+    good = [each for each, gain in zip(thresholds, gains, strict=True) if 0 < gain >= (1 - _LEVEL) * gains.max()]
+    threshold = good[len(good) // 2] if good else 0.5
+    return threshold, 1 - threshold

@@ -21,7 +21,7 @@ from .baselines import measure_baselines
 from .dataset import Dataset, align_answers, read_dataset, read_slices
 from .gate import measure_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
-from .metrics import Answers, Metric, compute_metrics, count_confusion, find_metric, list_metrics
+from .metrics import METRICS, Answers, Metric, compute_metrics, count_confusion, find_metric
 from .model import Model, choose_places, load_model
 from .report import (
     IMPORTANCE_TABLE,
@@ -63,11 +63,11 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
     answers = answer_dataset(model, test, schema)
     metrics = {
         **model.manifest.metrics,  # of the validation rows, from before they were trained on
-        "test": compute_metrics(schema, project.model, test.target, answers),
+        "test": compute_metrics(schema.task, test.target, answers),
     }
     intervals = {
         name: interval
-        for name, each in track(list(list_metrics(schema, project.model).items()), "Measuring intervals")
+        for name, each in track(list(METRICS[schema.task].items()), "Measuring intervals")
         if (interval := measure_interval(each, test.target, answers, project.model.seed))
     }
     tables = {

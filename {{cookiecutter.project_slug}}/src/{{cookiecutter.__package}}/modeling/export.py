@@ -47,18 +47,13 @@ def write_skops(pipeline: Pipeline, path: Path) -> None:
 
 
 def check_convertible(task: Task, settings: ModelSettings) -> None:
-    """Teach skl2onnx what may be trained. What it does not know is told before it is trained in vain.
+    """Tell before it is trained in vain what skl2onnx does not know.
 
     Raises ProjectError where the settings require ONNX, and it is known that there will be none.
     """
     names = ESTIMATORS[task] if settings.estimator == AUTO else [settings.estimator]
     kinds = {name: find_estimator(task, name) for name in names}
-    problems = ["isotonic calibration"] if settings.calibration == "isotonic" else []
-    for name, kind in kinds.items():
-        if kind.register_converter is not None:
-            kind.register_converter()
-        if type(kind.create()) not in sklearn_operator_name_map:
-            problems.append(name)
+    problems = [name for name, kind in kinds.items() if type(kind.create()) not in sklearn_operator_name_map]
     if problems and settings.parity.required:
         raise ProjectError(
             f"config/model.yaml: {' and '.join(problems)} cannot become ONNX, which parity.required asks for: choose "

@@ -1,22 +1,19 @@
 """The choice of an estimator and its hyperparameters, by cross-validation on the training rows."""
 
-import itertools
 import json
 import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-import optuna
 import polars as pl
-from joblib import Memory, Parallel, delayed
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from ..config import ModelSettings
-from ..errors import ProjectError
+from ..config import ModelSettings, SearchRange
 from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
@@ -26,22 +23,19 @@ from .estimators import (
     AUTO,
     BLEND,
     ESTIMATORS,
-    WEIGHT,
     Choice,
     Folds,
     Space,
     find_estimator,
-    fit_pipeline,
+    fit_estimator,
     make_folds,
+    make_preparation,
     score_rows,
 )
 from .metrics import Metric
 from .model import Scores
 
-_STEPS = 4  # of a weight in a blend
-
 _logger = get_logger(__name__)
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Try(NamedTuple):
@@ -67,14 +61,9 @@ class Try(NamedTuple):
         return len(more) > 1 and bool(np.mean(more) > np.std(more, ddof=1) / math.sqrt(len(more)))
 
 
-def find_best(tries: list[Try]) -> Try:
-    """The one with the best mean over the folds."""
-    return max(tries, key=lambda found: found.gain)
-
-
 @dataclass(frozen=True)
 class CrossValidation:
-    """What estimators are tried on: training rows and their feature matrix, in folds, prepared once a `memory`."""
+    """What estimators are tried on: training rows and their feature matrix, in folds."""
 
     schema: Schema
     settings: ModelSettings
@@ -82,7 +71,6 @@ class CrossValidation:
     metric: Metric
     rows: Dataset
     matrix: NDArray[np.float32]
-    memory: Memory | None = None
 
     @cached_property
     def folds(self) -> Folds:
@@ -90,18 +78,29 @@ class CrossValidation:
         # The earliest rows may be of one label, which no classifier learns from.
         return [fold for fold in folds if not self.schema.labels or len(np.unique(target[fold[0]])) > 1]
 
+    @cached_property
+    def prepared(self) -> list[tuple[Any, Any]]:
+        """Of each fold the rows to fit on and those to predict, prepared once for all tries."""
+
+        def prepare(fitted: NDArray[np.int64], left: NDArray[np.int64]) -> tuple[Any, Any]:
+            target = self.rows.target[fitted]
+            preparation = make_preparation(self.schema.task, self.settings, self.plan, target)
+            return preparation.fit_transform(self.matrix[fitted], target), preparation.transform(self.matrix[left])
+
+        return Parallel(-1, prefer="threads")(delayed(prepare)(*fold) for fold in self.folds)  # type: ignore[no-any-return]
+
     def measure(self, choice: Choice) -> Try:
         """Fit on each fold and score what it leaves out."""
-        start, labels = time.monotonic(), self.schema.labels
+        start, labels, prepared = time.monotonic(), self.schema.labels, self.prepared
 
-        def score(fitted: NDArray[np.int64], left: NDArray[np.int64]) -> Scores:
-            known = self.rows.take(fitted), self.matrix[fitted]
-            with threadpool_limits(1, "openmp"):
-                pipeline = fit_pipeline(self.schema, self.settings, self.plan, *known, choice, self.memory)
-                return score_rows(pipeline, self.schema, self.matrix[left])
+        def score(fitted: NDArray[np.int64], matrix: Any, left: Any) -> Scores:
+            pipeline = fit_estimator(self.schema, self.settings, self.rows.take(fitted), matrix, choice)
+            return score_rows(pipeline, self.schema, left)
 
         # A processor for each fold: threads within boosting wait for each other longer than they work.
-        scored = Parallel(-1, prefer="threads")(delayed(score)(*fold) for fold in self.folds)
+        scored = Parallel(-1, prefer="threads")(
+            delayed(score)(fitted, *each) for (fitted, _), each in zip(self.folds, prepared, strict=True)
+        )
         scores = np.full((len(self.rows), len(labels)) if labels else len(self.rows), np.nan)
         for (_, left), found in zip(self.folds, scored, strict=True):
             scores[left] = found
@@ -116,37 +115,63 @@ class CrossValidation:
 def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.DataFrame]:
     """The best of what the settings allow, within their budget, and the table of all tries.
 
-    Each estimator is first tried as it usually is, and stays so unless something is surely better; then a
-    tree-structured Parzen estimator (Bergstra et al., 2011) chooses what to try. Raises ProjectError where there is
-    nothing to search for.
+    Each estimator is tried as it usually is, then all in turn with hyperparameters that are drawn (Bergstra and Bengio,
+    Random search for hyper-parameter optimization, 2012). Last come the blends, for which nothing is fitted again.
     """
-    settings, metric, tries = validation.settings, validation.metric, dict[str, Try]()
-    spaces, end = _find_spaces(validation.schema, settings), time.monotonic() + 60 * settings.search.minutes
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.seed), direction="maximize")
-    starts = [Choice(name, start) for name, (usual, _) in spaces.items() for start in usual]
-    for start in starts:
-        study.enqueue_trial({"estimator": start.estimator})
+    settings, metric, tries = validation.settings, validation.metric, list[Try]()
+    starts, spaces = _find_spaces(validation.schema, settings)
+    generator, end = np.random.default_rng(settings.seed), time.monotonic() + 60 * settings.search.minutes
     for number in track(range(max(settings.search.trials, len(starts))), "Searching"):
-        if number >= len(starts) and time.monotonic() > end:
-            _logger.info("search.minutes (%g) ended the search after %s tries", settings.search.minutes, number)
-            break
-        trial = study.ask()
-        name = trial.suggest_categorical("estimator", list(spaces))
-        (usual, *_), space = spaces[name]
-        choice = starts[number] if number < len(starts) else Choice(name, usual | _suggest(trial, name, space))
-        key = json.dumps(choice, default=str)
-        found = tries[key] = tries.get(key) or validation.measure(choice)
-        study.tell(trial, found.gain)
-        run.log_metrics({f"search_{settings.gate.metric}": metric.gain(found.gain, 0)}, number)
-    families = [[found for found in tries.values() if found.choice.estimator == name] for name in spaces]
-    usual_ones = [find_best([found for found in family if found.choice in starts]) for family in families]
-    tops = map(find_best, families)
-    best = [top if top.is_surely_better(usual) else usual for top, usual in zip(tops, usual_ones, strict=True)]
-    blends = _blend_tries(validation, best) if settings.estimator == AUTO else []
-    for found in [*best, *blends]:
-        shown = found.choice.estimator, settings.gate.metric, metric.gain(found.gain, 0)
-        _logger.info("%s: cross-validated %s %.4f", *shown)
-    return [find_best(best), *blends][-1], _describe_tries(validation, [*tries.values(), *blends])
+        choice = starts[number % len(starts)]
+        if number >= len(starts):
+            drawn = {name: _draw(values, generator) for name, values in spaces[choice.estimator].items()}
+            choice = Choice(choice.estimator, choice.hyperparameters | drawn)
+            if time.monotonic() > end:
+                _logger.info("search.minutes (%g) ended the search after %s tries", settings.search.minutes, number)
+                break
+        if choice not in [found.choice for found in tries]:
+            tries.append(validation.measure(choice))
+            run.log_metrics({f"search_{settings.gate.metric}": metric.gain(tries[-1].gain, 0)}, number)
+    settled = [_settle([found for found in tries if found.choice.estimator == name], starts) for name in spaces]
+    several = [some for count in range(2, len(settled) + 1) for some in combinations(settled, count)]
+    blends, best = [_blend(validation, some) for some in several], _find_best(settled)
+    found = _find_best([best, *(blend for blend in blends if blend.is_surely_better(best))])
+    shown = " and ".join(found.choice.hyperparameters if found.choice.estimator == BLEND else [found.choice.estimator])
+    _logger.info("%s: cross-validated %s %.4f", shown, settings.gate.metric, metric.gain(found.gain, 0))
+    return found, _describe_tries(validation, [*tries, *blends])
+
+
+def _find_best(tries: list[Try]) -> Try:
+    """The one with the best mean over the folds."""
+    return max(tries, key=lambda found: found.gain)
+
+
+def _settle(tries: list[Try], starts: list[Choice]) -> Try:
+    """The best of one estimator's tries; as it usually is, unless something else is surely better."""
+    best, usual = _find_best(tries), _find_best([found for found in tries if found.choice in starts])
+    return best if best.is_surely_better(usual) else usual
+
+
+def _blend(validation: CrossValidation, tries: tuple[Try, ...]) -> Try:
+    choice = Choice(BLEND, dict(found.choice for found in tries))
+    return validation.judge(choice, np.mean([found.scores for found in tries], axis=0))
+
+
+def _find_spaces(schema: Schema, settings: ModelSettings) -> tuple[list[Choice], dict[str, Space]]:
+    """What is tried first, and what hyperparameters each estimator may have then."""
+    names = ESTIMATORS[schema.task] if settings.estimator == AUTO else [settings.estimator]
+    kinds = {name: find_estimator(schema.task, name) for name in names}
+    settled = settings.hyperparameters
+    starts = [Choice(name, {**start, **settled.get(name, {})}) for name, kind in kinds.items() for start in kind.starts]
+    return starts, {name: settings.search.space.get(name, kind.space) for name, kind in kinds.items()}
+
+
+def _draw(values: list[Any] | SearchRange, generator: np.random.Generator) -> Any:
+    if isinstance(values, list):
+        return values[generator.integers(len(values))]
+    low, high, position = values.low, values.high, generator.uniform()
+    drawn = low * (high / low) ** position if values.log else low + (high - low) * position
+    return round(drawn) if isinstance(low, int) and isinstance(high, int) else drawn
 
 
 def _describe_tries(validation: CrossValidation, tries: list[Try]) -> pl.DataFrame:
@@ -159,46 +184,3 @@ def _describe_tries(validation: CrossValidation, tries: list[Try]) -> pl.DataFra
         }
         for found in tries
     )
-
-
-def _find_spaces(schema: Schema, settings: ModelSettings) -> dict[str, tuple[list[dict[str, Any]], Space]]:
-    """The estimators to try: what hyperparameters each usually has, and what is tried in place of them."""
-    spaces = {}
-    for name in ESTIMATORS[schema.task] if settings.estimator == AUTO else [settings.estimator]:
-        kind = find_estimator(schema.task, name)
-        if space := settings.search.space.get(name, kind.space):
-            own, settled = kind.create().get_params(), settings.hyperparameters.get(name, {})
-            known = {key: own[key] for key in space if key in own}
-            spaces[name] = [known | dict(start) | settled for start in kind.starts], space
-    if not spaces:
-        raise ProjectError(
-            f"config/model.yaml: search.trials is {settings.search.trials}, but search.space has no "
-            f"{settings.estimator} with values for each name; add what to try, or set trials to 0."
-        )
-    return spaces
-
-
-def _suggest(trial: optuna.Trial, name: str, space: Space) -> dict[str, Any]:
-    chosen = {}
-    for key, values in space.items():
-        where = f"{name} {key}"
-        if isinstance(values, list):
-            chosen[key] = values[trial.suggest_categorical(where, range(len(values)))]
-        else:
-            is_whole = isinstance(values.low, int) and isinstance(values.high, int)
-            suggest: Any = trial.suggest_int if is_whole else trial.suggest_float
-            chosen[key] = suggest(where, values.low, values.high, log=values.log)
-    return chosen
-
-
-def _blend_tries(validation: CrossValidation, tries: list[Try]) -> list[Try]:
-    """The mean of the tries' scores, weighted as is best in quarters, where that is surely better than each of them."""
-    blends = []
-    for weights in itertools.product(range(_STEPS + 1), repeat=len(tries)):
-        if sum(weights) == _STEPS > max(weights):
-            members = [(weight / _STEPS, found) for weight, found in zip(weights, tries, strict=True) if weight]
-            own = {name: {WEIGHT: weight, **each} for weight, ((name, each), *_) in members}
-            scores = np.sum([weight * found.scores for weight, found in members], axis=0)
-            blends.append(validation.judge(Choice(BLEND, own), scores))
-    found = [find_best(blends)] if blends else []
-    return [blend for blend in found if blend.is_surely_better(find_best(tries))]

@@ -1,15 +1,12 @@
 """The `train` stage: what is chosen on the training rows, measured on the validation rows, and fitted on both."""
 
 import platform
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Memory
 from numpy.typing import NDArray
 
 from ..config import Project
@@ -24,7 +21,7 @@ from ..schema import Schema
 from ..terminal import get_logger
 from ..tracking.run import Run, start_run
 from .dataset import Dataset, Rows, align_answers, align_scores, read_dataset
-from .decision import choose_weights
+from .decision import choose_weights, find_decider
 from .estimators import AUTO, Choice, fit_pipeline, score_rows
 from .export import check_convertible, export_pipeline, take_onnx
 from .gate import sample_rows
@@ -61,13 +58,13 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     with start_run(project) as run:
         settings, summary = project.model, read_summary(project)
         find_metric(project.schema, settings)
+        find_decider(project.schema, settings)
         # What a search chooses is logged once it has.
         named = {} if onnx is None else {"estimator": f"onnx:{onnx.stem}"}
         run.log_parameters(
             {
                 **named,
                 "seed": settings.seed,
-                "selection": settings.features.selection.method,
                 "derived": " ".join(feature.name for feature in settings.features.derived),
                 "trials": settings.search.trials,
                 "data": summary.sha256,
@@ -112,7 +109,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         parity=parity,
         data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        metrics={"validation": compute_metrics(schema, settings, held_out.target, answers)},
+        metrics={"validation": compute_metrics(schema.task, held_out.target, answers)},
     )
     # {% if cookiecutter.monitoring == "drift" %}
     known = training.columns, scores, held_out.target, weights, settings.features.derived
@@ -129,7 +126,7 @@ def _fit(
     schema, settings = project.schema, project.model
     check_convertible(schema.task, settings)
     training, seen, others, labels = rows.take(slice(count)), matrix[:count], matrix[count:], _find_labels(schema, rows)
-    choice, weights = _choose(project, run, plan, training, seen, labels)
+    choice, weights = _choose(project, run, plan, training, seen)
     run.log_parameters({"estimator": choice.estimator, **choice.hyperparameters})
     _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
 
@@ -145,19 +142,18 @@ def _take(project: Project, onnx: Path, training: Dataset, held_out: Rows, folde
     labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, _find_labels(schema, training), matrix)
     reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
     parity, scores = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason), score(matrix)
-    aligned = align_scores(scores, labels, schema.labels)
-    weights = choose_weights(project.model, schema, labels, target, aligned)
+    weights = choose_weights(schema, project.model, target, align_scores(scores, labels, schema.labels))
     return _Trained(Choice(f"onnx:{onnx.stem}", {}), labels, weights, parity, score, scores)
 
 
 def _choose(
-    project: Project, run: Run, plan: FeaturePlan, rows: Dataset, matrix: NDArray[np.float32], labels: tuple[str, ...]
+    project: Project, run: Run, plan: FeaturePlan, rows: Dataset, matrix: NDArray[np.float32]
 ) -> tuple[Choice, tuple[float, ...]]:
-    """The estimator, and the weights of `labels`, by cross-validation where it is asked for."""
-    schema, settings, best_for = project.schema, project.model, project.model.decision.best_for
+    """The estimator, and the weights of the labels, by cross-validation where it is asked for."""
+    schema, settings = project.schema, project.model
     is_searched = settings.estimator == AUTO or settings.search.trials > 0
     choice = Choice(settings.estimator, settings.hyperparameters.get(settings.estimator, {}))
-    if not is_searched and not best_for:
+    if not is_searched and not settings.decision.best_for:
         return choice, ()
     if len(rows) > settings.search.rows:
         _logger.info("Cross-validating on %s of %s training rows (search.rows)", settings.search.rows, len(rows))
@@ -165,17 +161,14 @@ def _choose(
     metric, rows = find_metric(schema, settings), rows.take(places)
     validation = CrossValidation(schema, settings, plan, metric, rows, matrix[places])
     if is_searched:
-        with TemporaryDirectory() as folder:
-            found, table = search_estimator(replace(validation, memory=Memory(folder, verbose=0)), run)
-        choice, path = found.choice, project.reports / "tables" / SEARCH_TABLE
+        found, table = search_estimator(validation, run)
+        path = project.reports / "tables" / SEARCH_TABLE
         write_bytes(path, table.write_csv().encode())
         run.log_file(path, "tables")
-    if not best_for:
-        return choice, ()
-    if not is_searched:
+    else:
         found = validation.measure(choice)
     scored = np.isfinite(found.scores.reshape(len(rows), -1)).all(axis=1)
-    return choice, choose_weights(settings, schema, labels, rows.target[scored], found.scores[scored])
+    return found.choice, choose_weights(schema, settings, rows.target[scored], found.scores[scored])
 
 
 def _find_labels(schema: Schema, rows: Dataset) -> tuple[str, ...]:

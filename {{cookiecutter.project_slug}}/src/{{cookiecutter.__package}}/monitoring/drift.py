@@ -124,7 +124,7 @@ def _report(
         "exit_code": verdict.exit_code,
         "findings": frame.filter("is_drift").to_dicts(),
         "cooling_down": {finding: until.isoformat() for finding, until in quiet.items()},
-        "performance": _measure(project, manifest, rows),
+        "performance": _measure(manifest, rows),
         "messages": messages,
         "pictures": _draw(project, checks, settings.maximum_pictures),
     }
@@ -153,13 +153,13 @@ def _silence_known(
     return quiet
 
 
-def _measure(project: Project, manifest: Manifest, window: Window) -> dict[str, Any] | None:
+def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     """Each metric of the labelled rows, and of the test rows at promotion; None without labels."""
     if window.labelled is None:
         return None
     scores, truth = window.labelled
     answers = align_answers(scores, manifest.labels, manifest.weights, manifest.table)
-    live = compute_metrics(manifest.table, project.model, truth, answers)
+    live = compute_metrics(manifest.table.task, truth, answers)
     finite = {name: value if math.isfinite(value) else None for name, value in live.items()}
     return {"rows": len(truth), "live": finite, "test": manifest.metrics.get("test", {})}
 

@@ -28,19 +28,17 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], po
         gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=max(5, min(30, rows // 10))),
     )
     comments = {
-        "estimator": "auto: a linear model, a forest or boosting, what `search` finds best. Or the name of one, or an\n"
-        "import path such as lightgbm.LGBMClassifier, with `hyperparameters: {that name: {its arguments}}`.",
-        "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (or product, difference,\n"
-        "log1p); selection: variance, none, or k_best (the k that tell most)",
+        "estimator": "auto: a linear model, a forest or boosting, what `search` finds best; or the name of one.",
+        "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (product, difference, …)",
         "search": "By cross-validation on at most `rows` training rows; ends after `trials` or `minutes`.",
-        "calibration": "none, sigmoid or isotonic",
-        "decision": "Which label a row gets: the one best for this metric, or for `costs`; '' for the likeliest.",
+        "calibration": "none or sigmoid",
+        "decision": "Which of two labels a row gets: by the threshold best for this metric; '' for the likelier.",
         "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
         "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
     }
     content = settings.model_dump(mode="json", exclude_none=True)
     del content["search"]["space"]
-    content["decision"] = {"best_for": "balanced_accuracy" if is_classes else ""}
+    content["decision"] = {"best_for": "balanced_accuracy" if len(schema.labels) == 2 else ""}
     return _dump("What is trained, and what a model must reach before it becomes `latest`.", content, comments)
 
 
