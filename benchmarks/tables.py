@@ -267,7 +267,7 @@ def ignore_strings_and_times(schema: dict[str, Any], model: dict[str, Any]) -> N
 
 def fix_the_estimator(_: dict[str, Any], model: dict[str, Any]) -> None:
     """Train gradient boosting as scikit-learn has it, without a search."""
-    model |= {"estimator": "hist_gradient_boosting", "search": {"trials": 0}, "hyperparameters": {}}
+    model |= {"estimator": "hist_gradient_boosting", "hyperparameters": {}}
 
 
 def decide_by_likelihood(_: dict[str, Any], model: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ def test_an_adopted_table_goes_all_the_way_and_is_promoted_uncompared_once(train
     path = write_table(trained_toy.root, rows)
     adoption = adopt_table(trained_toy, path, Wishes("kind"), parse_options(), Registry(trained_toy.models).latest())
     assert "rare: odd (3)" in use_of(adoption, "kind")
-    project = change_config(Project(trained_toy.root), "model", search={"trials": 1}, hyperparameters=SMALL)
+    project = change_config(Project(trained_toy.root), "model", hyperparameters=SMALL)
     for stage in (prepare_data, train_model, measure):
         stage(project)
     run = partial(CliRunner().invoke, app, ["promote"], env={"PROJECT_ROOT": str(project.root)})
@@ -160,7 +160,7 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
     rows = make_rows(dict.fromkeys(names, (1.5, 2.5, 3.5)))
     path = write_table(toy.root, [*rows, rows[5], rows[5]])
     assert adopt(toy, path, "weight").schema.task == "regression"
-    project = change_config(Project(toy.root), "model", search={"trials": 1}, hyperparameters=SMALL)
+    project = change_config(Project(toy.root), "model", hyperparameters=SMALL)
     assert pipeline.run_pipeline(project) == "models/latest is now v1"
     assert len(project.schema.features) == 3 + len(names)
     assert read_summary(project).by_rule == {"row: duplicate": 2}

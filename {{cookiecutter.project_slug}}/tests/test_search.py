@@ -9,11 +9,12 @@ import pytest
 
 from {{ cookiecutter.__package }}.config import ModelSettings, Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
+from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.modeling.dataset import Dataset
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, make_folds
 from {{ cookiecutter.__package }}.modeling.training import train_model
 
-from .toys import TOY_MODEL, change_config, make_toy, write_config, write_raw
+from .toys import TOY_MODEL, change_config, make_toy, read_files, write_config, write_raw
 
 SMALL = {"random_forest": {"n_estimators": 20}, "hist_gradient_boosting": {"max_iter": 20}}
 FAMILIES = set(ESTIMATORS["classification"])
@@ -78,3 +79,13 @@ def test_validation_rows_are_measured_first_and_then_trained_on(prepared: Projec
     after = train_model(prepared)
     assert after.metrics["validation"]["accuracy"] == pytest.approx(1 - before.metrics["validation"]["accuracy"])
     assert after.files["model.onnx"] != before.files["model.onnx"]
+
+
+def test_the_search_reads_no_test_row(prepared: Project) -> None:
+    searched = change_config(prepared, "model", estimator="auto", hyperparameters=SMALL)
+    train_model(searched)
+    before = read_files(prepared.candidate)
+    for path in (prepared.splits / "test").iterdir():
+        read_split(prepared.splits, "test").head(0).write_parquet(path)
+    train_model(searched)
+    assert read_files(prepared.candidate) == before

@@ -1,4 +1,4 @@
-"""What `train` refuses, estimators of one's own, and what the search sees."""
+"""What `train` refuses, and estimators of one's own."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from sklearn.semi_supervised import LabelSpreading
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
-from {{ cookiecutter.__package }}.data.splitting import read_split
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.estimators import ESTIMATORS, EstimatorKind
 from {{ cookiecutter.__package }}.modeling.training import train_model
@@ -61,14 +60,3 @@ def test_an_estimator_of_your_own_needs_one_entry(prepared: Project, monkeypatch
     monkeypatch.setitem(ESTIMATORS["classification"], "naive_bayes", EstimatorKind(GaussianNB, scaled=True))
     manifest = train_model(change_config(prepared, "model", estimator="naive_bayes"))
     assert (manifest.estimator, manifest.runtime) == ("naive_bayes", "onnx")
-
-
-def test_the_search_takes_what_is_best_and_reads_no_test_row(prepared: Project) -> None:
-    space, usual = {"logistic_regression": {"C": [1.0]}}, {"logistic_regression": {"C": 1e-9}}
-    searched = change_config(prepared, "model", hyperparameters=usual, search={"trials": 2, "space": space})
-    assert train_model(searched).hyperparameters["C"] == 1.0
-    before = read_files(prepared.candidate)
-    for path in (prepared.splits / "test").iterdir():
-        read_split(prepared.splits, "test").head(0).write_parquet(path)
-    train_model(searched)
-    assert read_files(prepared.candidate) == before

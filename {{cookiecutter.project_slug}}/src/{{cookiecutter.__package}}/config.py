@@ -1,7 +1,6 @@
 """Typed settings, read from `config/` at the project's root."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -123,33 +122,11 @@ class FeatureSettings(Settings):
     derived: tuple[DerivedFeature, ...] = ()
 
 
-class SearchRange(Settings):
-    """What a search tries between, both inclusive, integers where both are; `log`: evenly by their logarithm."""
-
-    low: int | float
-    high: int | float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def check_ends(self) -> Self:
-        """Refuse a range that holds nothing, or has no logarithm."""
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError("low must be below high, and above 0 where log is true")
-        return self
-
-
 class SearchSettings(Settings):
-    """The search for an estimator and its hyperparameters, by cross-validation; `trials: 0` turns it off.
+    """The cross-validation by which `auto` chooses an estimator, on at most `rows` of the training rows."""
 
-    It ends after `trials` or `minutes`, whichever is first, and sees at most `rows` of the training rows. What `space`
-    does not name has a space of its own in modeling/estimators.py.
-    """
-
-    trials: Annotated[int, Field(ge=0)] = 0
-    minutes: Annotated[float, Field(gt=0)] = 1
     folds: Annotated[int, Field(ge=2)] = 4
     rows: Annotated[int, Field(ge=100)] = 10_000
-    space: dict[str, Mapping[str, list[Any] | SearchRange]] = {}
 
 
 class DecisionSettings(Settings):

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from threadpoolctl import threadpool_limits
 
-from ..config import ModelSettings, SearchRange
+from ..config import ModelSettings
 from ..errors import ProjectError
 from ..features import FeaturePlan
 from ..schema import Schema, Task
@@ -38,8 +38,6 @@ AUTO, BLEND = "auto", "blend"
 
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """For each fold, the places of the rows to fit on and of those to predict."""
-Space = Mapping[str, list[Any] | SearchRange]
-"""What to try for each hyperparameter: a list of values or a range."""
 Step = tuple[str, Any]
 
 
@@ -54,14 +52,13 @@ class Choice(NamedTuple):
 class EstimatorKind:
     """A class with scikit-learn's interface that skl2onnx converts.
 
-    `scaled`: it needs features of one scale. `starts` and `space`: what a search tries first, and then.
+    `scaled`: it needs features of one scale. `starts`: hyperparameters with which `auto` tries it.
     """
 
     create: Any
     scaled: bool = False
     trusted: tuple[str, ...] = ()
     starts: tuple[Mapping[str, Any], ...] = ({},)
-    space: Space = field(default_factory=dict)
 
 
 TRUSTED = (
@@ -86,42 +83,25 @@ _BOOSTING = (
 )
 
 
-def _between(low: float, high: float) -> SearchRange:
-    return SearchRange(low=low, high=high, log=True)
-
-
 # A bound on the leaves keeps a forest of many rows small enough to be served.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 3, "max_leaf_nodes": 1000}
-_FOREST_SPACE = {"min_samples_leaf": _between(1, 20), "max_features": _between(0.1, 0.6)}
 # As it is, and slow with few features a tree, which is better on most tables. Above 10,000 rows boosting stops early,
 # by scikit-learn's own default.
 _BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = ({}, {"learning_rate": 0.03, "max_iter": 300, "max_features": 0.3})
-_BOOSTING_SPACE = {
-    "learning_rate": _between(0.02, 0.2),
-    "max_iter": _between(50, 400),
-    "max_leaf_nodes": _between(4, 63),
-    "min_samples_leaf": _between(5, 100),
-    "l2_regularization": _between(1e-3, 10.0),
-    "max_features": _between(0.3, 1.0),
-}
 
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
-        "logistic_regression": EstimatorKind(
-            LogisticRegression, scaled=True, starts=({"max_iter": 1000},), space={"C": _between(1e-3, 100.0)}
-        ),
-        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, starts=(_FOREST,), space=_FOREST_SPACE),
+        "logistic_regression": EstimatorKind(LogisticRegression, scaled=True, starts=({"max_iter": 1000},)),
+        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, starts=(_FOREST,)),
         "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingClassifier, trusted=_BOOSTING, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
+            HistGradientBoostingClassifier, trusted=_BOOSTING, starts=_BOOSTING_STARTS
         ),
     },
     "regression": {
-        "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": _between(1e-2, 1e4)}),
-        "random_forest": EstimatorKind(
-            RandomForestRegressor, trusted=_TREE, starts=(_FOREST | {"max_features": 0.3},), space=_FOREST_SPACE
-        ),
+        "ridge": EstimatorKind(Ridge, scaled=True),
+        "random_forest": EstimatorKind(RandomForestRegressor, trusted=_TREE, starts=(_FOREST | {"max_features": 0.3},)),
         "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingRegressor, trusted=_BOOSTING, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
+            HistGradientBoostingRegressor, trusted=_BOOSTING, starts=_BOOSTING_STARTS
         ),
     },
 }

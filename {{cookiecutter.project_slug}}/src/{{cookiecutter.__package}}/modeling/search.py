@@ -1,8 +1,9 @@
-"""The choice of an estimator and its hyperparameters, by cross-validation on the training rows."""
+"""The choice of an estimator, by cross-validation on the training rows."""
 
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -13,20 +14,16 @@ import polars as pl
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from ..config import ModelSettings, SearchRange
+from ..config import ModelSettings
 from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
-from ..tracking.run import Run
 from .dataset import Dataset
 from .estimators import (
-    AUTO,
     BLEND,
     ESTIMATORS,
     Choice,
     Folds,
-    Space,
-    find_estimator,
     fit_estimator,
     make_folds,
     make_preparation,
@@ -112,75 +109,38 @@ class CrossValidation:
         return Try(choice, np.array([self.metric.gain(value, 0) for value in values]), scores, seconds)
 
 
-def search_estimator(validation: CrossValidation, run: Run) -> tuple[Try, pl.DataFrame]:
-    """The best of what the settings allow, within their budget, and the table of all tries.
+def search_estimator(validation: CrossValidation) -> tuple[Try, pl.DataFrame]:
+    """The best of the estimators as they usually are and of their blends, and the table of all tries.
 
-    Each estimator is tried as it usually is, then all in turn with hyperparameters that are drawn (Bergstra and Bengio,
-    Random search for hyper-parameter optimization, 2012). Last come the blends, for which nothing is fitted again.
+    A blend is the mean of what several say, each with its best hyperparameters. It has to be surely better.
     """
-    settings, metric, tries = validation.settings, validation.metric, list[Try]()
-    starts, spaces = _find_spaces(validation.schema, settings)
-    generator, end = np.random.default_rng(settings.seed), time.monotonic() + 60 * settings.search.minutes
-    for number in track(range(max(settings.search.trials, len(starts))), "Searching"):
-        choice = starts[number % len(starts)]
-        if number >= len(starts):
-            drawn = {name: _draw(values, generator) for name, values in spaces[choice.estimator].items()}
-            choice = Choice(choice.estimator, choice.hyperparameters | drawn)
-            if time.monotonic() > end:
-                _logger.info("search.minutes (%g) ended the search after %s tries", settings.search.minutes, number)
-                break
-        if choice not in [found.choice for found in tries]:
-            tries.append(validation.measure(choice))
-            run.log_metrics({f"search_{settings.gate.metric}": metric.gain(tries[-1].gain, 0)}, number)
-    settled = [_settle([found for found in tries if found.choice.estimator == name], starts) for name in spaces]
-    several = [some for count in range(2, len(settled) + 1) for some in combinations(settled, count)]
-    blends, best = [_blend(validation, some) for some in several], _find_best(settled)
+    kinds, settings = ESTIMATORS[validation.schema.task], validation.settings
+    own, names = settings.hyperparameters, list(kinds)
+    starts = [Choice(name, {**start, **own.get(name, {})}) for name in names for start in kinds[name].starts]
+    tries = [validation.measure(choice) for choice in track(starts, "Searching")]
+    tops = [_find_best([found for found in tries if found.choice.estimator == name]) for name in names]
+    several = [some for count in range(2, len(tops) + 1) for some in combinations(tops, count)]
+    blends, best = [_blend(validation, some) for some in several], _find_best(tops)
     found = _find_best([best, *(blend for blend in blends if blend.is_surely_better(best))])
-    shown = " and ".join(found.choice.hyperparameters if found.choice.estimator == BLEND else [found.choice.estimator])
-    _logger.info("%s: cross-validated %s %.4f", shown, settings.gate.metric, metric.gain(found.gain, 0))
-    return found, _describe_tries(validation, [*tries, *blends])
+    table = pl.DataFrame(
+        {
+            "estimator": each.choice.estimator,
+            settings.gate.metric: validation.metric.gain(each.gain, 0),
+            "seconds": round(each.seconds, 3),
+            "hyperparameters": json.dumps(each.choice.hyperparameters, default=str),
+        }
+        for each in [*tries, *blends]
+    )
+    shown = found.choice.estimator, settings.gate.metric, validation.metric.gain(found.gain, 0)
+    _logger.info("%s: cross-validated %s %.4f", *shown)
+    return found, table
 
 
 def _find_best(tries: list[Try]) -> Try:
-    """The one with the best mean over the folds."""
     return max(tries, key=lambda found: found.gain)
 
 
-def _settle(tries: list[Try], starts: list[Choice]) -> Try:
-    """The best of one estimator's tries; as it usually is, unless something else is surely better."""
-    best, usual = _find_best(tries), _find_best([found for found in tries if found.choice in starts])
-    return best if best.is_surely_better(usual) else usual
-
-
-def _blend(validation: CrossValidation, tries: tuple[Try, ...]) -> Try:
+def _blend(validation: CrossValidation, tries: Sequence[Try]) -> Try:
+    # Nothing is fitted again.
     choice = Choice(BLEND, dict(found.choice for found in tries))
     return validation.judge(choice, np.mean([found.scores for found in tries], axis=0))
-
-
-def _find_spaces(schema: Schema, settings: ModelSettings) -> tuple[list[Choice], dict[str, Space]]:
-    """What is tried first, and what hyperparameters each estimator may have then."""
-    names = ESTIMATORS[schema.task] if settings.estimator == AUTO else [settings.estimator]
-    kinds = {name: find_estimator(schema.task, name) for name in names}
-    settled = settings.hyperparameters
-    starts = [Choice(name, {**start, **settled.get(name, {})}) for name, kind in kinds.items() for start in kind.starts]
-    return starts, {name: settings.search.space.get(name, kind.space) for name, kind in kinds.items()}
-
-
-def _draw(values: list[Any] | SearchRange, generator: np.random.Generator) -> Any:
-    if isinstance(values, list):
-        return values[generator.integers(len(values))]
-    low, high, position = values.low, values.high, generator.uniform()
-    drawn = low * (high / low) ** position if values.log else low + (high - low) * position
-    return round(drawn) if isinstance(low, int) and isinstance(high, int) else drawn
-
-
-def _describe_tries(validation: CrossValidation, tries: list[Try]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "estimator": found.choice.estimator,
-            validation.settings.gate.metric: validation.metric.gain(found.gain, 0),
-            "seconds": round(found.seconds, 3),
-            "hyperparameters": json.dumps(found.choice.hyperparameters, default=str),
-        }
-        for found in tries
-    )

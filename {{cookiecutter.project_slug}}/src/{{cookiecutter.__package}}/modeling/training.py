@@ -51,9 +51,8 @@ class _Trained(NamedTuple):
 def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     """Train and write `models/candidate`, whole or not at all; logged as a run.
 
-    The same data and settings give the same bytes, unless `search.minutes` ends the search. Where `onnx` is given, that
-    file becomes the candidate instead. Raises ProjectError where there is no prepared data, a setting is wrong, or the
-    file does not fit.
+    The same data and settings give the same bytes. Where `onnx` is given, that file becomes the candidate instead.
+    Raises ProjectError where there is no prepared data, a setting is wrong, or the file does not fit.
     """
     with start_run(project) as run:
         settings, summary = project.model, read_summary(project)
@@ -66,7 +65,6 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
                 **named,
                 "seed": settings.seed,
                 "derived": " ".join(feature.name for feature in settings.features.derived),
-                "trials": settings.search.trials,
                 "data": summary.sha256,
                 "training_rows": summary.rows["train"],
             }
@@ -151,7 +149,7 @@ def _choose(
 ) -> tuple[Choice, tuple[float, ...]]:
     """The estimator, and the weights of the labels, by cross-validation where it is asked for."""
     schema, settings = project.schema, project.model
-    is_searched = settings.estimator == AUTO or settings.search.trials > 0
+    is_searched = settings.estimator == AUTO
     choice = Choice(settings.estimator, settings.hyperparameters.get(settings.estimator, {}))
     if not is_searched and not settings.decision.best_for:
         return choice, ()
@@ -161,7 +159,7 @@ def _choose(
     metric, rows = find_metric(schema, settings), rows.take(places)
     validation = CrossValidation(schema, settings, plan, metric, rows, matrix[places])
     if is_searched:
-        found, table = search_estimator(validation, run)
+        found, table = search_estimator(validation)
         path = project.reports / "tables" / SEARCH_TABLE
         write_bytes(path, table.write_csv().encode())
         run.log_file(path, "tables")

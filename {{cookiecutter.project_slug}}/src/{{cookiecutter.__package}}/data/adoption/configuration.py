@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ...config import DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings, SearchSettings
+from ...config import DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings
 from ...schema import Schema
 
 # Where libyaml is there, thousands of columns are written in a tenth of the time.
@@ -23,21 +23,19 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], po
         estimator="auto",
         seed=20,
         features=FeatureSettings(derived=tuple(derived)),
-        search=SearchSettings(trials=20, minutes=0.5),
         # A little more than saying the same for every row has; half of the test rows to expect must do.
         gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=max(5, min(30, rows // 10))),
     )
     comments = {
-        "estimator": "auto: a linear model, a forest or boosting, what `search` finds best; or the name of one.",
+        "estimator": "auto: a linear model, a forest or boosting, or a blend, whichever is best; or the name of one.",
         "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (product, difference, …)",
-        "search": "By cross-validation on at most `rows` training rows; ends after `trials` or `minutes`.",
+        "search": "The cross-validation by which `auto` chooses, on at most `rows` training rows.",
         "calibration": "none or sigmoid",
         "decision": "Which of two labels a row gets: by the threshold best for this metric; '' for the likelier.",
         "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
         "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
     }
     content = settings.model_dump(mode="json", exclude_none=True)
-    del content["search"]["space"]
     content["decision"] = {"best_for": "balanced_accuracy" if len(schema.labels) == 2 else ""}
     return _dump("What is trained, and what a model must reach before it becomes `latest`.", content, comments)
 
