@@ -47,7 +47,7 @@ def write_skops(pipeline: Pipeline, path: Path) -> None:
 
 
 def check_convertible(task: Task, settings: ModelSettings) -> None:
-    """Tell before it is trained in vain what skl2onnx does not know.
+    """Tell what skl2onnx does not know, before it is trained in vain.
 
     Raises ProjectError where the settings require ONNX, and it is known that there will be none.
     """

@@ -13,22 +13,14 @@ import numpy as np
 import polars as pl
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ..config import ModelSettings
 from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
 from .dataset import Dataset
-from .estimators import (
-    BLEND,
-    ESTIMATORS,
-    Choice,
-    Folds,
-    fit_estimator,
-    make_folds,
-    make_preparation,
-    score_rows,
-)
+from .estimators import BLEND, ESTIMATORS, Choice, Folds, fit_estimator, make_folds, make_preparation, score_rows
 from .metrics import Metric
 from .model import Scores
 
@@ -91,8 +83,9 @@ class CrossValidation:
         start, labels, prepared = time.monotonic(), self.schema.labels, self.prepared
 
         def score(fitted: NDArray[np.int64], matrix: Any, left: Any) -> Scores:
-            pipeline = fit_estimator(self.schema, self.settings, self.rows.take(fitted), matrix, choice)
-            return score_rows(pipeline, self.schema, left)
+            with threadpool_limits(1, "openmp"):
+                pipeline = fit_estimator(self.schema, self.settings, self.rows.take(fitted), matrix, choice)
+                return score_rows(pipeline, self.schema, left)
 
         # A processor for each fold: threads within boosting wait for each other longer than they work.
         scored = Parallel(-1, prefer="threads")(
