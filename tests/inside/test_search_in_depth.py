@@ -20,7 +20,7 @@ from .toys import change_config
 
 @pytest.mark.parametrize(("gains", "is_sure"), [([0.01, 0.02, 0.01, 0.02], True), ([0.1, -0.1, 0.1, 0.0], False)])
 def test_only_a_gain_beyond_its_standard_error_is_sure(gains: list[float], is_sure: bool) -> None:
-    usual = Try(Choice("random_forest", {}), np.array([0.7, 0.8, 0.9, 0.6]), np.empty(0), 0)
+    usual = Try(Choice("random_forest", {}), np.array([0.7, 0.8, 0.9, 0.6]), np.empty(0))
     assert usual._replace(gains=usual.gains + gains).is_surely_better(usual) == is_sure
     assert not usual._replace(gains=usual.gains - gains).is_surely_better(usual)
 

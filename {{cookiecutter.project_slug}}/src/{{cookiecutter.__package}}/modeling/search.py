@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +35,6 @@ class Try(NamedTuple):
     choice: Choice
     gains: NDArray[np.float64]
     scores: Scores
-    seconds: float
 
     @property
     def gain(self) -> float:
@@ -80,7 +78,7 @@ class CrossValidation:
 
     def measure(self, choice: Choice) -> Try:
         """Fit on each fold and score what it leaves out."""
-        start, labels, prepared = time.monotonic(), self.schema.labels, self.prepared
+        labels, prepared = self.schema.labels, self.prepared
 
         def score(fitted: NDArray[np.int64], matrix: Any, left: Any) -> Scores:
             with threadpool_limits(1, "openmp"):
@@ -94,12 +92,12 @@ class CrossValidation:
         scores = np.full((len(self.rows), len(labels)) if labels else len(self.rows), np.nan)
         for (_, left), found in zip(self.folds, scored, strict=True):
             scores[left] = found
-        return self.judge(choice, scores, time.monotonic() - start)
+        return self.judge(choice, scores)
 
-    def judge(self, choice: Choice, scores: Scores, seconds: float = 0) -> Try:
+    def judge(self, choice: Choice, scores: Scores) -> Try:
         """The try that gave these scores."""
         values = [self.metric.compute(self.rows.target[left], scores[left]) for _, left in self.folds]
-        return Try(choice, np.array([self.metric.gain(value, 0) for value in values]), scores, seconds)
+        return Try(choice, np.array([self.metric.gain(value, 0) for value in values]), scores)
 
 
 def search_estimator(validation: CrossValidation) -> tuple[Try, pl.DataFrame]:
@@ -119,7 +117,6 @@ def search_estimator(validation: CrossValidation) -> tuple[Try, pl.DataFrame]:
         {
             "estimator": each.choice.estimator,
             settings.gate.metric: validation.metric.gain(each.gain, 0),
-            "seconds": round(each.seconds, 3),
             "hyperparameters": json.dumps(each.choice.hyperparameters, default=str),
         }
         for each in [*tries, *blends]

@@ -58,11 +58,8 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
         settings, summary = project.model, read_summary(project)
         find_metric(project.schema, settings)
         find_decider(project.schema, settings)
-        # What a search chooses is logged once it has.
-        named = {} if onnx is None else {"estimator": f"onnx:{onnx.stem}"}
         run.log_parameters(
             {
-                **named,
                 "seed": settings.seed,
                 "derived": " ".join(feature.name for feature in settings.features.derived),
                 "data": summary.sha256,
@@ -92,6 +89,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
     else:
         trained = _take(project, onnx, training, (features[count:], held_out.target), folder)
     choice, labels, weights, parity, score, scores = trained
+    run.log_parameters({"estimator": choice.estimator, **choice.hyperparameters})
     answers = align_answers(scores, labels, weights, schema)
     manifest = Manifest(
         table=schema,
@@ -125,7 +123,6 @@ def _fit(
     check_convertible(schema.task, settings)
     training, seen, others, labels = rows.take(slice(count)), matrix[:count], matrix[count:], _find_labels(schema, rows)
     choice, weights = _choose(project, run, plan, training, seen)
-    run.log_parameters({"estimator": choice.estimator, **choice.hyperparameters})
     _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
 
     fit = partial(fit_pipeline, schema, settings, plan)
