@@ -59,14 +59,6 @@ def test_whatever_a_cell_holds_it_is_read_or_rejected_but_not_changed(value: str
         assert float(value) == row["size"]
 
 
-def test_fixed_cut_offs_stay_where_they_are(monthly: Project) -> None:
-    fixed = {"time_column": "day", "validation_from": "2024-01-11", "test_from": "2024-01-21"}
-    project = change_config(monthly, "pipeline", split=fixed)
-    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 50}
-    write_month(project.root, MONTHS[1])
-    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 300}
-
-
 def test_rows_that_cannot_be_used_move_no_cut_off(monthly: Project) -> None:
     before = prepare_data(monthly).split
     unusable = [*(f",1,2024-05-{day:02}" for day in range(1, 7)), "2,1,", "3,1,"]
