@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .test_data_format import BAD, GOOD, MONTHLY, MONTHS, monthly, write_month  # noqa: F401
-from .toys import TOY_HEADER, TOY_SCHEMA, change_config, toy_rows, write_config, write_raw
+from .toys import TOY_HEADER, TOY_SCHEMA, toy_rows, write_config, write_raw
 
 
 def test_added_rows_move_no_others_between_splits_and_these_have_the_shares_of_the_settings(

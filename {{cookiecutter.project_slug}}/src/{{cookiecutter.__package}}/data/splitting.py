@@ -110,28 +110,21 @@ def split_file(
 
 def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
     """Drop the rows that repeat an earlier one in every column; holds those that do, and 8 bytes of each other row."""
-    files = sorted(splits.glob(f"*/*{_SUFFIX}"))
+    files, row = sorted(splits.glob(f"*/*{_SUFFIX}")), pl.struct(list(schema.columns))
     if not files:
         return 0, {}
-    rows = pl.concat(
-        pl.scan_parquet(path, glob=False).with_columns(
-            pl.lit(path.parent.name).alias(_SPLIT), pl.lit(path.stem).alias(_FILE)
-        )
-        for path in files
-    )
-    row = pl.struct(list(schema.columns))
+    rows = pl.scan_parquet(files, glob=False, include_file_paths=_FILE)
     hashes = rows.select(row.hash()).collect(engine="streaming").to_series().sort()
     shared = hashes.filter(hashes == hashes.shift()).unique()
     repeated = rows.filter(row.hash().is_in(shared.implode())).collect().filter(~row.is_first_distinct())
-    for (split, file), some in repeated.group_by(_SPLIT, _FILE):
-        path = splits / f"{split}/{file}{_SUFFIX}"
+    for (path,), some in repeated.group_by(_FILE):
+        partial = Path(str(path)).with_suffix(".partial")
         kept = pl.scan_parquet(path, glob=False).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
-        kept.sink_parquet(path.with_suffix(".kept"), compression="lz4", statistics=False)
-        path.with_suffix(".kept").replace(path)
-    rule = "row: duplicate"
+        kept.sink_parquet(partial, compression="lz4", statistics=False)
+        partial.replace(str(path))
+    rule, named = "row: duplicate", repeated.lazy().with_columns(pl.col(_FILE).str.extract(r"([^/\\]+)\.[^.]+$"))
     if repeated.height:
-        own = [_FILE, ROW_NUMBER]
-        _set_aside(repeated.lazy(), schema, own, pl.lit(rule), rejected / "duplicates.csv").collect()
+        _set_aside(named, schema, [_FILE, ROW_NUMBER], pl.lit(rule), rejected / "duplicates.csv").collect()
     return repeated.height, {rule: repeated.height}
 
 
