@@ -292,11 +292,8 @@ def _fill(matrix: NDArray[np.float32], columns: Columns, plan: FeaturePlan) -> N
         matrix[:, places] = encode(columns[name])
     for place, feature in plan.derived:
         matrix[:, place] = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
-    if plan.texts:
-        # All at once, since for a single row each call costs more than its work.
-        pieces = _hash_pieces([value for name in plan.strings for value in columns[name].tolist()])
-        for (start, stop), block in zip(plan.texts, np.split(pieces, len(plan.texts)), strict=True):
-            matrix[:, start:stop] = block
+    for name, (start, stop) in zip(plan.strings, plan.texts, strict=True):
+        matrix[:, start:stop] = _hash_pieces(columns[name].tolist())
     flags, flagged = plan.flags
     matrix[:, flags] = np.isnan(matrix[:, flagged])
     matrix[~np.isfinite(matrix)] = np.nan

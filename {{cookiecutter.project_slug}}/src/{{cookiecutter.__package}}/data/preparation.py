@@ -40,7 +40,7 @@ def prepare_data(project: Project) -> DataSummary:
             tracked = track(files.items(), "Checking raw files")
             found = [split_file(path, name, schema, pipeline, split, splits, rejected) for name, path in tracked]
             if pipeline.validation.duplicates == "reject":
-                found.append(reject_duplicates(schema, splits, rejected))
+                found.append(reject_duplicates(schema, splits))
         content = {
             "files": {name: hash_file(path) for name, path in files.items()},
             "schema": schema.model_dump(mode="json"),

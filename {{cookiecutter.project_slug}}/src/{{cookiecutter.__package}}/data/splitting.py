@@ -93,10 +93,13 @@ def split_file(
         approximate_bytes_per_file=None,
     )
     good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
-    set_aside = rejected / f"{name}.csv"
+    renamed, set_aside = rename_taken(schema.columns, ["rules"]), rejected / f"{name}.csv"
+    as_it_was = [pl.col(column).alias(renamed.get(column, column)) for column in schema.columns]
     outputs = [
         good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
-        _set_aside(bad, schema, [ROW_NUMBER], checked.describe_broken(), set_aside),
+        bad.select(ROW_NUMBER, *as_it_was, checked.describe_broken().alias("rules")).sink_csv(
+            set_aside, mkdir=True, lazy=True
+        ),
         checked.frame.select(
             (~checked.is_valid).sum(), *(broken.sum().alias(rule.name) for rule, broken in checked.broken.items())
         ),
@@ -108,7 +111,7 @@ def split_file(
     return rows, dict(zip((rule.name for rule in checked.broken), counts, strict=True))
 
 
-def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
+def reject_duplicates(schema: Schema, splits: Path) -> Rejections:
     """Drop the rows that repeat an earlier one in every column; holds those that do, and 8 bytes of each other row."""
     files, row = sorted(splits.glob(f"*/*{_SUFFIX}")), pl.struct(list(schema.columns))
     if not files:
@@ -122,10 +125,7 @@ def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejection
         kept = pl.scan_parquet(path, glob=False).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
         kept.sink_parquet(partial, compression="lz4", statistics=False)
         partial.replace(str(path))
-    rule, named = "row: duplicate", repeated.lazy().with_columns(pl.col(_FILE).str.extract(r"([^/\\]+)\.[^.]+$"))
-    if repeated.height:
-        _set_aside(named, schema, [_FILE, ROW_NUMBER], pl.lit(rule), rejected / "duplicates.csv").collect()
-    return repeated.height, {rule: repeated.height}
+    return repeated.height, {"row: duplicate": repeated.height}
 
 
 def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl.DataFrame:
@@ -215,9 +215,3 @@ def _combine(words: list[pl.Expr]) -> pl.Expr:
 
 def _constant(text: str, odd: int = 1) -> pl.Expr:
     return pl.lit(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | odd, dtype=pl.UInt64)
-
-
-def _set_aside(bad: pl.LazyFrame, schema: Schema, own: list[str], rules: pl.Expr, target: Path) -> pl.LazyFrame:
-    renamed = rename_taken(schema.columns, [*own, "rules"])
-    table = [pl.col(name).alias(renamed.get(name, name)) for name in schema.columns]
-    return bad.select(*own, *table, rules.alias("rules")).sink_csv(target, mkdir=True, lazy=True)
