@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
+import matplotlib.style
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -183,7 +184,9 @@ def _draw_page(
     environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
     page = environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8"))
     found = {"schema": schema, "rows": rows, "read": frame.height, "findings": findings, "report": report}
-    return report, page.render(found, labels=labels, groups=groups)
+    # The style of our own pictures, where it is loaded, is not that of the report's.
+    with matplotlib.style.context("default"):
+        return report, page.render(found, labels=labels, groups=groups)
 
 
 def _to_pandas(values: pl.Series) -> Any:
