@@ -17,7 +17,7 @@ from demo_project.data.adoption.configuration import write_schema
 from demo_project.data.adoption.dialect import parse_options, read_dialect
 from demo_project.data.loading import BLANKS, scan_table
 from demo_project.data.preparation import prepare_data
-from demo_project.data.splitting import SPLITS, read_split
+from demo_project.data.splitting import read_split
 from demo_project.errors import ProjectError
 from demo_project.schema import Column, Schema
 from hypothesis import HealthCheck, given, settings
@@ -322,10 +322,6 @@ def test_a_file_that_is_no_table_is_refused(toy: Project, content: bytes, messag
     refuse(toy, path, message)
 
 
-def test_a_folder_is_refused_with_a_file_in_it(toy: Project) -> None:
-    refuse(toy, toy.raw, r"raw is a folder; give the path of a .csv, .tsv, .parquet file, such as .*rows\.csv")
-
-
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y%m%d"])
 def test_a_split_by_time_holds_out_the_latest_rows(toy: Project, form: str) -> None:
     days = [(datetime(2023, 1, 1) + timedelta(days=number)).strftime(form) for number in range(ROWS)]
@@ -364,12 +360,11 @@ def test_parquet_columns_of_any_type_are_read_or_set_aside(toy: Project) -> None
     frame.write_parquet(path)
     adoption = adopt(toy, path)
     types = {name: column.type for name, column in adoption.schema.features.items()}
-    numbers = dict.fromkeys(("length", "weight", "lasted"), "number") | {"gaps": "integer"}
+    numbers = dict.fromkeys(("length", "weight"), "number") | {"gaps": "integer"}
     assert types == {"colour": "category", "clock": "category", "day": "timestamp", "when": "timestamp"} | numbers
     assert adoption.schema.labels == ("false", "true")
     assert [name for name, column in adoption.schema.columns.items() if column.nullable] == ["weight", "gaps"]
     assert prepare_data(Project(toy.root)).rejected == 0
-    assert pl.concat([read_split(toy.splits, name) for name in SPLITS])["lasted"].max() == 45
 
 
 def test_what_was_decided_is_printed(toy: Project, capsys: pytest.CaptureFixture[str]) -> None:

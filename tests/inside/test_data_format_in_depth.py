@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .test_data_format import BAD, GOOD, MONTHLY, MONTHS, monthly, write_month  # noqa: F401
-from .toys import TOY_HEADER, TOY_SCHEMA, change_config, toy_rows, write_config, write_raw
+from .toys import TOY_HEADER, TOY_SCHEMA, toy_rows, write_config, write_raw
 
 
 def test_added_rows_move_no_others_between_splits_and_these_have_the_shares_of_the_settings(
@@ -57,14 +57,6 @@ def test_whatever_a_cell_holds_it_is_read_or_rejected_but_not_changed(value: str
     if row["valid"]:
         assert -5 <= row["size"] <= 5
         assert float(value) == row["size"]
-
-
-def test_fixed_cut_offs_stay_where_they_are(monthly: Project) -> None:
-    fixed = {"time_column": "day", "validation_from": "2024-01-11", "test_from": "2024-01-21"}
-    project = change_config(monthly, "pipeline", split=fixed)
-    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 50}
-    write_month(project.root, MONTHS[1])
-    assert prepare_data(project).rows == {"train": 100, "validation": 100, "test": 300}
 
 
 def test_rows_that_cannot_be_used_move_no_cut_off(monthly: Project) -> None:

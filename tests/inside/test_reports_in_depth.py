@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from demo_project.config import Project
-from demo_project.plots import plot_calibration, plot_gains, plot_ranking
+from demo_project.plots import plot_calibration
 
 from .test_reports import MARKUP, PREDICTIONS, _read_page, hostile  # noqa: F401
 
@@ -37,32 +37,9 @@ def test_the_page_shows_the_rows_that_are_most_wrong(hostile: Project) -> None:
     assert shown[0] == str(wrong["note"][0]).split(" <i>")[0]
 
 
-def test_calibration_has_bins_of_equal_counts_and_keeps_equal_probabilities_together() -> None:
-    given = np.concatenate([np.linspace(0, 0.5, 80), np.full(40, 0.9)])
-    truth = (given > 0.25).astype(int)
-    curve, counts = plot_calibration(truth, np.column_stack([1 - given, given]), ["no", "yes"]).axes
-    assert [line.get_label() for line in curve.get_lines()] == ["perfect", "yes"]
-    heights = [bar[1][1] - bar[0][1] for bar in counts.collections[0].get_segments()]  # type: ignore[attr-defined]
-    assert heights == [12] * 6 + [8, 40]
-
-
 @pytest.mark.parametrize(("labels", "drawn"), [(2, 1), (4, 4), (30, 6)])
 def test_of_two_labels_one_is_drawn_and_of_many_the_most_frequent(labels: int, drawn: int) -> None:
     generator = np.random.default_rng(0)
     truth, probabilities = generator.integers(0, labels, 500), generator.dirichlet(np.ones(labels), 500)
     curve = plot_calibration(truth, probabilities, [f"label {place}" for place in range(labels)]).axes[0]
     assert len(curve.get_lines()) == 1 + drawn
-
-
-def test_the_threshold_that_decides_is_marked_and_gains_count_the_likeliest_rows() -> None:
-    given = np.linspace(0, 1, 100)
-    truth, probabilities = (given > 0.7).astype(int), np.column_stack([1 - given, given])
-    roc, curves = plot_ranking(truth, probabilities, ["no", "yes"], weights=(0.2, 0.8)).axes
-    assert [line.get_label() for line in curves.get_lines()] == [
-        "precision, yes",
-        "recall, yes",
-        "decides: 0.2",
-    ]
-    assert roc.get_lines()[-1].get_label() == "as decided"
-    _, gains = plot_gains(truth, probabilities, ["no", "yes"]).axes[0].get_lines()
-    assert np.asarray(gains.get_ydata())[[0, 1, 3, 10]] == pytest.approx([0, 1 / 3, 1, 1])

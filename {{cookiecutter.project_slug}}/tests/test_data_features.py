@@ -96,7 +96,7 @@ STAY: dict[str, Any] = {
 }
 STAYS = Schema.model_validate({"task": "regression", "target": "price", "columns": STAY})
 ROW = {"nights": "3", "booked": "2024-02-29 18:30", "arrival": "03.03.2024", "comment": "A quiet room, please"}
-ROW |= {"country": "Peru", "room": "single", "paid": "yes"}
+ROW |= {"country": "Peru", "room": "single", "paid": "1"}
 
 
 def _engineer_stays(*rows: dict[str, Any], derived: tuple[DerivedFeature, ...] = ()) -> list[dict[str, float]]:

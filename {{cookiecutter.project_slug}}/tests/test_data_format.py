@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from {{ cookiecutter.__package }}.config import PipelineSettings, Project, SourceSettings
+from {{ cookiecutter.__package }}.config import Project, SourceSettings
 from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
 from {{ cookiecutter.__package }}.data.splitting import IDENTITY, SPLITS, read_split
 from {{ cookiecutter.__package }}.data.validation import check_rows
@@ -237,17 +237,3 @@ def test_a_target_that_cannot_be_predicted_is_refused(kind: dict[str, object], m
     target = kind if "type" in kind else TOY_SCHEMA["columns"]["kind"] | kind
     with pytest.raises(ValueError, match=message):
         Schema.model_validate(TOY_SCHEMA | {"columns": TOY_SCHEMA["columns"] | {"kind": target}})
-
-
-@pytest.mark.parametrize(
-    ("split", "message"),
-    [
-        ({"time_column": "x", "test_from": 2}, "belong together"),
-        ({"validation_from": 1, "test_from": 2}, "belong together and to a time_column"),
-        ({"time_column": "x", "validation_from": 2, "test_from": 1}, "validation_from must lie before test_from"),
-        ({"time_column": "x", "validation_from": 2, "test_from": "2024-01-01"}, "both be numbers or both be times"),
-    ],
-)
-def test_a_half_said_split_by_time_is_refused(split: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        PipelineSettings.model_validate({"split": split})

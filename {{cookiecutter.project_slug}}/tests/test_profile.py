@@ -19,7 +19,6 @@ TOY_ROWS = toy_rows(400)
 MOSTLY = [line[0] if place % 12 else "b" for place, line in enumerate(TOY_ROWS)]
 ABSENT = [f"t{place}" if line < "c" else "" for place, line in enumerate(TOY_ROWS)]
 YEARS = ["2020" if line < "c" else "2021" for line in TOY_ROWS]
-CODES = [f"c{number}" for number in range(80)]
 
 
 class Page(HTMLParser):
@@ -45,9 +44,9 @@ class Page(HTMLParser):
 
 
 def _findings(project: Project) -> str:
-    sample = read_sample(project)
-    statistics = exploration.describe_columns(project.schema, sample)
-    return "\n".join(exploration.find_suspicious(project.schema, sample, statistics))
+    frame, _ = read_sample(project)
+    statistics = exploration.describe_columns(project.schema, frame)
+    return "\n".join(exploration.find_suspicious(project.schema, frame, statistics))
 
 
 def _with_columns(project: Project, **columns: tuple[dict[str, object], list[str]]) -> Project:
@@ -77,8 +76,8 @@ def test_of_a_sensitive_column_only_name_type_and_missing_share_are_told(sensiti
     page, table = Page(explored), (project.reports / "tables" / "data_profile.csv").read_text(encoding="utf-8")
     for secret in ("hush-a", "271828", ">big<", "'never'"):
         assert (secret in "\n".join([page.source, table, *explored.findings])) is not sensitive
-    assert {"word", "wage", "kind", "25.0%"} <= set(page.texts)
-    assert ("\nword,category,feature,400,0.25,,,,,,,,,\n" in table) is sensitive
+    assert {"word", "wage", "kind"} <= set(page.texts)
+    assert ("\nword,category,feature,0.25,,\n" in table) is sensitive
 
 
 @pytest.mark.parametrize(
@@ -94,10 +93,8 @@ def test_of_a_sensitive_column_only_name_type_and_missing_share_are_told(sensiti
         ("extra: It tells the target suspiciously well", {"type": "category"}, MOSTLY),
         ("extra: It tells the", {"type": "timestamp", "format": "%Y"}, YEARS),
         ("extra: It has one value in all rows", {"type": "integer"}, ["7"]),
-        ("extra: It has no value in any row", {"type": "number", "nullable": True}, [""]),
-        ("extra: 95.0% of its values", {"type": "number", "nullable": True}, ["1.5", "2.5", *[""] * 38]),
-        ("extra: 133 rows (33.25%) break its rule", {"type": "number", "maximum": 1}, ["0.5", "0.7", "1.5"]),
-        ("extra: It has 80 categories", {"type": "category", "categories": CODES}, CODES),
+        ("extra: 100.0% of its values", {"type": "number", "nullable": True}, [""]),
+        ("extra: 95.0% of its values", {"type": "number", "nullable": True}, ["1.5", "2.5", *["many"] * 38]),
     ],
 )
 def test_only_a_suspicious_column_is_named(

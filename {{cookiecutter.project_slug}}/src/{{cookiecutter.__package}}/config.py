@@ -54,9 +54,8 @@ class ValidationSettings(Settings):
 class SplitSettings(Settings):
     """Which shares of the rows are kept from training, and which rows these are.
 
-    With `time_column` they are the latest; with `validation_from` and `test_from` too, those from fixed points on,
-    in the unit of the column; a timestamp without a zone is read as it stands. Otherwise rows that share their
-    identifiers or, by `group_by`, their features stay together.
+    With `time_column` they are the latest. Otherwise rows that share their identifiers or, by `group_by`, their
+    features stay together.
     """
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
@@ -64,25 +63,20 @@ class SplitSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     group_by: Literal["features", "row"] = "features"
     time_column: str | None = None
-    validation_from: float | datetime | None = None
-    test_from: float | datetime | None = None
 
     @model_validator(mode="after")
-    def check_cut_offs(self) -> Self:
-        """Refuse cut-offs that are half said or run backwards, and shares that leave nothing to train on."""
-        validation, test = self.validation_from, self.test_from
+    def check_shares(self) -> Self:
+        """Refuse shares that leave nothing to train on."""
         if self.validation + self.test >= 1:
             raise ValueError("validation and test together must leave a share for training")
-        if (validation, test) == (None, None):
-            return self
-        if validation is None or test is None or self.time_column is None:
-            remedy = "leave both out to hold out the latest rows by share"
-            raise ValueError(f"validation_from and test_from belong together and to a time_column; {remedy}")
-        if isinstance(validation, datetime) != isinstance(test, datetime):
-            raise ValueError("validation_from and test_from must both be numbers or both be timestamps")
-        if not validation < test:  # type: ignore[operator]
-            raise ValueError("validation_from must lie before test_from")
         return self
+
+
+class PlacedSplit(SplitSettings):
+    """A split as `data` made it: with `time_column`, the validation and the test rows begin at these points."""
+
+    validation_from: float | datetime | None = None
+    test_from: float | datetime | None = None
 
 
 class PathSettings(Settings):

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from inspect import signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import DerivedFeature
 from .errors import ProjectError
-from .schema import FALSE_WORDS, TRUE_WORDS, Column, Schema
+from .schema import Column, Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,8 +33,8 @@ MISSING_CODE = -1
 
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400_000_000  # microseconds
-_MISSING_DAY = (math.nan,) * 6
-_WORDS = {None: np.nan} | dict.fromkeys(TRUE_WORDS, 1.0) | dict.fromkeys(FALSE_WORDS, 0.0)
+_CALENDAR = (" year", " month", " day", " day of year", " weekday", " days since 1970")
+_MISSING_DAY = (math.nan,) * len(_CALENDAR)
 
 
 class RowReader:
@@ -48,14 +48,10 @@ class RowReader:
 
         Raises KeyError or ValueError where a value is of another type, or a category that is refused.
         """
-        columns: Columns = {}
-        for name, read in self._readers.items():
-            values = [row.get(name) for row in rows]
-            columns[name] = np.array(values, dtype=np.float64) if read is None else read(values)
-        return columns
+        return {name: read([row.get(name) for row in rows]) for name, read in self._readers.items()}
 
 
-def _make_reader(column: Column) -> Callable[[list[Any]], Values] | None:
+def _make_reader(column: Column) -> Callable[[list[Any]], Values]:
     if column.is_string:
         return lambda values: np.array(values, dtype=object)
     if column.type == "category":
@@ -67,14 +63,7 @@ def _make_reader(column: Column) -> Callable[[list[Any]], Values] | None:
     if column.type == "timestamp":
         days = make_clock(column.format)
         return lambda values: np.array([np.nan if value is None else days(value) for value in values])
-    return _read_booleans if column.type == "boolean" else None
-
-
-def _read_booleans(values: list[Any]) -> Values:
-    try:
-        return np.array(values, dtype=np.float64)
-    except ValueError:
-        return np.array([_WORDS[value if value is None else str(value).lower()] for value in values])
+    return lambda values: np.array(values, dtype=np.float64)
 
 
 def make_clock(form: str) -> Callable[[str], float]:
@@ -129,6 +118,7 @@ def _read_series(column: Column, series: "pl.Series") -> Values:
 
 
 _Numbers = NDArray[np.float64]
+Encode = Callable[[Values], Values]  # (rows,) to (rows, features), or (rows,) for a single one
 
 OPERATIONS: dict[str, Callable[..., _Numbers]] = {
     "ratio": lambda left, right: left / right,
@@ -143,17 +133,10 @@ alone. Timestamps are in days, so that their difference is too. What is not fini
 """
 
 
-class Encoding(NamedTuple):
-    """How one column becomes several features: what is said of each behind its name, and what makes them."""
-
-    names: tuple[str, ...]
-    encode: Callable[[Values], Values]  # (rows,) to (rows, names), or (rows,) for a single one
-
-
 def read_calendar(days: Values) -> Values:
     """Year, month, day, day of the year, weekday (Monday is 0) and days since 1970-01-01: (rows, 6)."""
     parts = [_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()]
-    return np.array(parts).reshape(-1, len(_MISSING_DAY))
+    return np.array(parts).reshape(-1, len(_CALENDAR))
 
 
 @lru_cache(maxsize=100_000)
@@ -214,23 +197,16 @@ def _hash_pieces(values: list[str | None]) -> Values:
     return normed
 
 
-_CALENDAR = Encoding((" year", " month", " day", " day of year", " weekday", " days since 1970"), read_calendar)
-_CLOCK = Encoding((" hour",), read_clock)
-_LENGTH = Encoding((" length",), count_characters)
-_CODE = Encoding(("",), hash_values)
-_ITSELF = Encoding(("",), lambda values: values)
-
-
-def _find_encodings(column: Column) -> tuple[Encoding, ...]:
+def _find_encodings(column: Column) -> list[tuple[tuple[str, ...], Encode]]:
+    """How a column becomes features: what is said of each behind its name, and what makes them."""
     if column.type == "timestamp":
-        return (_CALENDAR, _CLOCK) if column.has_clock else (_CALENDAR,)
+        return [(_CALENDAR, read_calendar), *[((" hour",), read_clock)] * column.has_clock]
     if column.is_string:
-        return (_LENGTH,) if column.type == "text" else (_CODE,)
+        return [((" length",), count_characters) if column.type == "text" else (("",), hash_values)]
     if not column.categories:
-        return (_ITSELF,)
+        return [(("",), lambda values: values)]
     codes = np.arange(len(column.categories))
-    names = tuple(f"={category}" for category in column.categories)
-    return (Encoding(names, lambda values: values[:, np.newaxis] == codes),)
+    return [(tuple(f"={category}" for category in column.categories), lambda values: values[:, np.newaxis] == codes)]
 
 
 @dataclass(frozen=True)
@@ -243,7 +219,7 @@ class FeaturePlan:
     """
 
     names: tuple[str, ...]
-    encoded: tuple[tuple[slice | int, str, Encoding], ...]
+    encoded: tuple[tuple[slice | int, str, Encode], ...]
     derived: tuple[tuple[int, DerivedFeature], ...]
     strings: tuple[str, ...]
     texts: tuple[tuple[int, int], ...]
@@ -261,16 +237,16 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
     Raises ProjectError where a derived feature has no such operation, operands or name.
     """
     names: list[str] = []
-    encoded: list[tuple[slice | int, str, Encoding]] = []
+    encoded: list[tuple[slice | int, str, Encode]] = []
     texts, codes, flags = dict[str, tuple[int, int]](), list[int](), dict[int, int]()
     for name, column in schema.features.items():
         first = len(names)
-        for encoding in _find_encodings(column):
-            place, width = len(names), len(encoding.names)
+        for parts, encode in _find_encodings(column):
+            place, width = len(names), len(parts)
             is_block = width > 1 or column.categories
-            encoded.append((slice(place, place + width) if is_block else place, name, encoding))
-            names += [name + part for part in encoding.names]
-            codes += [place] * (encoding is _CODE)
+            encoded.append((slice(place, place + width) if is_block else place, name, encode))
+            names += [name + part for part in parts]
+            codes += [place] * (encode is hash_values)
         if column.type == "text" or (column.is_string and len(schema.labels) > 2):
             texts[name] = (len(names), len(names) + _PIECES)
             names += [f"{name} #{place}" for place in range(1, _PIECES + 1)]
@@ -307,21 +283,17 @@ def engineer_features(columns: Columns, plan: FeaturePlan) -> NDArray[np.float32
     with np.errstate(all="ignore"):
         for start in range(0, rows, _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
-            part = columns if rows <= _ROWS_AT_ONCE else {name: values[some] for name, values in columns.items()}
-            _fill(matrix[some], part, plan)
+            _fill(matrix[some], {name: values[some] for name, values in columns.items()}, plan)
     return matrix
 
 
 def _fill(matrix: NDArray[np.float32], columns: Columns, plan: FeaturePlan) -> None:
-    for places, name, encoding in plan.encoded:
-        matrix[:, places] = encoding.encode(columns[name])
+    for places, name, encode in plan.encoded:
+        matrix[:, places] = encode(columns[name])
     for place, feature in plan.derived:
         matrix[:, place] = OPERATIONS[feature.operation](*(columns[name] for name in feature.columns))
-    if plan.texts:
-        # All at once, since for a single row each call costs more than its work.
-        pieces = _hash_pieces([value for name in plan.strings for value in columns[name].tolist()])
-        for (start, stop), block in zip(plan.texts, np.split(pieces, len(plan.texts)), strict=True):
-            matrix[:, start:stop] = block
+    for name, (start, stop) in zip(plan.strings, plan.texts, strict=True):
+        matrix[:, start:stop] = _hash_pieces(columns[name].tolist())
     flags, flagged = plan.flags
     matrix[:, flags] = np.isnan(matrix[:, flagged])
     matrix[~np.isfinite(matrix)] = np.nan

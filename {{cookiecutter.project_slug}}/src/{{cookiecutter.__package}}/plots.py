@@ -60,85 +60,41 @@ def plot_confusion_matrix(counts: NDArray[np.int64], labels: Sequence[str], rows
 
 
 def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
-    """How often a label is true, by the probability that the model gave it, and in how many rows it gave that."""
-    figure, (axes, below) = _new_figure(high=_HIGH + 1, nrows=2, height_ratios=(3, 1), sharex=True)
+    """How often a label is true, by the probability that the model gave it."""
+    from sklearn.calibration import calibration_curve
+
+    figure, axes = _new_figure()
     axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="perfect")
     for place, label in _choose_labels(truth, labels):
-        given, is_label = probabilities[:, place].astype(float), truth == place
-        # At most ten bins of ten rows or more; those of one probability stay together.
-        edges = np.quantile(given, np.linspace(0, 1, min(10, max(1, len(given) // 10)) + 1)[1:-1])
-        bins = np.unique(np.searchsorted(edges, given, side="right"), return_inverse=True)[1]
-        rows = np.bincount(bins)
-        mean, share = np.bincount(bins, given) / rows, np.bincount(bins, is_label) / rows
-        color = axes.plot(mean, share, marker="o", label=label)[0].get_color()
-        below.vlines(mean, 0, rows, color=color, linewidth=3)
-    axes.set(ylabel="Share that is true", title="Calibration, test rows in bins of equal counts")
+        given = probabilities[:, place].clip(0, 1)
+        shares, means = calibration_curve(truth == place, given, n_bins=10, strategy="quantile")
+        axes.plot(means, shares, marker="o", label=label)
+    axes.set(xlabel="Predicted probability", ylabel="Share that is true", title="Calibration, test rows in tenths")
     axes.legend(loc="upper left")
-    below.set(xlabel="Predicted probability", ylabel="Rows in bin", ylim=(0, None))
     return figure
 
 
-def plot_ranking(
-    truth: _Numbers, probabilities: _Numbers, labels: Sequence[str], weights: Sequence[float] = ()
-) -> Figure:
-    """ROC of a label against the rest; beside it precision over recall, or, of two labels, both by threshold.
-
-    The threshold that the weights of the two labels make is marked.
-    """
-    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
+def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
+    """ROC of a label against the rest, and beside it precision over recall."""
+    from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
     figure, (left, right) = _new_figure(2 * _WIDE, ncols=2)
     left.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", label="by chance")
     for place, label in _choose_labels(truth, labels):
-        is_label, given = truth == place, probabilities[:, place]
-        false, true, _ = roc_curve(is_label, given)
-        left.plot(false, true, label=f"{label}: area {auc(false, true):.3f}")
-        precision, recall, thresholds = precision_recall_curve(is_label, given)
-        if len(labels) == 2:
-            chosen = weights[0] / sum(weights) if weights else 0.5
-            taken = given > chosen
-            left.plot(taken[~is_label].mean(), taken[is_label].mean(), "o", color=_CONTRAST, label="as decided")
-            right.step(thresholds, precision[:-1], label=f"precision, {label}")
-            right.step(thresholds, recall[:-1], label=f"recall, {label}")
-            right.axvline(chosen, color=_CONTRAST, linestyle="--", label=f"decides: {chosen:.3g}")
-        else:
-            legend = f"{label}: average {average_precision_score(is_label, given):.3f}, {is_label.mean():.0%} of rows"
-            right.step(recall, precision, where="post", label=legend)
+        drawn = truth == place, probabilities[:, place]
+        RocCurveDisplay.from_predictions(*drawn, ax=left, name=label)
+        PrecisionRecallDisplay.from_predictions(*drawn, ax=right, name=label)
     left.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, test rows")
-    right.set(xlabel="Recall", ylabel="Precision", ylim=(-0.02, 1.05), title="Precision and recall, test rows")
-    left.legend(loc="lower right")
-    if len(labels) == 2:
-        right.set(xlabel="Threshold", ylabel="Precision, recall", xlim=(-0.02, 1.02))
-    if right.lines:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
-        right.legend(**below if len(labels) == 2 else {"loc": "lower left"})
-    return figure
-
-
-def plot_gains(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]) -> Figure:
-    """Which share of the second label's rows are among the tenths of all rows that were thought likeliest to be."""
-    figure, axes = _new_figure()
-    tenths = np.arange(11) / 10
-    axes.plot(tenths, tenths, color=_QUIET, linestyle="--", label="by chance")
-    for place, label in _choose_labels(truth, labels):
-        found = np.cumsum((truth == place)[np.argsort(-probabilities[:, place], kind="stable")])
-        shares = np.append(0, found)[np.round(tenths * len(truth)).astype(int)] / found[-1]
-        axes.plot(tenths, shares, marker="o", label=label)
-        for tenth, share in zip(tenths[1:6], shares[1:6], strict=True):
-            axes.annotate(f"{share:.0%}", (tenth, share), xytext=(6, -14), textcoords="offset points")
-    axes.set(xlabel="Share of rows, likeliest first", ylabel="Share of the label's rows", title="Gains, test rows")
-    axes.legend(loc="lower right")
+    right.set(xlabel="Recall", ylabel="Precision", title="Precision and recall, test rows")
     return figure
 
 
 def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "test rows") -> Figure:
-    """Truth minus prediction, against the prediction, and how it is distributed."""
-    figure, (axes, aside) = _new_figure(ncols=2, width_ratios=(4, 1), sharey=True)
+    """Truth minus prediction, against the prediction."""
+    figure, axes = _new_figure()
     axes.axhline(0, color=_QUIET, linestyle="--")
     axes.scatter(values, truth - values, s=16, alpha=0.6)
     axes.set(xlabel=f"Predicted {target}", ylabel="Residual (true - predicted)", title=f"Residuals, {rows}")
-    aside.hist(truth - values, bins=30, orientation="horizontal")
-    aside.set(xlabel="Rows")
     return figure
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,34 +16,21 @@ from numpy.typing import NDArray
 
 from ..config import Project
 from ..files import write_bytes
-from ..schema import Column, Schema
+from ..schema import Schema
 from ..terminal import get_logger, track
 from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
-from .splitting import fraction, is_sampled
-from .validation import Rule, check_rows
+from .splitting import is_sampled
+from .validation import check_rows
 
 # Longer texts are cut, so that a column of documents fits in memory.
 _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
-# A picture takes a tenth of a second, pairs take longer the more columns there are, and browsers give up at thousands.
-_MOST_DRAWN, _MOST_SHOWN = 100, 1000
+# A picture takes a tenth of a second, and pairs of columns take longer the more there are.
+_MOST_SHOWN = 100
 _GROUPS, _VALUES, _LABELS = 8, 10, 7
 _PARTS, _QUARTERS = 32, 4
 _SUSPICIOUS, _LEAK = 0.8, 0.95
 
 _logger = get_logger(__name__)
-
-
-class Sample(NamedTuple):
-    """Some of `rows` raw rows, typed, null where missing or unreadable; `missing` counts the former by column.
-
-    `duplicate_share` of all rows repeat another in every column, estimated where the sample has not all of them.
-    """
-
-    frame: pl.DataFrame
-    rows: int
-    missing: dict[str, int]
-    broken: dict[Rule, int]
-    duplicate_share: float
 
 
 class Exploration(NamedTuple):
@@ -57,70 +44,53 @@ class Exploration(NamedTuple):
 
 def explore_data(project: Project) -> Exploration:
     """Describe the raw rows in `reports/`; raises ProjectError where a raw file cannot be used."""
-    schema, sample = project.schema, read_sample(project)
-    statistics = describe_columns(schema, sample)
-    findings = find_suspicious(schema, sample, statistics)
-    is_told = ~pl.col("column").is_in(list(schema.sensitive))
-    statistics = statistics.with_columns(pl.when(is_told).then(pl.col(statistics.columns[5:])))
-    page = project.reports / "data_profile.html"
+    schema = project.schema
+    frame, rows = read_sample(project)
+    statistics = describe_columns(schema, frame)
+    findings = find_suspicious(schema, frame, statistics)
+    told = pl.when(~pl.col("column").is_in(list(schema.sensitive))).then(pl.col("distinct", "association"))
+    statistics, page = statistics.with_columns(told), project.reports / "data_profile.html"
     write_bytes(project.reports / "tables" / "data_profile.csv", statistics.write_csv().encode())
-    report, text = _draw_page(schema, sample, statistics, findings)
+    report, text = _draw_page(schema, frame, rows, statistics, findings)
     write_bytes(page, text.encode())
     for finding in findings:
         _logger.warning("%s", finding)
-    _logger.info("Described %s of %s rows, %s columns in %s", sample.frame.height, sample.rows, statistics.height, page)
+    _logger.info("Described %s of %s rows, %s columns in %s", frame.height, rows, statistics.height, page)
     return Exploration(statistics, findings, report, page)
 
 
-def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> Sample:
-    """About `most_rows` of the raw rows, fewer of a wide table, or all rows if there are no more.
+def read_sample(project: Project, most_rows: int = _MOST_ROWS) -> tuple[pl.DataFrame, int]:
+    """About `most_rows` of the raw rows, fewer of a wide table, and how many there are; null is missing or unreadable.
 
     A row's place among all rows decides whether it is taken, so that the same files give the same sample.
     Raises ProjectError where a raw file cannot be used.
     """
-    columns, names, source = project.schema.columns, list(project.schema.columns), project.pipeline.source
-    files = [scan_table(path, source, names).select(names) for path in find_raw_files(project)]
+    columns, source = project.schema.columns, project.pipeline.source
+    files = [scan_table(path, source, list(columns)).select(*columns) for path in find_raw_files(project)]
     table = pl.concat(files).with_row_index(ROW_NUMBER)
-    typed = {n: c for n, c in columns.items() if c.role == "feature" or c.is_numeric or c.type == "timestamp"}
-    cut = [pl.col(name).str.head(_LONGEST_TEXT) for name in columns if name not in typed or columns[name].is_string]
-    untyped = [name for name in columns if name not in typed]
     with explain_polars_errors(project.raw):
         rows: int = table.select(pl.len()).collect(engine="streaming").item()
         share = min(most_rows, _MOST_CELLS // len(columns)) / max(1, rows)
-        checked = check_rows(table.filter(is_sampled(share)), typed, source, [project.schema.target])
-        rules = {rule: found for rule, found in checked.broken.items() if columns[rule.column].role == "feature"}
-        # Rows that repeat each other are taken together or not at all, so that their share estimates that among all.
-        identity = table.select(identity=pl.struct(names).hash())
-        parts = [
-            checked.frame.select(*checked.typed(), *untyped).with_columns(cut).select(names),
-            checked.frame.select(names).null_count(),
-            checked.frame.select(found.sum().alias(rule.name) for rule, found in rules.items()),
-            identity.filter(fraction(pl.col("identity")) < share),
-        ]
-        frame, missing, counts, identities = pl.collect_all(parts, engine="streaming")
-    broken = {rule: count for rule, count in zip(rules, counts.row(0), strict=True) if count}
-    repeated = (identities.height - identities.n_unique()) / max(1, identities.height)
-    return Sample(frame, rows, missing.row(0, named=True), broken, repeated)
+        # Whether a category that is no feature is listed, nobody asks.
+        typed = {name: column for name, column in columns.items() if column.role == "feature" or not column.categories}
+        checked = check_rows(table.filter(is_sampled(share)), typed, source)
+        sample = checked.frame.select(*checked.typed(), *(name for name in columns if name not in typed))
+        cut = sample.select(*columns).with_columns(pl.col(pl.String).str.head(_LONGEST_TEXT))
+        return cut.collect(engine="streaming"), rows
 
 
-def describe_columns(schema: Schema, sample: Sample) -> pl.DataFrame:
-    """The statistics of each column; `association` is with the target, 0 to 1, and what follows is of numbers alone."""
-    frame, columns = sample.frame, schema.columns
-    numbers = pl.DataFrame({each.name: each if each.dtype.is_numeric() else None for each in frame}).cast(pl.Float64)
-    quantiles = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "maximum": 1.0}
+def describe_columns(schema: Schema, frame: pl.DataFrame) -> pl.DataFrame:
+    """The statistics of each column; `association` is with the target, 0 to 1."""
+    columns = schema.columns
     associations = measure_associations(frame.select(list(schema.features)), frame[schema.target])
     return pl.DataFrame(
         {
             "column": list(columns),
             "type": [column.type for column in columns.values()],
             "role": ["target" if name == schema.target else column.role for name, column in columns.items()],
-            "rows": frame.height,
-            "missing_share": [sample.missing[name] / max(1, frame.height) for name in columns],
-            "distinct": frame.select(pl.all().drop_nulls().n_unique()).row(0),
+            "missing_share": [frame[name].null_count() / max(1, frame.height) for name in columns],
+            "distinct": [frame[name].drop_nulls().n_unique() for name in columns],
             "association": [associations.get(name) for name in columns],
-            "mean": numbers.mean().row(0),
-            "standard_deviation": numbers.std().row(0),
-            **{name: numbers.quantile(share, "linear").row(0) for name, share in quantiles.items()},
         },
         schema_overrides={"association": pl.Float64},
     )
@@ -169,91 +139,60 @@ def find_leaks(associations: Mapping[str, float | None]) -> dict[str, str]:
     }
 
 
-def find_suspicious(schema: Schema, sample: Sample, statistics: pl.DataFrame) -> list[str]:
+def find_suspicious(schema: Schema, frame: pl.DataFrame, statistics: pl.DataFrame) -> list[str]:
     """The warnings on a table, those first that spoil a model most; none tells a value of a sensitive column."""
-    columns = statistics.filter(pl.col("role").is_in(["feature", "target"]))
-    columns = columns.with_columns(rows_each=pl.col("rows") / pl.col("distinct"))
-    distinct, missing = pl.col("distinct"), pl.col("missing_share")
-
-    def tell(condition: pl.Expr, message: str) -> list[str]:
-        return [f"{column['column']}: {message.format(**column)}" for column in columns.filter(condition).to_dicts()]
-
     remedy = "If it is known only after the target, give it role: ignored in config/schema.yaml."
-    leaks = find_leaks(dict(columns.select("column", "association").iter_rows()))
+    leaks = find_leaks(dict(statistics.select("column", "association").iter_rows()))
     findings = [f"{name}: It tells the target {leak}. {remedy}" for name, leak in leaks.items()]
-    for rule, rows in sample.broken.items():
-        message = f"{rows:,} rows ({rows / sample.frame.height:.2%}) break its rule {rule.kind!r} in config/schema.yaml"
-        findings.append(f"{rule.column}: {message}; `data` rejects them.")
     if schema.labels and schema.target not in schema.sensitive:
-        findings += _find_imbalance(sample.frame[schema.target], schema.labels)
-    if sample.duplicate_share >= 0.01:
-        message = f"{sample.duplicate_share:.1%} of the rows repeat another in every column"
-        findings.append(f"{message}; validation.duplicates in config/pipeline.yaml says what becomes of them.")
-    return [
-        *findings,
-        *tell(distinct == 0, "It has no value in any row; give it role: ignored in config/schema.yaml."),
-        *tell((distinct > 0) & (missing >= 0.9), "{missing_share:.1%} of its values are missing."),
-        *tell(
-            (distinct == 1) & (missing == 0), "It has one value in all rows, so that a model learns nothing from it."
-        ),
-        *tell(
-            pl.col("column").is_in([name for name, column in schema.columns.items() if column.categories])
-            & (distinct > 50),
-            "It has {distinct:,} categories of about {rows_each:,.4g} rows each, one feature for each of them. "
-            "Without its list of categories the model learns what they have in common.",
-        ),
-    ]
+        findings += _find_imbalance(frame[schema.target], schema.labels)
+    used = statistics.filter(pl.col("role").is_in(["feature", "target"]))
+    for name, missing, distinct in used.select("column", "missing_share", "distinct").iter_rows():
+        if missing >= 0.9:
+            findings.append(f"{name}: {missing:.1%} of its values are missing or cannot be read.")
+        elif distinct == 1 and missing == 0:
+            findings.append(f"{name}: It has one value in all rows, so that a model learns nothing from it.")
+    return findings
 
 
-def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> Iterator[str]:
+def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> list[str]:
     rows = {label: int((target == label).sum()) for label in labels}
-    most, least = max(labels, key=lambda label: rows[label]), min(labels, key=lambda label: rows[label] or math.inf)
-    if rows[most] >= 20 * rows[least] > 0:
-        message = (
-            f"Class {most!r} is {rows[most] / rows[least]:.0f} times as frequent as {least!r}: accuracy says little"
-        )
-        yield f"{target.name}: {message} here; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."
-    for label, count in rows.items():
-        if count < 10:
-            message = f"Class {label!r} has {count} of {len(target):,} rows"
-            yield f"{target.name}: {message}: too few to learn it and to measure it."
+    (rare, few), *_, (most, many) = sorted(rows.items(), key=lambda item: item[1])
+    if few >= max(10, many / 20):
+        return []
+    message = f"Class {rare!r} has {few:,} rows and {most!r} {many:,}: it is hard to learn, and accuracy says little"
+    return [f"{target.name}: {message}; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."]
 
 
-def _draw_page(schema: Schema, sample: Sample, statistics: pl.DataFrame, findings: list[str]) -> tuple[Any, str]:
+def _draw_page(
+    schema: Schema, frame: pl.DataFrame, rows: int, statistics: pl.DataFrame, findings: list[str]
+) -> tuple[Any, str]:
     # Importing skrub makes a folder in the user's home unless it is told of another.
     os.environ.setdefault("SKB_DATA_DIRECTORY", tempfile.gettempdir())
     from skrub import TableReport
 
-    texts, target = sample.frame.select(pl.selectors.string()), sample.frame[schema.target]
-    # Texts that nearly all differ would be ten empty bars.
-    hidden = {text.name for text in texts if 2 * text.n_unique() > len(text)} | {*schema.sensitive, *schema.identifiers}
-    drawn = [name for name in schema.columns if name not in hidden]
-    shown = sorted(drawn, key=lambda name: name != schema.target)[:_MOST_SHOWN]
-    frame = {name: _to_pandas(sample.frame[name], schema.columns[name]) for name in shown}
-    few = len(shown) <= _MOST_DRAWN
-    how = {"plot_distributions": few, "compute_associations": few, "open_tab": "distributions" if few else "stats"}
-    report = TableReport(pd.DataFrame(frame), verbose=0, **how)
+    target = frame[schema.target]
+    told = [name for name in frame.columns if name not in schema.sensitive]
+    drawn = sorted(told, key=lambda name: name != schema.target)[:_MOST_SHOWN]
+    shown = pd.DataFrame({name: _to_pandas(frame[name]) for name in drawn})
+    report = TableReport(shown, verbose=0, plot_distributions=True, compute_associations=True, open_tab="distributions")
     labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
     related = statistics.drop_nulls("association").sort("association", descending=True, maintain_order=True)
-    related = related.head(0 if schema.target in schema.sensitive else _MOST_DRAWN)
+    related = related.head(0 if schema.target in schema.sensitive else _MOST_SHOWN)
+    groups = [(row, _group_target(frame[row["column"]], target, labels)) for row in related.to_dicts()]
     # One file that asks the network for nothing, in which all that comes from the data is escaped.
     environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
     page = environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8"))
-    groups = [(row, _group_target(sample.frame[row["column"]], target, labels)) for row in related.to_dicts()]
-    left_out = statistics.filter(pl.col("column").is_in(list(hidden))).to_dicts()
-    found = {"schema": schema, "sample": sample, "findings": findings, "report": report, "labels": labels}
-    # The style of our own pictures is not that of the report's.
+    found = {"schema": schema, "rows": rows, "read": frame.height, "findings": findings, "report": report}
+    # The style of our own pictures, where it is loaded, is not that of the report's.
     with matplotlib.style.context("default"):
-        return report, page.render(found, groups=groups, left_out=left_out)
+        return report, page.render(found, labels=labels, groups=groups)
 
 
-def _to_pandas(values: pl.Series, column: Column) -> Any:
+def _to_pandas(values: pl.Series) -> Any:
     # What skrub takes for a date, a number or a category; polars' own way to pandas needs pyarrow.
-    if column.type == "integer" and (values.abs() < 2**53).all():
-        return pd.array(values.to_numpy(), dtype="Int64")
-    if values.dtype.is_numeric() or values.dtype.is_temporal():
-        return values.to_numpy()
-    return pd.Categorical(values.cast(pl.String).to_list())
+    is_number = values.dtype.is_numeric() or values.dtype.is_temporal()
+    return values.to_numpy() if is_number else pd.Categorical(values.cast(pl.String).to_list())
 
 
 def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,11 +1,7 @@
 """Raw files as lazy frames of strings, so that validation decides what a value is."""
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -43,36 +39,34 @@ def scan_table(path: Path, source: SourceSettings, wanted: Collection[str] = ())
     check_file(path)
     with explain_polars_errors(path):
         is_parquet = path.suffix.lower() == ".parquet"
-        table = frame_as_strings(pl.scan_parquet(path, glob=False), source) if is_parquet else _scan_text(path, source)
+        table = frame_as_strings(pl.scan_parquet(path, glob=False) if is_parquet else _scan_text(path, source), source)
         if wanted:
             require_columns(path, table.collect_schema().names(), wanted)
     return table
 
 
 def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFrame:
-    """A typed frame as `scan_table` gives it: strings, null where missing, with its row number in `_row`."""
-    found, texts = frame.collect_schema(), []
-    renamed = _rename_columns(found.names(), source.trim)
-    for place, (name, dtype) in enumerate(zip(renamed, found.dtypes(), strict=True)):
-        value, is_duration = pl.nth(place), isinstance(dtype, pl.Duration)
-        text = (value.dt.total_microseconds() / 1e6 if is_duration else value).cast(pl.String)
-        if source.decimal_comma and (is_duration or dtype.is_numeric()):
+    """A frame as `scan_table` gives it: strings, null where missing, with its row number in `_row`."""
+    texts = []
+    for place, (name, dtype) in enumerate(frame.collect_schema().items()):
+        text = pl.nth(place).cast(pl.String)
+        if isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object | pl.Duration):
+            # Only a schema that names such a column ever looks at it.
+            text = pl.lit(None, dtype=pl.String)
+        elif source.decimal_comma and dtype.is_numeric():
             # Written as the project's texts are, so that both are read alike.
             text = text.str.replace(".", ",", literal=True)
-        # Only a schema that names a nested column ever looks at it.
-        is_nested = isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object)
-        text = pl.lit(None, dtype=pl.String) if is_nested else _find_missing(text, source)
-        texts.append(text.alias(name))
+        elif source.trim:
+            text = text.str.strip_chars(BLANKS)
+        known = pl.when(~text.is_in(list(source.null_values))).then(text)
+        texts.append(known.alias(_rename_column(name, source.trim)))
     return frame.select(texts).with_row_index(ROW_NUMBER, offset=1)
 
 
 def check_file(path: Path) -> None:
-    """Raise ProjectError where a path is no table: a folder, absent, empty, or of another suffix."""
-    if path.is_dir():
-        example = min((f", such as {file}" for file in path.iterdir() if file.suffix.lower() in _SUFFIXES), default="")
-        raise ProjectError(f"{path} is a folder; give the path of a {_KINDS} file{example}.")
+    """Raise ProjectError where a path is no table: absent, a folder, of another suffix, or empty."""
     if not path.is_file():
-        raise ProjectError(f"{path} does not exist; give the path of a {_KINDS} file.")
+        raise ProjectError(f"{path} does not exist, or is a folder; give the path of a {_KINDS} file.")
     if path.suffix.lower() not in _SUFFIXES:
         raise ProjectError(f"{path} is no {_KINDS} file; convert it to one of these.")
     if path.stat().st_size == 0:
@@ -105,46 +99,18 @@ def explain_polars_errors(path: Path) -> Iterator[None]:
 
 def _scan_text(path: Path, source: SourceSettings) -> pl.LazyFrame:
     is_utf8 = source.encoding.startswith("utf8")
-    text = pl.scan_csv(
-        path if is_utf8 else _copy_as_utf8(path.resolve(), source.encoding, path.stat().st_mtime_ns),
+    return pl.scan_csv(
+        # polars reads UTF-8 alone; a file in another encoding is held in memory.
+        path if is_utf8 else path.read_bytes().decode(source.encoding).encode(),
         separator="\t" if path.suffix.lower() == ".tsv" else source.separator,
         encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
-        null_values=None if source.trim else list(source.null_values),
         infer_schema=False,
-        row_index_name=ROW_NUMBER,
-        row_index_offset=1,
         glob=False,
-        with_column_names=lambda names: _rename_columns(names, source.trim),
     )
-    return text.with_columns(_find_missing(pl.col(pl.String), source)) if source.trim else text
 
 
-def _rename_columns(names: Iterable[str], trim: bool) -> list[str]:
-    # Unlike our own, not empty, and no pattern of polars.
-    renamed: dict[str, None] = {}
-    for name in names:
-        new = (name.strip(BLANKS) if trim else name) or "unnamed"
-        is_pattern = new == "*" or (new.startswith("^") and new.endswith("$"))
-        if is_pattern or new in OWN_NAMES or new.startswith(OWN_PREFIXES):
-            new = f"column {new}"
-        while new in renamed:
-            new += "_"
-        renamed[new] = None
-    return list(renamed)
-
-
-def _find_missing(text: pl.Expr, source: SourceSettings) -> pl.Expr:
-    if source.trim:
-        text = text.str.strip_chars(BLANKS)
-    return pl.when(~text.is_in(list(source.null_values))).then(text)
-
-
-@cache
-def _copy_as_utf8(path: Path, encoding: str, changed: int) -> Path:
-    # polars reads UTF-8 alone; the copy, of the file as it was at that time, lives as long as the process.
-    folder = Path(tempfile.mkdtemp(prefix="tables-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    copy = folder / f"{changed}.csv"
-    with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
-        shutil.copyfileobj(old, new)
-    return copy
+def _rename_column(name: str, trim: bool) -> str:
+    # Not empty, none of our own, and no pattern of polars.
+    name = (name.strip(BLANKS) if trim else name) or "unnamed"
+    is_pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return f"column {name}" if is_pattern or name in OWN_NAMES or name.startswith(OWN_PREFIXES) else name

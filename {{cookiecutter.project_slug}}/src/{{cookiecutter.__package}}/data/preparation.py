@@ -1,14 +1,15 @@
 """The `data` stage: raw files in, three splits out, or nothing changed."""
 
-import polars as pl
+from collections import Counter
+
 from pydantic import BaseModel, ValidationError
 
-from ..config import Project, SplitSettings
+from ..config import PlacedSplit, Project
 from ..errors import DataRejectedError, ProjectError
-from ..files import hash_file, hash_json, staged_folder, write_bytes, write_json
+from ..files import hash_file, hash_json, staged_folder, write_json
 from ..terminal import get_logger, track
 from .loading import find_raw_files
-from .splitting import EXAMPLES, SPLITS, Rejections, count_split, place_cutoffs, reject_duplicates, split_file
+from .splitting import SPLITS, count_split, place_cutoffs, reject_duplicates, split_file
 
 SUMMARY_FILE = "summary.json"
 
@@ -22,7 +23,7 @@ class DataSummary(BaseModel):
     rows: dict[str, int]
     rejected: int
     by_rule: dict[str, int]
-    split: SplitSettings | None = None
+    split: PlacedSplit | None = None
 
 
 def prepare_data(project: Project) -> DataSummary:
@@ -34,13 +35,12 @@ def prepare_data(project: Project) -> DataSummary:
     files = {"-".join(path.relative_to(project.raw).parts): path for path in find_raw_files(project)}
     schema, pipeline = project.schema, project.pipeline
     split = place_cutoffs(list(files.values()), schema, pipeline)
-    settings = pipeline.model_copy(update={"split": split})
     with staged_folder(project.splits) as splits:
         with staged_folder(project.rejected) as rejected:
             tracked = track(files.items(), "Checking raw files")
-            found = [split_file(path, name, schema, settings, splits, rejected) for name, path in tracked]
-            if settings.validation.duplicates == "reject":
-                found.append(reject_duplicates(schema, splits, rejected))
+            found = [split_file(path, name, schema, pipeline, split, splits, rejected) for name, path in tracked]
+            if pipeline.validation.duplicates == "reject":
+                found.append(reject_duplicates(schema, splits))
         content = {
             "files": {name: hash_file(path) for name, path in files.items()},
             "schema": schema.model_dump(mode="json"),
@@ -50,9 +50,11 @@ def prepare_data(project: Project) -> DataSummary:
             sha256=hash_json(content),
             rows={split: count_split(splits, split) for split in SPLITS},
             rejected=sum(rows for rows, _ in found),
-            by_rule=_report_rejected(project, found),
+            by_rule=dict((+sum((Counter(rules) for _, rules in found), Counter[str]())).most_common()),
             split=split,
         )
+        for rule, rows in summary.by_rule.items():
+            _logger.warning("Rejected by rule %s: %s rows", rule, rows)
         _check_share(project, summary)
         write_json(splits / SUMMARY_FILE, summary.model_dump(mode="json", exclude_none=True))
     kept = sum(summary.rows.values())
@@ -70,19 +72,6 @@ def read_summary(project: Project) -> DataSummary:
         return DataSummary.model_validate_json((project.splits / SUMMARY_FILE).read_bytes())
     except (OSError, ValidationError) as error:
         raise ProjectError(f"No prepared data in {project.splits}; run the `data` stage first.") from error
-
-
-def _report_rejected(project: Project, found: list[Rejections]) -> dict[str, int]:
-    parts = [part for _, rules in found for part in rules]
-    table = pl.DataFrame(parts, {"rule": pl.String, "rows": pl.Int64, "examples": pl.List(pl.String)}, orient="row")
-    examples = pl.col("examples").explode().head(EXAMPLES).str.join("; ")
-    table = table.group_by("rule", maintain_order=True).agg(pl.sum("rows"), examples)
-    table = table.sort("rows", descending=True, maintain_order=True)
-    write_bytes(project.reports / "tables" / "rejected_rows.csv", table.write_csv().encode())
-    by_rule = dict(table.select("rule", "rows").iter_rows())
-    for rule, rows in by_rule.items():
-        _logger.warning("Rejected by rule %s: %s rows", rule, rows)
-    return by_rule
 
 
 def _check_share(project: Project, summary: DataSummary) -> None:

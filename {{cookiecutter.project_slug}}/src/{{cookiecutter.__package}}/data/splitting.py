@@ -11,49 +11,40 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from ..config import PipelineSettings, SplitSettings
+from ..config import PipelineSettings, PlacedSplit
 from ..errors import ProjectError
 from ..schema import Schema
 from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, scan_table
-from .validation import CheckedRows, check_rows, typed_value
+from .validation import check_rows, typed_value
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-EXAMPLES = 5
 
-Rejections = tuple[int, list[tuple[str, int, list[str]]]]
-"""How many rows were rejected; and the rules broken, each with its rows and at most `EXAMPLES` of them."""
+Rejections = tuple[int, dict[str, int]]
+"""How many rows were rejected, and how many of them broke each rule."""
 
 IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
 """`IDENTITY` is a number that rows of one group share, or where there is none, rows that are alike."""
 _SUFFIX = ".parquet"
-# Cells whose rows are compared at once in the search for duplicates; bounds its memory.
-_CELLS_AT_ONCE = 40_000_000
 
 
-def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings) -> SplitSettings:
+def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings) -> PlacedSplit:
     """The split with the cut-offs that its shares mean for the rows of these files, if it is one by time.
 
     Counts rows that have a time and a target; rows of one time are on one side. Holds 8 bytes a row. Raises
     ProjectError where the column has fewer than three times, or is none.
     """
-    split = settings.split
+    split = PlacedSplit.model_validate(settings.split.model_dump())
     if split.time_column is None:
         return split
     where = f"config/pipeline.yaml: split.time_column {split.time_column!r}"
-    column, wanted = schema.columns.get(split.time_column), ["timestamp", "number", "integer"]
-    if split.test_from is not None:
-        wanted = wanted[:1] if isinstance(split.test_from, datetime) else wanted[1:]
-    if column is None or column.type not in wanted or split.time_column == schema.target:
-        message = f"{where} must be a column of type {' or '.join(wanted)} in config/schema.yaml, and not the target"
-        raise ProjectError(f"{message}; correct one of the two files.")
-    if split.test_from is not None:
-        return split
-    parts = []
+    column = schema.columns.get(split.time_column)
+    if column is None or not (column.is_numeric or column.type == "timestamp") or split.time_column == schema.target:
+        message = f"{where} must be a column of type timestamp, number or integer in config/schema.yaml"
+        raise ProjectError(f"{message}, and not the target; correct one of the two files.")
+    parts, needed = [], {name: schema.columns[name] for name in (split.time_column, schema.target)}
     for path in paths:
-        raw = scan_table(path, settings.source, list(schema.columns))
-        needed = {name: schema.columns[name] for name in (split.time_column, schema.target)}
-        checked = check_rows(raw, needed, settings.source, needed)
+        checked = check_rows(scan_table(path, settings.source, list(schema.columns)), needed, settings.source, needed)
         with explain_polars_errors(path):
             times = checked.frame.filter(checked.is_valid).select(value=typed_value(split.time_column))
             parts.append(times.collect(engine="streaming"))
@@ -68,7 +59,7 @@ def place_cutoffs(paths: list[Path], schema: Schema, settings: PipelineSettings)
     return split.model_copy(update={"validation_from": points[validation], "test_from": points[test]})
 
 
-def is_unseen(now: SplitSettings, then: SplitSettings) -> bool:
+def is_unseen(now: PlacedSplit, then: PlacedSplit) -> bool:
     """Whether the test rows of `now` are new to who trained and chose by `then`, whatever rows were added since."""
     if now.time_column or then.time_column:
         is_later = now.test_from is not None and then.test_from is not None and now.test_from >= then.test_from  # type: ignore[operator]
@@ -77,79 +68,64 @@ def is_unseen(now: SplitSettings, then: SplitSettings) -> bool:
 
 
 def split_file(
-    path: Path, name: str, schema: Schema, settings: PipelineSettings, splits: Path, rejected: Path
+    path: Path, name: str, schema: Schema, settings: PipelineSettings, split: PlacedSplit, splits: Path, rejected: Path
 ) -> Rejections:
     """Check one raw file; write its good rows to the splits, its bad rows as CSV with the rules broken.
 
-    Deterministic and independent of all other files, so that it can run anywhere; the cut-offs of a split by time
-    must be in `settings`. `name` tells the file from the others in the folders `splits` and `rejected`.
-    Raises ProjectError where the file lacks a column or cannot be read.
+    Deterministic and independent of all other files, so that it can run anywhere. `name` tells the file from the
+    others in the folders `splits` and `rejected`. Raises ProjectError where the file lacks a column or cannot be read.
     """
-    time = settings.split.time_column
+    time = split.time_column
     parsed = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == time}
     raw = scan_table(path, settings.source, list(schema.columns))
     checked = check_rows(raw, parsed, settings.source, required=[schema.target, time or schema.target])
     # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
     place = pl.col(IDENTITY)
-    if settings.split.group_by == "row" and not (schema.groups or schema.identifiers):
+    if split.group_by == "row" and not (schema.groups or schema.identifiers):
         place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), _constant(name, odd=0)])
     others = [name for name in schema.columns if name not in parsed]
     kept = [*checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(IDENTITY)]
-    good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
-    bad_file = splits / f"{name}.rejected"
     by_split = pl.PartitionBy(
         splits,
-        key=_split_of(settings.split, place).alias(_SPLIT),
+        key=_split_of(split, place).alias(_SPLIT),
         include_key=False,
         file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
         approximate_bytes_per_file=None,
     )
-    sinks = [
+    good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
+    renamed, set_aside = rename_taken(schema.columns, ["rules"]), rejected / f"{name}.csv"
+    as_it_was = [pl.col(column).alias(renamed.get(column, column)) for column in schema.columns]
+    outputs = [
         good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
-        bad.sink_parquet(bad_file, mkdir=True, lazy=True),
+        bad.select(ROW_NUMBER, *as_it_was, checked.describe_broken().alias("rules")).sink_csv(
+            set_aside, mkdir=True, lazy=True
+        ),
+        checked.frame.select(
+            (~checked.is_valid).sum(), *(broken.sum().alias(rule.name) for rule, broken in checked.broken.items())
+        ),
     ]
     with explain_polars_errors(path):
-        pl.collect_all(sinks, engine="streaming")
-    bad = pl.scan_parquet(bad_file, glob=False)
-    result = _describe_rejected(bad, name, checked)
-    if result[0]:
-        _set_aside(bad, list(schema.columns), [pl.col(ROW_NUMBER)], checked.describe_broken(), rejected / f"{name}.csv")
-    bad_file.unlink()
-    return result
+        rows, *counts = pl.collect_all(outputs, engine="streaming")[-1].row(0)
+    if not rows:
+        set_aside.unlink()
+    return rows, dict(zip((rule.name for rule in checked.broken), counts, strict=True))
 
 
-def reject_duplicates(schema: Schema, splits: Path, rejected: Path) -> Rejections:
-    """Drop the rows that repeat an earlier one in every column; only rows of one identity, or hash, are compared."""
-    columns, files = list(schema.columns), sorted(splits.glob(f"*/*{_SUFFIX}"))
+def reject_duplicates(schema: Schema, splits: Path) -> Rejections:
+    """Drop the rows that repeat an earlier one in every column; holds those that do, and 8 bytes of each other row."""
+    files, row = sorted(splits.glob(f"*/*{_SUFFIX}")), pl.struct(list(schema.columns))
     if not files:
-        return 0, []
-    rows = pl.concat(
-        pl.scan_parquet(path, glob=False).with_columns(
-            pl.lit(path.parent.name).alias(_SPLIT), pl.lit(path.stem).alias(_FILE)
-        )
-        for path in files
-    )
-    buckets = 1 + sum(count_split(splits, split) for split in SPLITS) * len(columns) // _CELLS_AT_ONCE
-    found = []
-    # A group may have many rows, of which few are alike.
-    identity = pl.struct(columns).hash() if schema.groups else pl.col(IDENTITY)
-    for bucket in range(buckets):
-        # Sorting finds shared identities in half the time and memory that hashing them takes.
-        identities = rows.select(key=identity).filter(pl.col("key") % buckets == bucket).collect().to_series().sort()
-        shared = identities.filter(identities == identities.shift()).unique()
-        alike = rows.filter(identity.is_in(shared.implode())) if len(shared) else rows.head(0)
-        found.append(alike.collect().filter(~pl.struct(columns).is_first_distinct()))
-    repeated, rule = pl.concat(found), "row: duplicate"
-    for (split, file), some in repeated.group_by(_SPLIT, _FILE):
-        path = splits / f"{split}/{file}{_SUFFIX}"
+        return 0, {}
+    rows = pl.scan_parquet(files, glob=False, include_file_paths=_FILE)
+    hashes = rows.select(row.hash()).collect(engine="streaming").to_series().sort()
+    shared = hashes.filter(hashes == hashes.shift()).unique()
+    repeated = rows.filter(row.hash().is_in(shared.implode())).collect().filter(~row.is_first_distinct())
+    for (path,), some in repeated.group_by(_FILE):
+        partial = Path(str(path)).with_suffix(".partial")
         kept = pl.scan_parquet(path, glob=False).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
-        kept.sink_parquet(path.with_suffix(".kept"), compression="lz4", statistics=False)
-        path.with_suffix(".kept").replace(path)
-    own = [pl.col(_FILE).alias("file"), pl.col(ROW_NUMBER)]
-    for (split,), some in repeated.group_by(_SPLIT):
-        _set_aside(some.lazy(), columns, own, pl.lit(rule), rejected / f"duplicates-{split}.csv")
-    examples = [f"{file} row {row}" for file, row in repeated.select(_FILE, ROW_NUMBER).head(EXAMPLES).iter_rows()]
-    return repeated.height, [(rule, repeated.height, examples)] if examples else []
+        kept.sink_parquet(partial, compression="lz4", statistics=False)
+        partial.replace(str(path))
+    return repeated.height, {"row: duplicate": repeated.height}
 
 
 def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl.DataFrame:
@@ -192,7 +168,7 @@ def is_sampled(share: float) -> pl.Expr:
     return fraction(_scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share
 
 
-def _split_of(settings: SplitSettings, identity: pl.Expr) -> pl.Expr:
+def _split_of(settings: PlacedSplit, identity: pl.Expr) -> pl.Expr:
     if settings.time_column is not None:
         time = pl.col(settings.time_column)
         is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
@@ -239,22 +215,3 @@ def _combine(words: list[pl.Expr]) -> pl.Expr:
 
 def _constant(text: str, odd: int = 1) -> pl.Expr:
     return pl.lit(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | odd, dtype=pl.UInt64)
-
-
-def _describe_rejected(bad: pl.LazyFrame, name: str, checked: CheckedRows) -> Rejections:
-    sums = [broken.sum().alias(rule.name) for rule, broken in checked.broken.items()]
-    rows, *counts = bad.select(pl.len(), *sums).collect(engine="streaming").row(0)
-    found = []
-    for (rule, broken), count in zip(checked.broken.items(), counts, strict=True):
-        if count:
-            some = bad.filter(broken).head(EXAMPLES).select(ROW_NUMBER, pl.col(rule.column).str.head(80))
-            cases = some.collect(engine="streaming").iter_rows()
-            examples = [f"{name} row {row}" + ("" if value is None else f": {value}") for row, value in cases]
-            found.append((rule.name, count, examples))
-    return rows, found
-
-
-def _set_aside(bad: pl.LazyFrame, columns: list[str], own: list[pl.Expr], rules: pl.Expr, target: Path) -> None:
-    renamed = rename_taken(columns, [*(column.meta.output_name() for column in own), "rules"])
-    table = [pl.col(name).alias(renamed.get(name, name)) for name in columns]
-    bad.select(*own, *table, rules.alias("rules")).sink_csv(target, mkdir=True)

@@ -175,9 +175,7 @@ def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance
         counts = count_confusion(test.target[kept], choose_places(scores[kept], weights), len(labels))
         pictures["confusion_matrix"] = plots.plot_confusion_matrix(counts, labels)
         pictures["calibration"] = plots.plot_calibration(*drawn, labels)
-        pictures["roc_precision_recall"] = plots.plot_ranking(*drawn, labels, weights)
-        if len(labels) == 2:
-            pictures["gains"] = plots.plot_gains(*drawn, labels)
+        pictures["roc_precision_recall"] = plots.plot_ranking(*drawn, labels)
     elif len(kept):
         pictures["predicted_values"] = plots.plot_predicted_values(*drawn, target)
         pictures["residuals"] = plots.plot_residuals(*drawn, target)

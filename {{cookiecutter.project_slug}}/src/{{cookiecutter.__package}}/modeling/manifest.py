@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from ..config import DerivedFeature, SplitSettings, describe_errors
+from ..config import DerivedFeature, PlacedSplit, describe_errors
 from ..errors import ProjectError
 from ..files import hash_file, write_json
 from ..schema import Schema
@@ -29,7 +29,7 @@ class DataRecord(BaseModel, frozen=True, extra="forbid"):
     sha256: str
     rows: dict[str, int]
     rejected: int
-    split: SplitSettings | None = None
+    split: PlacedSplit | None = None
 
 
 class ParityRecord(BaseModel, frozen=True, extra="forbid"):

@@ -27,9 +27,8 @@ IMPORTANCE_TABLE = "permutation_importance.csv"
 _TOO_GOOD = {"roc_auc": 0.99, "r2": 0.99}
 _CAPTIONS = {
     "confusion_matrix": "Which label was taken for which.",
-    "calibration": "On the dashed line, a probability of 0.7 comes true in 7 of 10 rows; below, how many rows tell so.",
-    "roc_precision_recall": "How well the probabilities rank the rows; of two labels, with the threshold that decides.",
-    "gains": "Of the rows that it thinks likeliest, the first tenths hold this share of all that are of the label.",
+    "calibration": "On the dashed line, a probability of 0.7 comes true in 7 of 10 rows.",
+    "roc_precision_recall": "How well the probabilities rank the rows.",
     "predicted_values": "On the dashed line, the prediction is the truth.",
     "residuals": "A good model leaves no shape here: as much above as below, from left to right.",
     "permutation_importance": "What the model looks at: how much it loses without a column.",
