@@ -20,7 +20,7 @@ from ..errors import ProjectError
 from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
-from ..tracking.run import Run
+from ..tracking.local import Run
 from .dataset import Dataset
 from .estimators import (
     AUTO,
