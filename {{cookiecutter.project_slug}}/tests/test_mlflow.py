@@ -1,4 +1,4 @@
-"""A real MLflow server on loopback gets all that the journal has, whatever happens to it meanwhile."""
+"""A real MLflow server on loopback gets all that a run has, whatever happens to it meanwhile."""
 
 import os
 import signal
