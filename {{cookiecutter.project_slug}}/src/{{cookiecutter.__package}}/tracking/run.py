@@ -41,6 +41,14 @@ def point_champion(project: Project, version: str) -> None:
     # {% endif %}
 
 
+def _send(project: Project, run: Run) -> None:
+    """Send a run to where the project sends runs."""
+    # {% if cookiecutter.tracking == "mlflow" %}
+    if run.enabled:
+        send_to_mlflow(project, [run])
+    # {% endif %}
+
+
 def _new_run(project: Project, candidate: str = "") -> Run:
     run = Run(enabled=_is_enabled(project), candidate=candidate)
     run.folder = project.reports / "runs" / run.started.strftime("%Y%m%d-%H%M%S-%f")
@@ -55,11 +63,8 @@ def _follow(project: Project, run: Run) -> Iterator[Run]:
         state = "refused" if isinstance(error, PromotionRefusedError) else "failed"
         run.reach(state, str(error) or type(error).__name__)
         raise
-    # {% if cookiecutter.tracking == "mlflow" %}
     finally:
-        if run.enabled:
-            send_to_mlflow(project, [run])
-    # {% endif %}
+        _send(project, run)
 
 
 def _is_enabled(project: Project) -> bool:
