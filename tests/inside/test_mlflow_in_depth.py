@@ -1,4 +1,4 @@
-"""A real MLflow server on loopback gets all that the journal has, whatever happens to it meanwhile."""
+"""A real MLflow server on loopback gets all that a run has, whatever happens to it meanwhile."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import pytest
 from demo_project.config import Project
 from demo_project.errors import ProjectError
 from demo_project.modeling.promotion import promote_model
-from demo_project.tracking.local import add_event, list_runs, summarize_run
+from demo_project.tracking.local import list_runs
 from demo_project.tracking.mlflow import URI_VARIABLE, Destination
 from demo_project.tracking.run import start_run
 from mlflow import MlflowClient
@@ -31,30 +31,29 @@ def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
 ) -> None:
     absent = _track(trained_toy, _free_address(), "absent")
     assert promote_model(absent, force_reason="to have one") == "v2"
-    with pytest.raises(ProjectError, match=r"Start the server or correct uri in config/mlflow.yaml"):
-        Destination(absent).synchronize("v2")
+    with pytest.raises(ProjectError, match=r"start the server or correct uri in config/mlflow.yaml"):
+        Destination(absent).send(list_runs(absent), "v2")
     found = _track(absent, client.tracking_uri, "found")
-    assert Destination(found).synchronize("v2") == 1
+    assert Destination(found).send(list_runs(found), "v2") == 1
     assert _champion(found, client) == "v2"
-    assert Destination(found).synchronize("v2") == 0
+    assert Destination(found).send(list_runs(found), "v2") == 0
 
 
 def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(project: Project, client: MlflowClient) -> None:
     with start_run(project) as run:
-        run.log_version("v2", project.models / "versioned" / "v2")
-        run.reach("promoted")
+        run.reach("promoted", version="v2")
     assert [run.data.tags["state"] for run in _runs(project, client)] == ["promoted"]
     with pytest.raises(ProjectError, match="v2 is not registered"):
-        Destination(project).synchronize("v2")
+        Destination(project).send([], "v2")
 
 
 def test_a_run_that_was_deleted_there_is_not_sent_again(project: Project, client: MlflowClient) -> None:
     _log_run(project)
     (run,) = _runs(project, client)
     client.delete_run(run.info.run_id)
-    (folder,) = list_runs(project)
-    add_event(folder, "reached", state="evaluated", reason="")
-    assert Destination(project).synchronize(None) == 0
+    (kept,) = list_runs(project)
+    kept.reach("evaluated")
+    assert Destination(project).send([kept]) == 0
     assert _runs(project, client) == []
 
 
@@ -83,7 +82,6 @@ def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server
         for step in range(1, 4):
             run.log_metrics({"search_r2": step / 4}, step)
         run.reach("trained")
-    (folder,) = list_runs(project)
-    found = summarize_run(folder)
+    (found,) = list_runs(project)
     assert found.state == "trained"
     assert list(found.metrics["search_r2"]) == [0, 1, 2, 3]

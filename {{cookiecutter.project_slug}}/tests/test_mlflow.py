@@ -1,4 +1,4 @@
-"""A real MLflow server on loopback gets all that the journal has, whatever happens to it meanwhile."""
+"""A real MLflow server on loopback gets all that a run has, whatever happens to it meanwhile."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from mlflow.entities import Run
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.tracking.local import add_event, list_runs
+from {{ cookiecutter.__package }}.tracking.local import list_runs
 from {{ cookiecutter.__package }}.tracking.mlflow import URI_VARIABLE, Destination
 from {{ cookiecutter.__package }}.tracking.run import start_run
 
@@ -118,8 +118,9 @@ def test_a_promoted_run_is_registered_once_predicts_and_the_champion_follows_lat
     assert scored["prediction"].tolist()[:2] == ["small", "big"]
     assert scored["error"].notna().tolist() == [False, False, True]
 
-    client.delete_tag(run.info.run_id, "events")  # as of a run that a former release sent
-    Destination(promoted).synchronize("v2")
+    client.delete_tag(run.info.run_id, "record")  # as of a run that was sent in part
+    assert Destination(promoted).send(list_runs(promoted), "v2") == 1
+    assert Destination(promoted).send(list_runs(promoted), "v2") == 0
     assert len(_runs(promoted, client)) == 1
     assert len(client.search_model_versions("name = 'promoted'")) == 1
 
@@ -134,22 +135,27 @@ def test_a_run_tells_its_data_its_source_and_what_became_of_it(project: Project,
     (run,) = _runs(project, client)
     assert run.data.params["estimator"] == "ridge"
     assert run.data.params["long"].startswith("xxx")
-    assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["0123456789abcdef"]
+    assert run.data.params["data"] == "0123456789abcdef"
     assert run.data.tags["mlflow.source.name"] == "{{ cookiecutter.__package }}"
     assert run.data.tags["mlflow.note.content"] == "trained"
 
 
 def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project, client: MlflowClient) -> None:
-    with start_run(project) as run:
-        run.log_metrics({"search_r2": 0.0}, step=0)
-    (folder,) = list_runs(project)
-    for step in range(1, 4):
-        add_event(folder, "metrics", values={"search_r2": step / 4}, step=step)
-    add_event(folder, "reached", state="trained", reason="")
-    (cut,) = _runs(project, client)
-    assert len(client.get_metric_history(cut.info.run_id, "search_r2")) == 1
-    assert Destination(project).synchronize(None) == 1
-    (whole,) = _runs(project, client)
-    assert whole.info.status == "FINISHED"
-    history = client.get_metric_history(whole.info.run_id, "search_r2")
-    assert sorted(metric.step for metric in history) == [0, 1, 2, 3]
+    _log_run(project)
+    (run,) = list_runs(project)
+    for step in range(3):
+        run.log_metrics({"search_r2": step / 4}, step)
+    for sent in (1, 0):
+        assert Destination(project).send([run]) == sent
+    (found,) = _runs(project, client)
+    assert found.info.status == "FINISHED"
+    history = client.get_metric_history(found.info.run_id, "search_r2")
+    assert sorted(metric.step for metric in history) == [0, 1, 2]
+    assert len(client.get_metric_history(found.info.run_id, "validation_r2")) == 1
+
+
+def test_a_server_that_is_away_is_one_warning(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    _log_run(_track(project, _free_address(), "away"))
+    assert [run.state for run in list_runs(project)] == ["trained"]
+    assert "Nothing is lost: start the server or correct uri in config/mlflow.yaml" in caplog.text
+    assert caplog.text.count("Not sent to MLflow") == 1

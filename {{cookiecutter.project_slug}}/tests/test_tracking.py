@@ -11,12 +11,7 @@ from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedEr
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.report import read_evaluation
 from {{ cookiecutter.__package }}.modeling.training import train_model
-from {{ cookiecutter.__package }}.tracking.local import (
-    RunSummary,
-    find_run,
-    list_runs,
-    summarize_run,
-)
+from {{ cookiecutter.__package }}.tracking.local import RUN_FILE, find_run, list_runs
 from {{ cookiecutter.__package }}.tracking.run import resume_run, start_run
 
 from .toys import change_config, make_candidate
@@ -28,15 +23,10 @@ def logged(toy: Project) -> Project:
     return change_config(toy, "tracking", enabled=True)
 
 
-def _summaries(project: Project) -> list[RunSummary]:
-    return [summarize_run(folder) for folder in list_runs(project)]
-
-
 def _log_run(project: Project, value: float, **parameters: Any) -> str:
     with start_run(project) as run:
         run.log_parameters({"estimator": "ridge", **parameters})
         run.log_metrics({"validation_log_loss": value, "test_log_loss": 0.123})
-        assert run.folder is not None
         return run.folder.name
 
 
@@ -50,19 +40,18 @@ def test_a_run_tells_settings_metrics_pictures_and_what_became_of_it(trained_toy
     evaluation = read_evaluation(tracked)
     with pytest.raises(PromotionRefusedError):
         promote_model(tracked)
-    (run,) = _summaries(tracked)
+    (run,) = list_runs(tracked)
     assert (run.state, run.version) == ("refused", "")
     assert "log_loss" in run.reason
     promote_model(tracked, force_reason="to have two")
-    (run,) = _summaries(tracked)
+    (run,) = list_runs(tracked)
     assert (run.state, run.version) == ("promoted", "v2")
     assert run.parameters["estimator"] == "logistic_regression"
     assert run.parameters["data"] == evaluation.data
     for split in ("validation", "test"):
         assert run.metrics[f"{split}_log_loss"][0] == evaluation.metrics[split]["log_loss"]
     # Its own copies, which the next evaluation does not draw over.
-    (folder,) = list_runs(tracked)
-    kept = [folder / "files" / file for file in run.files]
+    kept = [run.folder / "files" / file for file in run.files]
     assert all(path.is_file() for path in kept)
     assert any(path.suffix == ".png" for path in kept)
 
@@ -71,7 +60,7 @@ def test_an_error_ends_a_run_as_failed_with_the_reason(trained_toy: Project) -> 
     tracked = change_config(trained_toy, "tracking", enabled=True)
     with pytest.raises(ProjectError, match="cannot be trained"):
         train_model(change_config(tracked, "model", hyperparameters={"logistic_regression": {"C": -1}}))
-    (run,) = _summaries(tracked)
+    (run,) = list_runs(tracked)
     assert run.state == "failed"
     assert "cannot be trained" in run.reason
 
@@ -79,11 +68,11 @@ def test_an_error_ends_a_run_as_failed_with_the_reason(trained_toy: Project) -> 
 def test_a_stage_finds_the_newest_run_that_made_the_candidate(logged: Project) -> None:
     for _ in range(2):
         with start_run(logged) as run:
-            run.log_candidate("candidate")
+            run.reach("trained", candidate="candidate")
     for candidate in ("candidate", "trained elsewhere"):
         with resume_run(logged, candidate) as run:
             run.reach("evaluated")
-    assert [run.state for run in _summaries(logged)] == ["training", "evaluated", "evaluated"]
+    assert [run.state for run in list_runs(logged)] == ["trained", "evaluated", "evaluated"]
 
 
 def test_nothing_is_logged_where_tracking_is_disabled(toy: Project) -> None:
@@ -101,12 +90,10 @@ def test_a_wrong_setting_is_named_before_anything_is_trained(toy: Project) -> No
 
 def test_the_list_shows_what_may_be_chosen_by_and_not_the_test_rows(logged: Project) -> None:
     assert _ask(logged).exit_code == 0
-    assert not (logged.reports / "figures" / "runs.png").exists()
     name = _log_run(logged, 0.4567, C=0.25, data="abcdef0123456789")
     result = _ask(logged)
     assert result.exit_code == 0
     assert [word in result.output for word in (name, "0.4567", "C=0.25", "abcdef01", "0.123")] == [True] * 4 + [False]
-    assert (logged.reports / "figures" / "runs.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
@@ -116,3 +103,10 @@ def test_a_run_is_shown_whole_and_two_are_compared(logged: Project) -> None:
     assert [line.split()[0] for line in compared if "differs" in line] == ["C"]
     with pytest.raises(ProjectError, match="2 runs have a name that starts with 2"):
         find_run(logged, "2")
+
+
+def test_a_damaged_run_is_named_with_what_helps(logged: Project) -> None:
+    name = _log_run(logged, 0.5)
+    (logged.reports / "runs" / name / RUN_FILE).write_text("{", encoding="utf-8")
+    with pytest.raises(ProjectError, match=rf"{name}.run\.json is damaged; remove the run's folder"):
+        list_runs(logged)

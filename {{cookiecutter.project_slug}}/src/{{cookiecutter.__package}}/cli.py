@@ -1,6 +1,9 @@
 """One command a stage; each hands over to the module that does the work."""
 
 import sys
+# {% if cookiecutter.monitoring == "drift" %}
+from datetime import UTC, datetime
+# {% endif %}
 from pathlib import Path
 # {% if cookiecutter.cloud == "none" %}
 from typing import Annotated
@@ -19,7 +22,11 @@ from .schema import Task
 from .serving.command import example, serve
 # {% endif %}
 from .terminal import configure_logging, print_table, table_from_frame
-from .tracking.local import compare_runs, describe_runs, find_run, list_runs, picture_runs, summarize_run
+# {% if cookiecutter.tracking == "mlflow" %}
+from .tracking.local import compare_runs, describe_runs, find_run, list_runs
+# {% else %}
+from .tracking.local import compare_runs, describe_runs, find_run
+# {% endif %}
 
 INFERENCE_LOG = "inference.log"
 
@@ -191,15 +198,15 @@ def predict(
 @app.command()
 def monitor(
     table: Annotated[Path | None, typer.Option(help="Rows to judge (CSV, TSV, Parquet) in place of requests.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="What was right: row_id or identifiers, and the target.")] = None,
-    since: Annotated[str | None, typer.Option(help="Requests since then: 2026-01-31 or 2026-01-31T12:00, UTC.")] = None,
-    window: Annotated[str | None, typer.Option(help="Requests of the last 12h or 7d.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Requests since then, UTC.")
+    ] = None,
 ) -> None:
     """Compare recent rows with those that models/latest was trained on; exit code 3 means drift."""
-    from .monitoring.drift import monitor_model, summarize
+    from .monitoring.drift import monitor_model
 
-    verdict = monitor_model(_open_project(INFERENCE_LOG), table, labels, since, window)
-    print_table(table_from_frame(summarize(verdict)))
+    verdict = monitor_model(_open_project(INFERENCE_LOG), table, since and since.replace(tzinfo=UTC))
+    print_table(table_from_frame(verdict.checks.head(30)))
     raise typer.Exit(verdict.exit_code)
 
 
@@ -228,14 +235,9 @@ def prune_models(keep: Annotated[int, typer.Option(min=1, help="How many version
 
 @runs.callback()
 def show_runs(context: typer.Context) -> None:
-    """List the runs, and draw their validation metric in reports/figures/runs.png."""
+    """List the runs, what each tried, and what came of it."""
     if context.invoked_subcommand is None:
-        project = _open_project()
-        summaries = [summarize_run(folder) for folder in list_runs(project)]
-        print_table(describe_runs(project, summaries))
-        picture = picture_runs(project, summaries)
-        if picture is not None:
-            typer.echo(f"Picture: {picture.relative_to(project.root).as_posix()}")
+        print_table(describe_runs(_open_project()))
 
 
 @runs.command("show")
@@ -259,7 +261,7 @@ def sync_runs() -> None:
 
     project = _open_project()
     destination = Destination(project)
-    count = destination.synchronize(Registry(project.models).latest())
+    count = destination.send(list_runs(project), Registry(project.models).latest())
     typer.echo(f"{count} run(s) sent to {destination.shown_uri}" if count else f"{destination.shown_uri} has all runs")
 
 

@@ -124,46 +124,15 @@ def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequ
     return figure
 
 
-def plot_compared_numbers(edges: Sequence[float], reference: _Numbers, window: _Numbers, name: str) -> Figure:
-    """Two samples' cumulative distributions, from their counts between `edges`."""
-    figure, axes = _new_figure()
-    for counts, label, color in ((reference, "training", _ACCENT), (window, "window", _CONTRAST)):
-        # The first count is below the first edge and the second at it; the last is above the last edge.
-        shares = np.cumsum(counts)[1:-1] / max(counts.sum(), 1)
-        axes.step(edges, shares, where="post", label=label, color=color)
-    axes.set(xlabel=name, ylabel="Share of rows at or below", ylim=(0, 1.02), title=f"{name}, training and window")
-    axes.legend()
-    return figure
-
-
-def plot_compared_counts(categories: Sequence[str], reference: _Numbers, window: _Numbers, name: str) -> Figure:
-    """Two samples' shares of each category, the 30 most frequent ones."""
-    order = np.argsort(-(reference + window), kind="stable")[:30]
+def plot_compared_counts(bins: Sequence[str], reference: _Numbers, window: _Numbers, name: str) -> Figure:
+    """Two samples' shares in each bin, the 30 fullest ones."""
+    order = np.sort(np.argsort(-(reference + window), kind="stable")[:30])
     figure, axes = _new_bars(len(order))
     places = np.arange(len(order))
     for counts, label, color, shift in ((reference, "training", _ACCENT, -0.2), (window, "window", _CONTRAST, 0.2)):
         axes.barh(places + shift, counts[order] / max(counts.sum(), 1), height=0.4, color=color, label=label)
-    axes.set_yticks(places, [categories[place] for place in order])
+    axes.set_yticks(places, [bins[place] for place in order])
     axes.set(xlabel="Share of rows", title=f"{name}, training and window")
-    axes.legend()
-    return figure
-
-
-def plot_runs(
-    names: Sequence[str], values: Sequence[float], promoted: Sequence[bool], data: Sequence[str], metric: str
-) -> Figure:
-    """A metric over the runs, oldest first: versions stand out, and a line joins runs on the same data."""
-    figure, axes = _new_figure()
-    places = range(len(values))
-    for same in dict.fromkeys(data):
-        joined = [place for place in places if data[place] == same]
-        axes.plot(joined, [values[place] for place in joined], color=_QUIET, linewidth=1, zorder=1)
-    for became, label, color in ((False, "not promoted", _ACCENT), (True, "promoted", _GOOD)):
-        shown = [place for place in places if promoted[place] == became]
-        axes.scatter(shown, [values[place] for place in shown], s=36, color=color, label=label, zorder=2)
-    step = max(1, len(values) // 12)
-    axes.set_xticks(places[::step], names[::step], rotation=30, ha="right")
-    axes.set(ylabel=metric.replace("_", " ", 1), title="Runs, oldest first")
     axes.legend()
     return figure
 

@@ -68,9 +68,7 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         _logger.info("Promoted %s: %s", version, value)
         for reason in verdict.reasons:
             _logger.warning("Forced against the gate: %s", reason)
-        run.log_version(version, registry.folder(version))
-        run.reach("promoted")
-    point_champion(project, registry.latest() or version)
+        run.reach("promoted", version=version)
     return version
 
 

@@ -15,11 +15,12 @@ from ..errors import ProjectError
 from ..features import FeaturePlan, engineer_features, plan_features
 from ..files import hash_file, staged_folder, write_bytes
 # {% if cookiecutter.monitoring == "drift" %}
-from ..monitoring.reference import describe_reference, write_reference
+from ..monitoring.reference import write_reference
 # {% endif %}
 from ..schema import Schema
 from ..terminal import get_logger
-from ..tracking.run import Run, start_run
+from ..tracking.local import Run
+from ..tracking.run import start_run
 from .dataset import Dataset, Rows, align_answers, align_scores, read_dataset
 from .decision import choose_weights, find_decider
 from .estimators import AUTO, Choice, fit_pipeline, score_rows
@@ -68,8 +69,7 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
         )
         with staged_folder(project.candidate) as folder:
             manifest = _train(project, run, summary, onnx, folder)
-        run.log_candidate(hash_file(project.candidate / MANIFEST_FILE))
-        run.reach("trained")
+        run.reach("trained", candidate=hash_file(project.candidate / MANIFEST_FILE))
     return manifest
 
 
@@ -108,8 +108,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         metrics={"validation": compute_metrics(schema.task, held_out.target, answers)},
     )
     # {% if cookiecutter.monitoring == "drift" %}
-    known = training.columns, scores, held_out.target, weights, settings.features.derived
-    write_reference(describe_reference(schema, labels, *known), folder)
+    write_reference(folder, manifest, training.columns, scores)
     # {% endif %}
     write_golden(folder, Model(manifest, plan, score), training.columns, features[:count], training.target)
     return write_manifest(folder, manifest)

@@ -1,23 +1,21 @@
-"""Runs and versions on an MLflow server, sent from the journal; what cannot be sent now is sent later."""
+"""Runs and versions on an MLflow server; what cannot be sent now is sent later."""
 
-import json
 import logging
 import os
 import platform
 import re
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any
 
-from filelock import FileLock
 from pydantic import Field
 
 from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
+from ..files import hash_json
 from ..terminal import get_logger
-from .local import list_runs, read_events
+from .local import Run
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -46,17 +44,11 @@ class MlflowSettings(Settings):
 
 
 class Destination:
-    """The server of a project; it is given up for the rest of the process once it does not answer."""
+    """The server of a project."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._known: dict[Path, tuple[str, int]] = {}  # what _find_run gives
-        # Without its settings, runs stay on this disk; a wrong one is said before anything is trained.
-        self._is_used = (project.root / "config" / _SETTINGS_FILE).is_file() and bool(self.settings)
-
-    @cached_property
-    def settings(self) -> MlflowSettings:
-        return read_settings(self.project.root, _SETTINGS_FILE, MlflowSettings)
+        self.settings = read_settings(project.root, _SETTINGS_FILE, MlflowSettings)
 
     @property
     def uri(self) -> str:
@@ -89,121 +81,80 @@ class Destination:
             return str(found.experiment_id)
         # A server decides itself where files go.
         files = (self.project.root / "mlartifacts").as_uri() if self.uri.startswith(_SQLITE) else None
-        tags = {"mlflow.experimentKind": "custom_model_development"}  # not one of language models
-        return str(self.client.create_experiment(self.settings.name, files, tags))
+        return str(self.client.create_experiment(self.settings.name, files))
 
-    def send(self, run: Path) -> None:
-        """Send what has been added to a run since the last time; what cannot be sent is kept."""
-        self._try(lambda: self._send_missing(run))
-
-    def point_champion(self, version: str) -> None:
-        """Point the alias `champion` at the model that was registered from a version."""
-        self._try(lambda: self._move_champion(version))
-
-    def synchronize(self, champion: str | None) -> int:
-        """Send all that the server lacks and point `champion` at `latest`; the number of runs that were sent.
+    def send(self, runs: Sequence[Run], champion: str | None = None) -> int:
+        """Send what the server lacks of the runs, and point its alias `champion` at a version; how many were sent.
 
         Raises ProjectError where the server cannot be reached or refuses; what was sent before stays.
         """
         try:
-            sent = sum(map(self._send_missing, list_runs(self.project)))
+            sent = sum(map(self._send, runs))
             if champion is not None:
                 self._move_champion(champion)
-        except Exception as error:
+        except ProjectError:
+            raise
+        except Exception as error:  # whatever the server does
+            # What follows is the HTTP library's account of its retries.
+            reason = str(error).strip().split("\n")[0].partition(" with exception")[0][:200].rstrip(".")
             place = f"uri in config/mlflow.yaml (or {URI_VARIABLE})"
-            advice = f"Start the server or correct {place}, then run `runs sync` again."
-            raise ProjectError(self._explain(error, advice)) from error
+            advice = f"Nothing is lost: start the server or correct {place}, then `runs sync` sends it."
+            raise ProjectError(f"{self.shown_uri} did not take it: {reason}. {advice}") from error
         return sent
 
     def show(self, port: int) -> None:
-        """Show a database of this disk in the browser, until interrupted; a server does that itself."""
-        if not self.uri.startswith(_SQLITE):
-            print(f"The server shows them itself: {self.shown_uri}")
-            return
+        """Show runs and models in the browser, until interrupted."""
         print(f"Soon at http://127.0.0.1:{port}/#/experiments/{self.experiment}?workflowType=machine_learning")
         from mlflow.cli import cli
 
         cli(["server", "--backend-store-uri", self.uri, "--workers", "1", "--host", "127.0.0.1", "--port", str(port)])
 
-    def _try(self, action: Callable[[], object]) -> None:
-        if not self._is_used:
-            return
-        try:
-            action()
-        except Exception as error:  # whatever the server does, training goes on
-            self._is_used = False
-            reason = self._explain(error, "Nothing is lost; `runs sync` sends it later.")
-            _logger.warning("Not sent to MLflow: %s", reason)
+    def _send(self, run: Run) -> bool:
+        """Send a run whole, unless the server has it as it is; whether it was sent.
 
-    def _explain(self, error: Exception, advice: str) -> str:
-        if isinstance(error, ProjectError):
-            return str(error)
-        # What follows is the HTTP library's account of its retries.
-        reason = str(error).strip().split("\n")[0].partition(" with exception")[0]
-        return f"{self.shown_uri} did not take it: {reason[:200].rstrip('.')}. {advice}"
-
-    def _send_missing(self, folder: Path) -> bool:
-        """Send the events of a run that the server does not have yet; whether there were any.
-
-        The run's tag `events` counts those that it has. To send one twice does no harm: it has its own time.
+        The tag `record` is the hash of what the server has. To send a run once more does no harm.
         """
-        with FileLock(folder / ".sending"):
-            run, sent = self._known.get(folder) or self._find_run(folder)
-            missing = read_events(folder)[sent:] if run else []
-            for count, event in enumerate(missing, start=sent + 1):
-                self._send_event(folder, run, event, count)
-                self._known[folder] = run, count
-        return bool(missing)
+        from mlflow.entities import Metric, Param, RunTag
 
-    def _find_run(self, folder: Path) -> tuple[str, int]:
-        """The run's id there, never two for one folder, and the number of events that were sent.
+        client, there, record = self.client, self._find(run), hash_json(run.model_dump(mode="json"))
+        # Somebody who deleted a run there does not want it back.
+        if there.info.lifecycle_stage == "deleted" or there.data.tags.get("record") == record:
+            return False
+        place, known, now = there.info.run_id, there.data, int(datetime.now(UTC).timestamp() * 1000)
+        tags = {"mlflow.note.content": f"{run.state}: {run.reason}".rstrip(": ")}
+        tags |= {"state": run.state, "mlflow.source.git.commit": run.parameters.get("commit", "")}
+        # To change a parameter is refused.
+        parameters = [Param(name, str(value)) for name, value in run.parameters.items() if name not in known.params]
+        metrics = [
+            Metric(name, value, now, step)
+            for name, steps in run.metrics.items()
+            for step, value in steps.items()
+            if known.metrics.get(name) != list(steps.values())[-1]
+        ]
+        client.log_batch(place, metrics, parameters, [RunTag(name, value) for name, value in tags.items() if value])
+        if run.files:
+            client.log_artifacts(place, str(run.folder / "files"))
+        if run.version:
+            self._register(place, run.version)
+        if run.state != "training":
+            client.set_terminated(place, "FAILED" if run.state == "failed" else "FINISHED", now)
+        client.set_tag(place, "record", record)
+        return True
 
-        The id is empty where somebody deleted the run, who does not want it back.
-        """
-        mine = f"tags.journal = '{folder.name}'"
-        for run in self.client.search_runs([self.experiment], mine, run_view_type=_ANY_STAGE):
-            is_deleted = run.info.lifecycle_stage == "deleted"
-            return "" if is_deleted else str(run.info.run_id), int(run.data.tags.get("events", 0))
-        started = next((_milliseconds(event) for event in read_events(folder)), None)
-        tags = {"journal": folder.name, "mlflow.source.name": _PACKAGE, "mlflow.source.type": "LOCAL"}
-        return str(self.client.create_run(self.experiment, started, tags, folder.name).info.run_id), 0
+    def _find(self, run: Run) -> Any:
+        """The run there, never two for one folder; a new one if need be."""
+        mine = f"tags.journal = '{run.folder.name}'"
+        for found in self.client.search_runs([self.experiment], mine, run_view_type=_ANY_STAGE):
+            return found
+        tags = {"journal": run.folder.name, "mlflow.source.name": _PACKAGE, "mlflow.source.type": "LOCAL"}
+        return self.client.create_run(self.experiment, int(run.started.timestamp() * 1000), tags, run.folder.name)
 
-    def _send_event(self, folder: Path, run: str, event: dict[str, Any], count: int) -> None:
-        from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
-
-        client, at = self.client, _milliseconds(event)
-        tags, parameters, metrics = {"events": str(count)}, [], []
-        match event:
-            case {"kind": "parameters", "values": values}:
-                known = client.get_run(run).data.params  # to change one is refused
-                parameters = [Param(name, str(value)) for name, value in values.items() if name not in known]
-                tags["mlflow.source.git.commit"] = values.get("commit", "")
-                if "data" in values:
-                    place = json.dumps({"uri": self.project.pipeline.paths.raw.as_posix()})
-                    client.log_inputs(run, [DatasetInput(Dataset("raw", values["data"][:36], "local", place))])
-            case {"kind": "metrics", "values": values, "step": step}:
-                metrics = [Metric(name, float(value), at, step) for name, value in values.items()]
-            case {"kind": "stored", "file": file}:
-                client.log_artifact(run, str(folder / "files" / file), Path(file).parent.as_posix())
-            case {"kind": "candidate", "sha256": sha256}:
-                tags["candidate"] = sha256
-            case {"kind": "version", "name": version, "folder": files}:
-                self._register(run, version, self.project.root / files)
-            case {"kind": "reached", "state": state, "reason": reason}:
-                tags |= {"state": state, "reason": reason, "mlflow.note.content": f"{state}: {reason}".rstrip(": ")}
-                if state != "training":
-                    client.set_terminated(run, "FAILED" if state == "failed" else "FINISHED", at)
-        client.log_batch(run, metrics, parameters, [RunTag(name, value) for name, value in tags.items() if value])
-
-    def _register(self, run: str, version: str, folder: Path) -> None:
-        """Send a version's files and register them; a version that was pruned meanwhile is passed over."""
+    def _register(self, run: str, version: str) -> None:
+        """Send a version's files and register them as the champion; one that was pruned meanwhile is passed over."""
         from mlflow.models import Model
 
-        client, name = self.client, self.settings.name
-        if not folder.is_dir():
-            _logger.warning("%s was removed before it was sent to MLflow; it is not registered.", version)
-            return
-        if any(entry.run_id == run for entry in self._find_registered(version)):
+        client, name, folder = self.client, self.settings.name, self.project.models / "versioned" / version
+        if not folder.is_dir() or any(entry.run_id == run for entry in self._find_registered(version)):
             return
         flavor = {"loader_module": f"{_PACKAGE}.tracking.pyfunc", "data": version, "env": {}}
         model = Model(run_id=run, flavors={"python_function": flavor | {"python_version": platform.python_version()}})
@@ -212,6 +163,7 @@ class Destination:
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         client.create_model_version(name, f"runs:/{run}/model", run, {"version": version})
+        self._move_champion(version)
 
     def _move_champion(self, version: str) -> None:
         numbers = [int(entry.version) for entry in self._find_registered(version)]
@@ -225,5 +177,10 @@ class Destination:
         return list(self.client.search_model_versions(found))
 
 
-def _milliseconds(event: dict[str, Any]) -> int:
-    return int(datetime.fromisoformat(event["at"]).timestamp() * 1000)
+def send_to_mlflow(project: Project, runs: Sequence[Run], champion: str | None = None) -> None:
+    """Send runs at the end of a stage, which goes on whatever the server does; without settings, they stay here."""
+    if (project.root / "config" / _SETTINGS_FILE).is_file():
+        try:
+            Destination(project).send(runs, champion)
+        except ProjectError as error:
+            _logger.warning("Not sent to MLflow: %s", error)

@@ -1,19 +1,14 @@
-"""A run as the stages see it: they log, and it goes to the journal and to where the project sends runs."""
+"""A run as the stages see it: they log, and each sends it on at its end, where the project sends runs."""
 
-import math
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from ..config import Project, Settings, read_settings
 from ..errors import PromotionRefusedError
 from ..git import describe_commit
-from .local import add_event, list_runs, new_run, read_events, summarize_run
+from .local import Run, list_runs
 # {% if cookiecutter.tracking == "mlflow" %}
-from .mlflow import Destination
+from .mlflow import send_to_mlflow
 # {% endif %}
 
 
@@ -23,101 +18,53 @@ class TrackingSettings(Settings):
     enabled: bool = True
 
 
-# {% if cookiecutter.tracking == "local" %}
-@dataclass(frozen=True)
-class Destination:
-    """Where runs go besides this disk: nowhere. Nothing that sends them elsewhere may stop a stage."""
-
-    project: Project
-
-    def send(self, run: Path) -> None:
-        """Send what has been added to a run since the last time."""
-
-    def point_champion(self, version: str) -> None:
-        """Say which version is `latest`."""
-
-
-# {% endif %}
-@dataclass(frozen=True)
-class Run:
-    """A run in progress; without a folder, where tracking is disabled, nothing is kept."""
-
-    folder: Path | None
-    destination: Destination
-
-    def log_parameters(self, values: Mapping[str, Any]) -> None:
-        self._add("parameters", values=dict(values))
-
-    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log measured numbers by name; `step` counts repeated ones."""
-        # JSON has no word for what is not finite.
-        written = {name: float(value) if math.isfinite(value) else str(value) for name, value in values.items()}
-        self._add("metrics", values=written, step=step)
-
-    def log_file(self, path: Path, folder: str) -> None:
-        """Keep a copy of a picture or a table, in a folder of the run."""
-        if self.folder is not None:
-            kept = self.folder / "files" / folder / path.name
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, kept)
-            self._add("stored", file=f"{folder}/{path.name}")
-
-    def log_candidate(self, sha256: str) -> None:
-        """Log which model the run made, so that later stages find the run."""
-        self._add("candidate", sha256=sha256)
-
-    def log_version(self, name: str, folder: Path) -> None:
-        """Log the version that the candidate became."""
-        self._add("version", name=name, folder=folder.relative_to(self.destination.project.root).as_posix())
-
-    def reach(self, state: str, reason: str = "") -> None:
-        """Log how far the run came (see docs/guides/tracking.md); nothing comes after `promoted`."""
-        if self.folder is not None and summarize_run(self.folder).state != "promoted":
-            self._add("reached", state=state, reason=reason)
-
-    def _add(self, kind: str, **values: Any) -> None:
-        if self.folder is not None:
-            add_event(self.folder, kind, **values)
-            self.destination.send(self.folder)
-
-
 @contextmanager
 def start_run(project: Project) -> Iterator[Run]:
     """A new run, which ends as failed where the block does."""
-    with _follow(project, new_run(project) if _is_enabled(project) else None) as run:
-        run.reach("training")
+    with _follow(project, _new_run(project)) as run:
         run.log_parameters({"commit": describe_commit(project.root)})
         yield run
 
 
 def resume_run(project: Project, candidate: str) -> AbstractContextManager[Run]:
     """The newest run that made a candidate (sha256 of its manifest), or a new one where it was made elsewhere."""
-    if not _is_enabled(project):
-        return _follow(project, None)
-    made = {"kind": "candidate", "sha256": candidate}
-    for run in reversed(list_runs(project)):
-        if any(made.items() <= event.items() for event in read_events(run)):
-            return _follow(project, run)
-    run = new_run(project)
-    add_event(run, **made)
-    return _follow(project, run)
+    run = _new_run(project, candidate)
+    made = [known for known in list_runs(project) if known.candidate == candidate] if run.enabled else []
+    return _follow(project, [run, *made][-1])
 
 
 def point_champion(project: Project, version: str) -> None:
     """Say which version is `latest`, where runs are sent to."""
+    # {% if cookiecutter.tracking == "mlflow" %}
     if _is_enabled(project):
-        Destination(project).point_champion(version)
+        send_to_mlflow(project, [], version)
+    # {% endif %}
+
+
+def _send(project: Project, run: Run) -> None:
+    """Send a run to where the project sends runs."""
+    # {% if cookiecutter.tracking == "mlflow" %}
+    if run.enabled:
+        send_to_mlflow(project, [run])
+    # {% endif %}
+
+
+def _new_run(project: Project, candidate: str = "") -> Run:
+    run = Run(enabled=_is_enabled(project), candidate=candidate)
+    run.folder = project.reports / "runs" / run.started.strftime("%Y%m%d-%H%M%S-%f")
+    return run
 
 
 @contextmanager
-def _follow(project: Project, folder: Path | None) -> Iterator[Run]:
-    run = Run(folder, Destination(project))
+def _follow(project: Project, run: Run) -> Iterator[Run]:
     try:
         yield run
     except BaseException as error:
         state = "refused" if isinstance(error, PromotionRefusedError) else "failed"
         run.reach(state, str(error) or type(error).__name__)
         raise
+    finally:
+        _send(project, run)
 
 
 def _is_enabled(project: Project) -> bool:
