@@ -179,7 +179,7 @@ class Destination:
                 parameters = [Param(name, str(value)) for name, value in values.items() if name not in known]
                 tags["mlflow.source.git.commit"] = values.get("commit", "")
                 if "data" in values:
-                    place = json.dumps({"uri": self.project.pipeline.paths.raw.as_posix()})
+                    place = json.dumps({"uri": "data/raw"})
                     client.log_inputs(run, [DatasetInput(Dataset("raw", values["data"][:36], "local", place))])
             case {"kind": "metrics", "values": values, "step": step}:
                 metrics = [Metric(name, float(value), at, step) for name, value in values.items()]
