@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,11 +27,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = _temporary_name(path)
     try:
         temporary.write_bytes(content)
-        _sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,26 +53,12 @@ def staged_folder(target: Path) -> Iterator[Path]:
     staging.mkdir()
     try:
         yield staging
-        for path in (*staging.rglob("*"), staging):
-            _sync(path)
         if target.exists():
             target.rename(previous)
         staging.rename(target)
-        _sync(target.parent)
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    """Force a file, or a folder's entries, to the disk, where the system can (Windows cannot the latter)."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _temporary_name(path: Path) -> Path:
