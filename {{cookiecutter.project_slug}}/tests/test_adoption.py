@@ -14,9 +14,8 @@ from {{ cookiecutter.__package }}.cli import app
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.adoption import survey
 from {{ cookiecutter.__package }}.data.adoption.adopting import Adoption, adopt_table
-from {{ cookiecutter.__package }}.data.adoption.dialect import parse_options
 from {{ cookiecutter.__package }}.data.adoption.inference import Wishes
-from {{ cookiecutter.__package }}.data.preparation import prepare_data, read_summary
+from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling import pipeline
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
@@ -60,10 +59,9 @@ def write_table(folder: Path, rows: Rows, separator: str = ",", encoding: str = 
 
 
 def adopt(project: Project, rows: Rows | Path, target: str = "kind", **said: Any) -> Adoption:
-    """Adopt rows, or a file, with what is said of its columns and of how it is written."""
+    """Adopt rows, or a file, with what is said of it."""
     path = rows if isinstance(rows, Path) else write_table(project.root, rows)
-    of_columns = {name: said.pop(name) for name in list(said) if name in Wishes.__dataclass_fields__}
-    return adopt_table(project, path, Wishes(target, **of_columns), parse_options(**said))
+    return adopt_table(project, path, Wishes(target, **said))
 
 
 def refuse(project: Project, rows: Rows | Path, message: str, target: str = "kind", **said: Any) -> None:
@@ -82,12 +80,12 @@ def use_of(adoption: Adoption, column: str) -> str:
 
 
 def test_an_adopted_table_goes_all_the_way_and_is_promoted_uncompared_once(trained_toy: Project) -> None:
-    """With a class of three members, which is kept and named."""
+    """With a class of three members, which is kept."""
     rows = make_rows()
     for row in rows[1:4]:
         row[3] = "odd"
     path = write_table(trained_toy.root, rows)
-    adoption = adopt_table(trained_toy, path, Wishes("kind"), parse_options(), Registry(trained_toy.models).latest())
+    adoption = adopt_table(trained_toy, path, Wishes("kind"), Registry(trained_toy.models).latest())
     assert "rare: odd (3)" in use_of(adoption, "kind")
     project = change_config(Project(trained_toy.root), "model", hyperparameters=SMALL)
     for stage in (prepare_data, train_model, measure):
@@ -158,14 +156,13 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
     names = ["_row", "_identity", "prediction", "error", "rules", "file", "place", "class", "^a$", "*", "Größe in m²"]
     names += ["_typed length", "typed length", "probability long", "length is missing", "a,b", "$x$ and $\\y$", "漢字"]
     rows = make_rows(dict.fromkeys(names, (1.5, 2.5, 3.5)))
-    path = write_table(toy.root, [*rows, rows[5], rows[5]])
+    path = write_table(toy.root, rows)
     assert adopt(toy, path, "weight").schema.task == "regression"
     project = change_config(Project(toy.root), "model", hyperparameters=SMALL)
     assert pipeline.run_pipeline(project) == "models/latest is now v1"
     assert len(project.schema.features) == 3 + len(names)
-    assert read_summary(project).by_rule == {"row: duplicate": 2}
     summary = predict_file(project, path, project.root / "scored.csv")
-    assert (summary.scored, summary.refused) == (ROWS + 2, 0)
+    assert (summary.scored, summary.refused) == (ROWS, 0)
 
 
 @pytest.mark.parametrize(
@@ -178,17 +175,13 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
         ({"target": "name"}, r"name has 100 different values, more than 50 classes; group them"),
         ({"target": "quality"}, r"5 different whole numbers, from 3 to 8: say --task classification if"),
         ({"target": "rare"}, r"Only 40 of 120 rows have a rare; at least 50"),
-        ({"columns": {"--id": ["colour"], "--drop": ["colour"]}}, r"'colour' cannot be --id and --drop"),
-        ({"columns": {"--drop": ["kind"]}}, r"'kind' cannot be --target and --drop"),
-        ({"columns": {"--drop": [*FEATURES, "name"]}}, r"No column is left to predict from:\n  same: constant"),
-        ({"time": "colour"}, r"'(red|blue)' are no numbers or times of a known format"),
-        ({"columns": {"--timestamp": ["colour"]}}, r"--timestamp colour: .* are no times of a known format"),
-        ({"columns": {"--group": ["colour"], "--text": ["colour"]}}, r"'colour' cannot be --group and --text"),
-        ({"columns": {"--category": ["color"]}}, r"--category color: .* Did you mean 'colour'"),
-        ({"time": "flag"}, r"2 different times cannot be cut"),
-        ({"decimal_comma": True, "thousands": ","}, r"These options fit no file:\n.*thousands"),
-        ({"separator": "<>"}, r"These options fit no file:\n.*separator"),
-        ({"encoding": "klingon"}, r"These options fit no file:\n.*encoding"),
+        ({"drop": ["kind"]}, r"--drop kind: it has another part already"),
+        ({"time": "kind"}, r"--time-split kind: it has another part already"),
+        ({"drop": ["color"]}, r"--drop color: .* Did you mean 'colour'"),
+        ({"drop": [*FEATURES, "name"]}, r"No column is left to predict from:\n  same: constant"),
+        ({"time": "colour"}, r"--time-split colour: .* are no numbers or times of one known format"),
+        ({"time": "flag"}, r"--time-split flag: .* fewer than three"),
+        ({"encoding": "utf-16"}, r"cannot be read as utf-16 .* give another --encoding"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(toy: Project, wishes: dict[str, Any], message: str) -> None:

@@ -5,11 +5,7 @@ import sys
 from datetime import UTC, datetime
 # {% endif %}
 from pathlib import Path
-# {% if cookiecutter.cloud == "none" %}
-from typing import Annotated
-# {% else %}
 from typing import Annotated, Literal
-# {% endif %}
 
 import typer
 
@@ -53,37 +49,20 @@ def adopt(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv or .parquet file.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     task: Annotated[Task | None, typer.Option(help="classification or regression, where it cannot be told.")] = None,
-    identifier: Annotated[
-        list[str] | None, typer.Option("--id", help="A column that names what a row is about; may be repeated.")
-    ] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(help="A column whose rows of one value share a split; may be repeated.")
-    ] = None,
-    text: Annotated[list[str] | None, typer.Option(help="A column of words; may be repeated.")] = None,
-    timestamp: Annotated[list[str] | None, typer.Option(help="A column of dates or times; may be repeated.")] = None,
-    category: Annotated[list[str] | None, typer.Option(help="A column of names or codes; may be repeated.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     time_split: Annotated[str | None, typer.Option(help="A column of times: the latest rows are held out.")] = None,
     date_format: Annotated[str | None, typer.Option(help="How dates are written, as in '%d.%m.%Y'.")] = None,
-    separator: Annotated[str | None, typer.Option(help="What separates fields, where it cannot be told.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="utf8, cp1252, latin-1 or utf-16.")] = None,
-    decimal_comma: Annotated[
-        bool | None, typer.Option("--decimal-comma/--decimal-point", help="How numbers are written.")
-    ] = None,
-    thousands: Annotated[str, typer.Option(help="What groups digits by three.")] = "",
-    null: Annotated[list[str] | None, typer.Option(help="A string that means missing; may be repeated.")] = None,
+    encoding: Annotated[
+        Literal["utf8", "cp1252", "latin-1", "utf-16"], typer.Option(help="How the text is written.")
+    ] = "utf8",
 ) -> None:
     """Make TABLE the project's own: infer config/ from it and copy it to data/raw."""
     from .data.adoption.adopting import adopt_table, print_adoption
-    from .data.adoption.dialect import parse_options
     from .data.adoption.inference import Wishes
 
     project = _open_project(DATA_LOG)
-    named = {"--id": identifier, "--group": group, "--text": text, "--timestamp": timestamp, "--category": category}
-    columns = {option: names or [] for option, names in (named | {"--drop": drop}).items()}
-    wishes = Wishes(target, task, columns, time_split, date_format)
-    given = parse_options(thousands, null or (), separator=separator, encoding=encoding, decimal_comma=decimal_comma)
-    print_adoption(adopt_table(project, table, wishes, given, Registry(project.models).latest()))
+    wishes = Wishes(target, task, drop or (), time_split, date_format, encoding)
+    print_adoption(adopt_table(project, table, wishes, Registry(project.models).latest()))
 
 
 @app.command()

@@ -33,15 +33,7 @@ class SourceSettings(Settings):
     encoding: Literal["utf8", "utf8-lossy", "cp1252", "latin-1", "utf-16"] = "utf8"
     trim: bool = False
     decimal_comma: bool = False
-    thousands: Annotated[str, Field(max_length=1)] = ""
     null_values: tuple[str, ...] = ("", "NA", "NaN", "null")
-
-    @model_validator(mode="after")
-    def tell_separators_apart(self) -> Self:
-        """Refuse a mark that would mean two things in a number."""
-        if self.thousands == ("," if self.decimal_comma else "."):
-            raise ValueError(f"thousands cannot be {self.thousands!r}, which is the decimal mark; see decimal_comma")
-        return self
 
 
 class ValidationSettings(Settings):
@@ -79,27 +71,12 @@ class PlacedSplit(SplitSettings):
     test_from: float | datetime | None = None
 
 
-class PathSettings(Settings):
-    """Artifact folders, relative to the project's root."""
-
-    raw: Path = Path("data/raw")
-    interim: Path = Path("data/interim")
-    processed: Path = Path("data/processed")
-    # {% if cookiecutter.monitoring == "drift" %}
-    requests: Path = Path("data/requests")
-    # {% endif %}
-    models: Path = Path("models")
-    reports: Path = Path("reports")
-    logs: Path = Path("logs")
-
-
 class PipelineSettings(Settings):
     """`config/pipeline.yaml`."""
 
     source: SourceSettings = SourceSettings()
     validation: ValidationSettings = ValidationSettings()
     split: SplitSettings = SplitSettings()
-    paths: PathSettings = PathSettings()
 
 
 class DerivedFeature(Settings):
@@ -203,14 +180,13 @@ _SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)
 
 
 class _Folder:
-    """A folder that `paths` of `config/pipeline.yaml` names, or one below it, as an attribute of a project."""
+    """A folder below a project's root, as an attribute of the project."""
 
-    def __init__(self, setting: str, below: str = "") -> None:
-        self.setting, self.below = setting, below
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def __get__(self, project: "Project", _: type["Project"]) -> Path:
-        named: Path = getattr(project.pipeline.paths, self.setting)
-        return project.root / named / self.below
+        return project.root / self.path
 
 
 @dataclass(frozen=True)
@@ -223,16 +199,16 @@ class Project:
 
     root: Path
 
-    raw = _Folder("raw")
-    rejected = _Folder("interim", "rejected")
-    splits = _Folder("processed", "splits")
+    raw = _Folder("data/raw")
+    rejected = _Folder("data/interim/rejected")
+    splits = _Folder("data/processed/splits")
     # {% if cookiecutter.monitoring == "drift" %}
-    requests = _Folder("requests")
+    requests = _Folder("data/requests")
     # {% endif %}
     models = _Folder("models")
-    candidate = _Folder("models", "candidate")
+    candidate = _Folder("models/candidate")
     reports = _Folder("reports")
-    figures = _Folder("reports", "figures/evaluation")
+    figures = _Folder("reports/figures/evaluation")
     logs = _Folder("logs")
 
     @cached_property

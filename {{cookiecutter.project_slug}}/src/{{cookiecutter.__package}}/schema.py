@@ -131,12 +131,11 @@ def is_same_table(one: Schema, other: Schema) -> bool:
     What is said of a column (`description`), whether it is logged (`sensitive`) and where it stands
     changes no row; its role, its type and what its values may be do, except for limits beyond which numbers are taken.
     """
-    beside, limits = {"description": "", "sensitive": False}, {"minimum": None, "maximum": None}
-    tables = [
+    told = [
         {
-            name: c.model_copy(update=beside | (limits if c.unseen == "take" else {}))
+            name: c.model_dump(exclude={"description", "sensitive", *(("minimum", "maximum") * (c.unseen == "take"))})
             for name, c in table.columns.items()
         }
         for table in (one, other)
     ]
-    return (one.task, one.target, tables[0]) == (other.task, other.target, tables[1])
+    return (one.task, one.target, told[0]) == (other.task, other.target, told[1])

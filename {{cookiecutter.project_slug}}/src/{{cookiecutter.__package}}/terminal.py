@@ -1,13 +1,12 @@
 """What a person sees at the terminal: log lines, progress and tables."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from rich import box
+from rich import box, progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -45,12 +44,10 @@ def configure_logging(log_file: Path | None = None) -> None:
             logger.warning("Not logging to %s: %s", log_file, error)
 
 
-def track(items: Iterable[_Item], description: str) -> Iterator[_Item]:
-    """Yield `items` while a bar with their count and the time elapsed moves; silent without a terminal."""
+def track(items: Iterable[_Item], description: str) -> Iterable[_Item]:
+    """Yield `items` while a bar moves; silent without a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield from progress.track(items, description=description)
+    return progress.track(items, description, console=console, disable=not console.is_terminal)
 
 
 def make_table(*names: str, rows: Iterable[Mapping[str, str]] = ()) -> Table:

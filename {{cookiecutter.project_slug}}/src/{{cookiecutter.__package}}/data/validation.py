@@ -1,6 +1,5 @@
 """Strings become typed values, and each row learns which rules of the schema it breaks."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -77,13 +76,8 @@ def check_rows(
     return CheckedRows(raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID)), columns, broken, pl.col(_VALID))
 
 
-def parse_number(raw: pl.Expr, decimal_comma: bool = False, thousands: str = "") -> pl.Expr:
-    """The number that a string is, null where it is none; grouped digits must be in groups of three."""
-    if thousands:
-        mark, point = re.escape(thousands), "," if decimal_comma else "."
-        grouped = rf"^[-+]?\d{{1,3}}({mark}\d{{3}})+({re.escape(point)}\d*)?$"
-        is_good = ~raw.str.contains(thousands, literal=True) | raw.str.contains(grouped)
-        raw = pl.when(is_good).then(raw.str.replace_all(thousands, "", literal=True))
+def parse_number(raw: pl.Expr, decimal_comma: bool = False) -> pl.Expr:
+    """The number that a string is, null where it is none."""
     if decimal_comma:
         raw = raw.str.replace(",", ".", literal=True)
     number = raw.cast(pl.Float64, strict=False)
@@ -110,5 +104,5 @@ def _parse(name: str, column: Column, source: SourceSettings) -> pl.Expr:
         return raw.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
     if column.type == "timestamp":
         return parse_timestamp(raw, column.format)
-    number = parse_number(raw, source.decimal_comma, source.thousands)
+    number = parse_number(raw, source.decimal_comma)
     return pl.when(number == number.round()).then(number) if column.type == "integer" else number

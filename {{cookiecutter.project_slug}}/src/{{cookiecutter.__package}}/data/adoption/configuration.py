@@ -1,85 +1,51 @@
-"""The files in `config/` that `adopt` writes, with comments for those who edit them."""
+"""The files in `config/` that `adopt` writes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-from ...config import DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings
+from ...config import DecisionSettings, DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings
 from ...schema import Schema
 
 # Where libyaml is there, thousands of columns are written in a tenth of the time.
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], positives: float) -> str:
-    """The text of `config/model.yaml`; `positives` is the share of the rarest of two classes."""
+def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature]) -> str:
+    """The text of `config/model.yaml`."""
     is_classes = schema.task == "classification"
+    # A little more than saying the same for every row has.
     metric, minimum = ("roc_auc", 0.55) if is_classes else ("r2", 0.05)
-    metrics = "balanced_accuracy, accuracy, f1_macro, log_loss" if is_classes else "rmse, mae"
-    rare = f"\naverage_precision tells more where few rows are positive, as here ({positives:.1%})."
     settings = ModelSettings(
         estimator="auto",
         seed=20,
         features=FeatureSettings(derived=tuple(derived)),
-        # A little more than saying the same for every row has; half of the test rows to expect must do.
+        decision=DecisionSettings(best_for="balanced_accuracy" if len(schema.labels) == 2 else ""),
+        # Half of the test rows to expect must do.
         gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=max(5, min(30, rows // 10))),
     )
-    comments = {
-        "estimator": "auto: a linear model, a forest or boosting, or a blend, whichever is best; or the name of one.",
-        "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (product, difference, …)",
-        "search": "The cross-validation by which `auto` chooses, on at most `rows` training rows.",
-        "calibration": "none or sigmoid",
-        "decision": "Which of two labels a row gets: by the threshold best for this metric; '' for the likelier.",
-        "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
-        "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
-    }
-    content = settings.model_dump(mode="json", exclude_none=True)
-    content["decision"] = {"best_for": "balanced_accuracy" if len(schema.labels) == 2 else ""}
-    return _dump("What is trained, and what a model must reach before it becomes `latest`.", content, comments)
+    title = "What is trained, and what a model must reach: see docs/guides/models.md."
+    return _dump(title, settings.model_dump(mode="json", exclude_none=True))
 
 
 def write_pipeline(settings: PipelineSettings) -> str:
     """The text of `config/pipeline.yaml`."""
-    comments = {
-        "source": 'How the files are written. `files` says which of those in `raw` are read, as in "sales*.csv".',
-        "validation": "Above maximum_rejected_share, `data` stops and changes nothing. duplicates: reject or keep.",
-        "split": "Shares of the rows that are held out: with time_column the latest ones, whenever `data` runs;\n"
-        "otherwise another seed gives other splits. Rows of one group, or else with the same features, share one.",
-    }
-    title = "From raw files to the three splits. `data` reads this file."
-    return _dump(title, settings.model_dump(mode="json", exclude_none=True), comments)
+    title = "From raw files to the three splits: see docs/guides/data.md."
+    return _dump(title, settings.model_dump(mode="json", exclude_none=True))
 
 
-def write_schema(schema: Schema, left_out: Mapping[str, str], table: str) -> str:
-    """The text of `config/schema.yaml`; `left_out` has the reasons for columns that are not in it."""
-    found = schema.model_dump(mode="json", exclude_defaults=True)
-    for column in found["columns"].values():
-        numbers = {key: value for key, value in column.items() if isinstance(value, float) and abs(value) < 1e15}
-        column |= {key: int(value) for key, value in numbers.items() if value.is_integer()}
-    lines = [
-        f"Inferred from {table} by `adopt`; yours to edit. Each column once.",
-        "  type      number, integer, boolean, timestamp (with its format), text (words, free to say anything), or",
-        "            category: with the list of its `categories`, or without one for any number of them",
-        "  role      feature (if not said), identifier, group (rows of one value share a split) or ignored",
-        "  nullable  whether a value may be missing",
-        "  unseen    refuse (if not said) or take: a category not listed counts as other, a number beyond its limits",
-        "            as it is",
-        *(" ".join(f"Left out: {name!r}, {why}".splitlines()) for name, why in left_out.items()),
-    ]
-    return _dump("\n".join(lines), found, {})
+def write_schema(schema: Schema, table: str) -> str:
+    """The text of `config/schema.yaml`."""
+    title = f"Inferred from {table} by `adopt`; yours to edit: docs/guides/data.md says what each word means."
+    return _dump(title, schema.model_dump(mode="json", exclude_defaults=True))
 
 
-def _dump(title: str, content: dict[str, Any], comments: Mapping[str, str]) -> str:
-    text = "# " + title.replace("\n", "\n# ") + "\n"
-    for name, value in content.items():
-        text += "\n# " + comments[name].replace("\n", "\n# ") + "\n" if name in comments else ""
-        # PyYAML leaves some control characters bare that it does not read back; escaped, they are safe.
-        is_plain = json.dumps(value, ensure_ascii=False).isprintable()
-        # Short lists and settings on one line each, but never the whole section.
-        style = None if isinstance(value, dict | list) else False
-        text += yaml.dump(
-            {name: value}, Dumper=_DUMPER, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=style
-        )
-    return text
+def _dump(title: str, content: dict[str, Any]) -> str:
+    # PyYAML leaves some control characters bare that it does not read back; escaped, they are safe.
+    is_plain = json.dumps(content, ensure_ascii=False).isprintable()
+    text = yaml.dump(
+        content, Dumper=_DUMPER, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=None
+    )
+    return f"# {' '.join(title.splitlines())}\n{text}"

@@ -30,7 +30,6 @@ _MOST_KEPT = 300
 _NUMERIC_SHARE = 0.98
 _READABLE_SHARE = 0.99
 _LIKE_A_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{8}|\d{1,2} [^\W\d]{3}|[^\W\d]{3,} \d{1,2},")
-_CODE = re.compile(r"\S*\d\S*")
 
 # Words that mean missing wherever they stand, and words that do among numbers.
 _ALWAYS_MISSING = frozenset(
@@ -46,8 +45,8 @@ class ColumnFacts:
     """Counts over all rows of a column that have a value in any.
 
     `has_numbers`: nearly all values are numbers, if only by their digits; `is_numeric`: and none is a code such as
-    0815; `is_whole`: each number is an integer. `single` values stand in one row each. `values` counts the first
-    301 different values, `words` are the first 301 that are no number.
+    0815; `is_whole`: each number is an integer; `are_codes`: nearly all are one word with a digit in it. `values`
+    counts the first 301 different ones, `words` are the first that are no number.
     """
 
     rows: int
@@ -57,39 +56,25 @@ class ColumnFacts:
     has_numbers: bool = False
     is_numeric: bool = False
     is_whole: bool = False
+    are_codes: bool = False
     minimum: float = 0.0
     maximum: float = 0.0
     different: int = 0
-    single: int = 0
+    rows_each: float = 0.0
+    words_each: float = 0.0
     values: dict[str, int] = field(default_factory=dict)
     words: tuple[str, ...] = ()
-
-    @property
-    def rows_each(self) -> float:
-        """How many rows a value has on average."""
-        return self.present / max(1, self.different)
-
-    @property
-    def words_each(self) -> float:
-        """How many words a value has on average."""
-        return sum(len(value.split()) for value in self.values) / max(1, len(self.values))
-
-    @property
-    def are_codes(self) -> bool:
-        """Whether nearly all values are one word with a digit in it."""
-        return sum(_CODE.fullmatch(value) is not None for value in self.values) > 0.9 * len(self.values)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """All columns of a table, how many rows repeat another, a random sample of rows as strings, and how it was read.
+    """All columns of a table, a random sample of its rows as strings, and how it was read.
 
     `blank` rows, in which nothing stands, are in none of these.
     """
 
     rows: int
     columns: dict[str, ColumnFacts]
-    repeated: int
     sample: pl.DataFrame
     blank: int
     source: SourceSettings
@@ -98,8 +83,7 @@ class Survey:
 def survey_table(path: Path, names: list[str], source: SourceSettings) -> Survey:
     """Look at every row; once more where words are found that stand for a missing value, which join the settings."""
     raw, is_blank = scan_table(path, source), pl.coalesce(names).is_null()
-    counts = raw.select(pl.len(), blank=is_blank.sum(), different=pl.struct(names).hash().n_unique())
-    total, blank, different = counts.collect(engine="streaming").row(0)
+    total, blank = raw.select(pl.len(), blank=is_blank.sum()).collect(engine="streaming").row(0)
     rows, width = total - blank, 1 + _COUNTED_CELLS // (1 + total)
     columns = {name: ColumnFacts(rows, rows) for name in names}
     for start in track(range(0, len(names), width), "Looking at columns"):
@@ -112,20 +96,34 @@ def survey_table(path: Path, names: list[str], source: SourceSettings) -> Survey
     taken = raw.filter(is_sampled(_SAMPLE_ROWS / max(1, total))).collect(engine="streaming")
     # A filter over thousands of columns is for a frame: that of a scan takes minutes.
     sample = taken.select(names).filter(~is_blank)
-    return Survey(rows, columns, rows + min(blank, 1) - different, sample, blank, source)
+    return Survey(rows, columns, sample, blank, source)
+
+
+def find_time_formats(sample: pl.Series, given: str | None = None) -> list[str]:
+    """The format given or else those known in which nearly all values can be read; one for each different reading."""
+    tried, readings = sample.drop_nulls().head(2_000), dict[tuple[object, ...], str]()
+    first = tried.unique(maintain_order=True).head(20)
+    is_like = sum(_LIKE_A_TIME.match(value) is not None for value in first) > len(first) / 2
+    for form in (*((given,) if given else ()), *(TIME_FORMATS if is_like else ())):
+        times = pl.select(parse_timestamp(pl.lit(tried), form)).to_series()
+        if times.count() >= _READABLE_SHARE * max(1, len(tried)):
+            if form == given:
+                return [form]
+            readings.setdefault(tuple(times), form)
+    return list(readings.values())
 
 
 def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dict[str, ColumnFacts]:
     # All columns at once: a call for each would dominate where there are thousands.
     value, number, count = pl.col("value"), pl.col("number"), pl.col("len")
-    numbers = count.filter(number.is_not_null()).sum()
+    numbers, kept = count.filter(number.is_not_null()).sum(), value.head(_MOST_KEPT + 1)
     has_numbers = numbers >= _NUMERIC_SHARE * count.sum()
     facts = (
         group.unpivot(variable_name="column")
         .drop_nulls()
         .group_by("column", "value", maintain_order=True)
         .len()
-        .with_columns(number=parse_number(value, source.decimal_comma, source.thousands))
+        .with_columns(number=parse_number(value, source.decimal_comma))
         .group_by("column")
         .agg(
             missing=rows - count.sum(),
@@ -134,11 +132,13 @@ def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dic
             has_numbers=has_numbers,
             is_numeric=has_numbers & ~value.str.contains(r"^[-+]?0\d").any(),
             is_whole=(number == number.round()).all(),
+            are_codes=kept.str.contains(r"^\S*\d\S*$").mean() > 0.9,
             minimum=number.min(),
             maximum=number.max(),
             different=pl.len(),
-            single=(count == 1).sum(),
-            values=value.head(_MOST_KEPT + 1),
+            rows_each=count.mean(),
+            words_each=kept.str.count_matches(r"\S+").mean(),
+            values=kept,
             counts=count.head(_MOST_KEPT + 1),
             words=value.filter(number.is_null()).head(_MOST_KEPT + 1),
         )
@@ -156,21 +156,3 @@ def _find_missing_words(columns: Iterable[ColumnFacts]) -> list[str]:
         is_numeric = facts.numbers and facts.present - facts.numbers <= facts.present / 2
         (among_numbers if is_numeric else others).update(facts.words if len(facts.words) <= _MOST_KEPT else ())
     return sorted((among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others)
-
-
-def find_time_formats(facts: ColumnFacts, sample: pl.Series, given: str | None = None) -> list[str]:
-    """The format given or else those known in which nearly all values can be read; one for each different reading."""
-    first = list(facts.values)[:20]
-    formats = [given] if given else []
-    if sum(_LIKE_A_TIME.match(value) is not None for value in first) > len(first) / 2:
-        # A format that fails on a few values fails.
-        read = pl.select(parse_timestamp(pl.lit(pl.Series(first)), form).count().alias(form) for form in TIME_FORMATS)
-        formats += [form for form, count in read.row(0, named=True).items() if count > len(first) / 2]
-    tried, readings = sample.drop_nulls().head(5_000) if formats else sample, dict[tuple[object, ...], str]()
-    for form in formats:
-        times = pl.select(parse_timestamp(pl.lit(tried), form)).to_series()
-        if times.count() >= _READABLE_SHARE * max(1, len(tried)):
-            if form == given:
-                return [form]
-            readings.setdefault(tuple(times.head(1_000)), form)
-    return list(readings.values())
