@@ -1,7 +1,7 @@
 """The rows to judge, from a table or from the request log; and what was right, where it is known.
 
-A line of the log is a request: its `id`, `at` (seconds since 1970, UTC), `version`, `rows` (features by name),
-`predictions`, as answered, or null, and `places`: which rows of the request these are, from 0, or null for all.
+A line of the log is a request: its `id`, `at` (seconds since 1970, UTC), `version`, `rows` (features by name) and
+`predictions`, as answered, or null. A former release kept some of the rows, with their `places` in the request.
 """
 
 import json
@@ -126,7 +126,7 @@ def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[_Row], 
             versions.add(str(line["version"]))
             if line["version"] == version and line["at"] >= since.timestamp():
                 rows = line["rows"]
-                places, answers = line["places"] or range(len(rows)), line["predictions"] or [None] * len(rows)
+                places, answers = line.get("places") or range(len(rows)), line["predictions"] or [None] * len(rows)
                 for place, row, answer in zip(places, rows, answers, strict=True):
                     found.append((line["at"], f"{line['id']}-{place}", dict(row), answer))
         except (ValueError, TypeError, KeyError):
