@@ -46,9 +46,9 @@ class Batcher:
 
     async def predict(self, body: bytes) -> Outcome:
         """As `Service.predict`."""
-        rows, loop = self._service.read(body), get_running_loop()
+        model, rows, loop = self._service.served, self._service.read(body), get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._score, self._service.served)
+            loop.call_soon(self._score, model)
         scored = loop.create_future()
         self._waiting.append((rows, scored))
         model, predictions = await scored
