@@ -11,6 +11,9 @@ from asyncio import Future, get_running_loop
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import islice
+# {% if cookiecutter.containers != "none" %}
+from pathlib import Path
+# {% endif %}
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Annotated, Any, cast
@@ -153,8 +156,11 @@ def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
 class Front:
     """ASGI middleware: counts and times every answer, limits bodies, and gives errors from further in their form."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service, self._limit = app, service, service.settings.maximum_body_bytes
+    def __init__(self, app: ASGIApp, maximum_body_bytes: int) -> None:
+        self._app, self._limit = app, maximum_body_bytes
+        # {% if cookiecutter.containers != "none" %}
+        self._drain_file = os.environ.get("DRAIN_FILE", "")
+        # {% endif %}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -177,7 +183,8 @@ class Front:
             nonlocal status
             status = message.get("status", status)
             # {% if cookiecutter.containers != "none" %}
-            if message["type"] == "http.response.start" and self._service.is_ending:
+            # The server is about to end, so that clients should send their next request elsewhere.
+            if self._drain_file and "status" in message and Path(self._drain_file).exists():
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             # {% endif %}
             await send(message)
@@ -239,7 +246,7 @@ def create_app(service: Service | None = None) -> FastAPI:
     app.openapi_schema = service.describe(app.openapi())
     # Three times as fast as the path operation, which answers if this line is deleted.
     app.add_middleware(answer_fast, service=service)
-    app.add_middleware(Front, service=service)
+    app.add_middleware(Front, maximum_body_bytes=service.settings.maximum_body_bytes)
     return app
 
 

@@ -136,7 +136,8 @@ def _count(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else None
     metrics.count_request(route, response.status_code, perf_counter() - g.started)
     # {% if cookiecutter.containers != "none" %}
-    if get_service().is_ending:
+    # The server is about to end, so that clients should send their next request elsewhere.
+    if os.path.exists(os.environ.get("DRAIN_FILE", "")):  # noqa: PTH110 - asked at each answer
         response.headers["Connection"] = "close"
     # {% endif %}
     return response

@@ -1,9 +1,6 @@
 """What the apps of all web frameworks share: the model that is served, keys, and the function behind `/predict`."""
 
 import hmac
-# {% if cookiecutter.containers != "none" %}
-import os
-# {% endif %}
 import threading
 from collections.abc import Sequence
 from hashlib import sha256
@@ -65,9 +62,6 @@ class Service:
         self._tried: str | None = None
         self._problem = ""
         self._closed = threading.Event()
-        # {% if cookiecutter.containers != "none" %}
-        self._drain_file = Path(os.environ["DRAIN_FILE"]) if "DRAIN_FILE" in os.environ else None
-        # {% endif %}
         self.refresh()
         if self.latest is None:
             _logger.warning("No model is served yet; /predict answers 503 until one is promoted")
@@ -90,13 +84,6 @@ class Service:
             raise RefusedError(503, "No model is served yet; promote one")
         return self.latest
 
-    # {% if cookiecutter.containers != "none" %}
-    @property
-    def is_ending(self) -> bool:
-        """Whether the image is about to stop the server, so that clients should send their next request elsewhere."""
-        return self._drain_file is not None and self._drain_file.exists()
-
-    # {% endif %}
     def check_key(self, given: Sequence[bytes]) -> None:
         """Check the header's values, in the same time whichever key it is. Raises RefusedError but for one good key."""
         digest = sha256(b"".join(given)).digest()
