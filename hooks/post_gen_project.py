@@ -55,7 +55,6 @@ PIECES: dict[str, dict[str, tuple[str, ...]]] = {
     ".dockerignore": {"containers": ("docker", "kubernetes")},
     "compose.yaml": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
     "docs/guides/containers.md": {"containers": ("docker", "kubernetes")},
-    "src/{package}/serving/hosting.py": {"containers": ("docker", "kubernetes")},
     "tests/test_hosting.py": {"containers": ("docker", "kubernetes"), "serving": ("fastapi", "flask")},
     "deploy/kubernetes/base/serving": {"serving": ("fastapi", "flask")},
     "deploy/kubernetes/base/monitoring": {"monitoring": ("drift",)},

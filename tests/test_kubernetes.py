@@ -209,7 +209,7 @@ def test_the_jobs_see_the_rows_that_pods_answered_and_the_pods_what_jobs_report(
 def test_the_api_is_asked_where_it_answers(bake: Bake, serving: str) -> None:
     project = bake_for(bake, {"serving": serving})
     source = project.texts[f"src/{project.package}/serving/{serving}_app.py"]
-    routes = {*re.findall(r'@(?:keyed|public)\.\w+\(\s*"(/[^"]*)"', source), "/openapi.json", "/swagger"}
+    routes = {*re.findall(r'@(?:keyed|public)\.\w+\(\s*"(/[^"]*)"', source), "/openapi.json", "/docs", "/swagger"}
     port = yaml.safe_load(project.texts["config/serving.yaml"])["port"]
     assert f"EXPOSE {port}\n" in project.texts["deploy/docker/serving.Dockerfile"]
 

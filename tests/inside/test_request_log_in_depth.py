@@ -42,7 +42,7 @@ def test_the_folder_stays_within_its_bytes_and_drops_the_oldest_rows(served: Pro
     project = set_log(served, maximum_bytes=limit)
     largest, requests = 0, []
     for _ in range(40):
-        # Each is a worker with a file of its own.
+        # Each is a server with a file of its own.
         with closing(Service(project)) as service:
             requests += [ask(service, [ROW] * 3)[0] for _ in range(4)]
         largest = max(largest, sum(path.stat().st_size for path in project.requests.iterdir()))
@@ -51,7 +51,7 @@ def test_the_folder_stays_within_its_bytes_and_drops_the_oldest_rows(served: Pro
     assert kept == set(requests[-len(kept) :])
 
 
-def test_a_worker_goes_on_where_another_dropped_its_file(served: Project) -> None:
+def test_a_server_goes_on_where_another_dropped_its_file(served: Project) -> None:
     written = counted_rows("written")
     with closing(Service(served)) as service:
         ask(service, [ROW])

@@ -27,9 +27,10 @@ from pydantic import BaseModel, ValidationError
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.errors import ProjectError
+from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
+from {{ cookiecutter.__package }}.modeling.model import Model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.schema import Column, Schema
-from {{ cookiecutter.__package }}.serving import service as service_module
 from {{ cookiecutter.__package }}.serving.command import example, serve
 # {% if cookiecutter.serving == "fastapi" %}
 from {{ cookiecutter.__package }}.serving.fastapi_app import TheService, create_app, keyed
@@ -43,7 +44,7 @@ from {{ cookiecutter.__package }}.serving.rows import (
     make_request_type,
     refuse_body,
 )
-from {{ cookiecutter.__package }}.serving.service import ServedModel, Service
+from {{ cookiecutter.__package }}.serving.service import Service
 
 from .toys import change_config, copy_version, wait_until
 
@@ -55,7 +56,7 @@ MAXIMUM_ROWS = 20
 MAXIMUM_BODY_BYTES = 100_000
 TOO_LONG = b" " * (MAXIMUM_BODY_BYTES + 1)
 ANYONE = httpx.Client(headers={"Connection": "close"}, timeout=SECONDS)
-"""Has no key, and comes with a new connection each time, so that any worker may answer."""
+"""Has no key, and comes with a new connection each time."""
 
 Row = dict[str, Any]
 
@@ -99,7 +100,7 @@ WRONG_VALUES: dict[str, list[object]] = {
 @keyed.post("/echo/{name}")
 async def echo(name: str, service: TheService, body: dict[str, int]) -> dict[str, Any]:
     """A route of one's own."""
-    return {"name": name, "version": service.served.version, "body": body}
+    return {"name": name, "version": service.served.manifest.version, "body": body}
 # {% else %}
 class Name(BaseModel):
     name: str
@@ -112,7 +113,7 @@ class Body(BaseModel):
 @keyed.post("/echo/<name>")
 def echo(path: Name, body: Body) -> dict[str, Any]:
     """A route of one's own."""
-    return {"name": path.name, "version": get_service().served.version, "body": body.model_dump()}
+    return {"name": path.name, "version": get_service().served.manifest.version, "body": body.model_dump()}
 # {% endif %}
 
 
@@ -135,7 +136,7 @@ def untrained(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def client(project: Project) -> Iterator[httpx.Client]:
-    """A client with a good key, of a server with one worker and two keys."""
+    """A client with a good key, of a server with two keys."""
     with (
         start_server(project, API_KEYS=f" {KEY} ,,{OTHER_KEY}") as url,
         httpx.Client(base_url=url, headers={"X-API-Key": KEY}, timeout=SECONDS) as client,
@@ -229,11 +230,6 @@ def errors_of(rows: list[Row]) -> list[tuple[int | None, str | None]]:
 
 def numbers_of(prediction: dict[str, Any]) -> list[float]:
     return list(prediction["probabilities"].values()) if "label" in prediction else [prediction["value"]]
-
-
-def score_of(prediction: dict[str, Any], answered: dict[str, Any]) -> float:
-    """The value, or the probability of the label that was answered."""
-    return float(prediction["value"] if "value" in prediction else prediction["probabilities"][answered["label"]])
 
 
 def assert_is_error(answer: httpx.Response, status: int) -> None:
@@ -360,14 +356,10 @@ def test_model_is_the_manifest_of_the_version_to_every_good_key(client: httpx.Cl
     assert manifest == json.loads(stored.read_text(encoding="utf-8"))
 
 
-def test_the_documentation_tells_of_the_row_and_has_a_request_with_its_answer(
-    client: httpx.Client, project: Project
-) -> None:
+def test_the_documentation_tells_of_the_row_and_has_a_request(client: httpx.Client, project: Project) -> None:
     document = client.get("/openapi.json").json()
-    operation = document["paths"]["/predict"]["post"]
-    request = operation["requestBody"]["content"]["application/json"]["example"]
-    answer = operation["responses"]["200"]["content"]["application/json"]["example"]
-    assert client.post("/predict", json=request).json() == answer
+    request = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post("/predict", json=request).status_code == 200
     row, features = document["components"]["schemas"]["Row"], project.schema.features
     assert list(row["properties"]) == list(features)
     assert row["required"] == [name for name, column in features.items() if not column.nullable]
@@ -407,54 +399,10 @@ def test_the_label_is_that_whose_weighed_probability_is_largest() -> None:
     assert chosen[0]["probabilities"] == {"no": 0.75, "yes": 0.25}
 
 
-def with_typical(project: Project, rows: list[Row]) -> str:
-    """A version whose typical values are those of the first of `rows`."""
-    name = copy_version(project)
-    path = Registry(project.models).folder(name) / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"typical": rows[0]}), encoding="utf-8")
-    Registry(project.models).move_latest(name, "test")
-    return name
-
-
 def follow(service: Service, version: str) -> None:
     # Its thread may have begun to load it.
     service.refresh()
-    wait_until(lambda: service.served.version == version)
-
-
-def test_an_explanation_has_the_columns_that_differ_from_what_is_typical(
-    untrained: Project, project: Project, sample_rows: list[Row]
-) -> None:
-    shutil.copytree(project.models, untrained.models)
-    service = Service(untrained)
-    asked = json.dumps({"rows": sample_rows[:3], "explain": True}).encode()
-    follow(service, with_typical(untrained, [{}]))
-    assert "no typical values" in refusal_of(service, asked).detail
-    follow(service, with_typical(untrained, sample_rows))
-    _, answer = service.predict(asked)
-    _, plain = service.predict(body_of(sample_rows[:3]))
-    assert answer["predictions"] == plain["predictions"]
-    assert "explanations" not in plain
-    assert answer["explanations"][0] == []
-    for row, prediction, effects in zip(sample_rows[:3], answer["predictions"], answer["explanations"], strict=True):
-        assert len(effects) <= 10
-        assert effects == sorted(effects, key=lambda effect: -abs(effect["effect"]))
-        for effect in effects:
-            name, typical = effect["column"], sample_rows[0]
-            assert effect["value"] == row.get(name) != typical[name]
-            _, other = service.predict(body_of([row | {name: typical[name]}]))
-            before, after = (score_of(each, prediction) for each in (prediction, *other["predictions"]))
-            assert effect["effect"] == pytest.approx(before - after, abs=1e-5 * max(1, abs(before)))
-
-
-def test_too_long_an_explanation_is_refused(
-    untrained: Project, project: Project, sample_rows: list[Row], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(project.models, untrained.models)
-    with_typical(untrained, sample_rows)
-    monkeypatch.setattr(service_module, "_MOST_REPLACEMENTS", len(sample_rows[0]))
-    error = refusal_of(Service(untrained), json.dumps({"rows": sample_rows[:2], "explain": True}).encode())
-    assert error.detail.startswith("At most 1 rows")
+    wait_until(lambda: service.served.manifest.version == version)
 
 
 def test_an_unexpected_error_is_500_and_logged(
@@ -463,7 +411,7 @@ def test_an_unexpected_error_is_500_and_logged(
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr(ServedModel, "score", fail)
+    monkeypatch.setattr(Model, "predict", fail)
     assert_is_error(request(create_app(service), "POST", "/predict", body_of(sample_rows[:1])), 500)
     assert "the disk is on fire" in caplog.text
 
@@ -474,7 +422,7 @@ def test_a_route_of_ones_own_has_a_key_documentation_counts_and_a_limit(service:
     def post(content: bytes, key: str | None = KEY) -> httpx.Response:
         return request(app, "POST", "/echo/x", content, key)
 
-    assert post(b'{"a": 1}').json() == {"name": "x", "version": service.served.version, "body": {"a": 1}}
+    assert post(b'{"a": 1}').json() == {"name": "x", "version": service.served.manifest.version, "body": {"a": 1}}
     for content, key, status in ((b'{"a": 1}', None, 401), (b'{"a": "one"}', KEY, 422), (TOO_LONG, KEY, 413)):
         assert_is_error(post(content, key), status)
     operation = request(app, "GET", "/openapi.json").json()["paths"]["/echo/{name}"]["post"]
@@ -504,7 +452,6 @@ def test_a_promoted_model_is_served_without_a_failed_request(
         stop.set()
         asking.join()
     assert set(statuses) == {200}
-    assert client.get("/openapi.json").json()["info"]["version"] == version
     shown = client.get("/metrics").text
     assert sample(shown, "model_info", f'version="{version}"') == sample(shown, "model_info") == 1
 
@@ -521,3 +468,19 @@ def test_a_damaged_version_leaves_the_former_one_served(untrained: Project, proj
     repaired = copy_version(untrained)
     registry.move_latest(repaired, "test")
     follow(service, repaired)
+
+
+def test_a_version_of_another_table_waits_for_a_restart(untrained: Project, project: Project) -> None:
+    shutil.copytree(project.models, untrained.models)
+    registry, service = Registry(untrained.models), Service(untrained)
+    served = service.served
+    other = copy_version(untrained)
+    path = registry.folder(other) / MANIFEST_FILE
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["table"]["columns"][project.schema.target]["description"] = "Seen another way"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    registry.move_latest(other, "test")
+    service.refresh()
+    assert service.served is served
+    assert f"{other} has another table" in (untrained.logs / "inference.log").read_text(encoding="utf-8")
+    follow(Service(untrained), other)

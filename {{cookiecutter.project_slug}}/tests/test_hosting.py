@@ -1,15 +1,10 @@
-# {% if cookiecutter.serving == "fastapi" %}
-"""What the image asks of the API: SageMaker's routes."""
-
-import asyncio
-# {% else %}
 """What the image asks of the API: SageMaker's routes, and an end that loses nothing."""
 
+# {% if cookiecutter.serving == "fastapi" %}
+import asyncio
 # {% endif %}
 import json
-# {% if cookiecutter.serving == "flask" %}
 from pathlib import Path
-# {% endif %}
 from typing import Any
 
 import httpx
@@ -60,7 +55,6 @@ def test_elsewhere_there_are_no_such_routes(project: Project, monkeypatch: pytes
     monkeypatch.delenv("SAGEMAKER_BIND_TO_PORT", raising=False)
     assert ask(project, "GET", "/ping").status_code == 404
     assert ask(project, "POST", "/invocations").status_code == 404
-# {% if cookiecutter.serving == "flask" %}
 
 
 def test_answers_close_their_connection_once_the_end_is_near(
@@ -71,4 +65,3 @@ def test_answers_close_their_connection_once_the_end_is_near(
     (tmp_path / "draining").touch()
     answer = ask(project, "GET", "/health/live")
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-# {% endif %}

@@ -33,9 +33,7 @@ SAGEMAKER = Path("/opt/ml")
 IS_SAGEMAKER = "SAGEMAKER_BIND_TO_PORT" in os.environ or SAGEMAKER.exists()
 PORT = os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080") if IS_SAGEMAKER else os.environ.get("PORT", "8000")
 DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS", "2"))
-# {% if cookiecutter.serving == "flask" %}
 DRAIN_FILE = Path(tempfile.gettempdir(), "draining")
-# {% endif %}
 MARGIN_SECONDS = 0.5
 """What is left of Lambda's time limit to say that it was reached."""
 
@@ -66,14 +64,12 @@ def serve() -> None:
     if LAMBDA and not has_keys:
         refuse_start(LAMBDA, "API_KEYS is empty: set it in the function's environment to one or more keys.")
     if IS_SAGEMAKER:
-        # Who may ask is SageMaker's affair, which sends no key: `hosting` in the package puts this one in.
+        # Who may ask is SageMaker's affair, which sends no key; the others' routes want one.
         os.environ.setdefault("SAGEMAKER_BIND_TO_PORT", PORT)
         os.environ["API_KEYS"] = os.environ["API_KEYS"] if has_keys else secrets.token_urlsafe(32)
         os.environ["PROJECT_ROOT"] = find_project()
-    # {% if cookiecutter.serving == "flask" %}
     DRAIN_FILE.unlink(missing_ok=True)
     os.environ["DRAIN_FILE"] = str(DRAIN_FILE)
-    # {% endif %}
     address = "127.0.0.1" if LAMBDA else "0.0.0.0"  # noqa: S104 - the container's own
     command = [*COMMAND, "serve", "--host", address, "--port", PORT]
     api = subprocess.Popen(command)  # noqa: S603
@@ -87,10 +83,8 @@ def serve() -> None:
 
 def drain(api: "subprocess.Popen[bytes]") -> None:
     """Let clients go elsewhere with their next request, then end the API, which finishes those under way."""
-    # {% if cookiecutter.serving == "flask" %}
     with suppress(OSError):  # nothing can be written here: connections are closed without notice
         DRAIN_FILE.touch()
-    # {% endif %}
     time.sleep(DRAIN_SECONDS)
     api.terminate()
 

@@ -1,7 +1,7 @@
 """The rows to judge, from a table or from the request log.
 
-A line of the log is a request: its `id`, `at` (seconds since 1970, UTC), `version`, `rows` (features by name),
-`predictions`, as answered, or null, and `places`: which rows of the request these are, or null for all.
+A line of the log is a request: its `id`, `at` (seconds since 1970, UTC), `version`, `rows` (features by name) and
+`predictions`, as answered, or null.
 """
 
 import json

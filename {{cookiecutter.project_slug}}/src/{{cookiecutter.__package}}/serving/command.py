@@ -4,8 +4,6 @@ import ipaddress
 import os
 import secrets
 import socket
-import tempfile
-from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -14,32 +12,27 @@ from pydantic_core import to_json
 from ..config import find_project, read_settings
 from ..errors import ProjectError
 from ..modeling.registry import Registry
-from .settings import COUNTS_VARIABLE, KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
+from .settings import KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer.")] = None,
 ) -> None:
     """Serve predictions over HTTP until interrupted; options not given come from config/serving.yaml."""
     settings = read_settings(find_project().root, SETTINGS_FILE, ServingSettings)
-    host, port, workers = host or settings.host, port or settings.port, workers or settings.workers
+    host, port = host or settings.host, port or settings.port
     _check_address(host, port)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"Try it: {url}/\nDocumentation: {url}/docs")
-    counts_apart = workers > 1 and COUNTS_VARIABLE not in os.environ
-    with tempfile.TemporaryDirectory(prefix="metrics-") if counts_apart else nullcontext() as folder:
-        if folder:
-            os.environ[COUNTS_VARIABLE] = folder
-        # Here, since other commands need no web framework, and metrics read the variable when they are imported.
-        # {% if cookiecutter.serving == "fastapi" %}
-        from .fastapi_app import run
-        # {% else %}
-        from .flask_app import run
-        # {% endif %}
+    # Here, since other commands need no web framework.
+    # {% if cookiecutter.serving == "fastapi" %}
+    from .fastapi_app import run
+    # {% else %}
+    from .flask_app import run
+    # {% endif %}
 
-        run(host, port, workers)
+    run(host, port)
 
 
 def example() -> None:
@@ -73,6 +66,5 @@ def _check_address(host: str, port: int) -> None:
             f"{KEYS_VARIABLE} is empty, and other machines reach {host}: set {KEYS_VARIABLE} to one or more keys, "
             "separated by commas, or serve on 127.0.0.1."
         )
-    # Workers are other processes, which read the keys from the environment.
     os.environ[KEYS_VARIABLE] = key = secrets.token_urlsafe(32)
     typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")

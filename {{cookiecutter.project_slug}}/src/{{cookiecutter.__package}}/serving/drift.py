@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from .metrics import registry, shared
+from .metrics import registry
 
 
 class DriftCollector(Collector):
@@ -32,4 +32,3 @@ class DriftCollector(Collector):
 
 collector = DriftCollector()
 registry.register(collector)
-shared.append(collector)

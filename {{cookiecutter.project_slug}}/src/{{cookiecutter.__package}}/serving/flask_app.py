@@ -4,30 +4,28 @@ Add views of your own to `keyed` or `public`, as flask-openapi3's guide says: th
 their bodies limited, and those of `keyed` ask for a key.
 """
 
-from copy import deepcopy
-from http import HTTPStatus
+# {% if cookiecutter.containers != "none" %}
+import os
+# {% endif %}
 from multiprocessing.util import Finalize
 from time import perf_counter
 from typing import Any, cast
 
-from flask import Response, current_app, g, make_response, request
+from flask import Response, current_app, g, request
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 from flask_openapi3_swagger.plugins import RegisterPlugin as Swagger
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..modeling.manifest import Manifest
 from . import metrics
-# {% if cookiecutter.containers != "none" %}
-from .hosting import adapt
-# {% endif %}
 from .rows import Answer, Error, RefusedError, refuse_body
-from .service import KEY_HEADER, PAGE, PAGE_HEADERS, REFUSALS, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
+from .service import KEY_HEADER, PAGE, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
 
 def get_service() -> Service:
@@ -37,8 +35,7 @@ def get_service() -> Service:
 
 def refusals(*statuses: int) -> Any:
     """The errors of a view, for its documentation."""
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {status: {"description": REFUSALS[status], "content": content} for status in statuses}
+    return dict.fromkeys(statuses, Error)
 
 
 keyed = APIBlueprint("keyed", __name__, abp_security=[{"key": []}], abp_responses=refusals(401))
@@ -78,36 +75,19 @@ def live() -> dict[str, str]:
 @public.get("/health/ready", responses={200: {"description": "It can predict."}, **refusals(503)})
 def ready() -> dict[str, str]:
     """Tell whether a model is loaded and checked."""
-    return {"status": "ready", "model_version": get_service().served.version}
+    return {"status": "ready", "model_version": str(get_service().served.manifest.version)}
 
 
 @public.get("/metrics", operation_id="metrics", responses={200: {"description": "The metrics, as text."}})
 def show_metrics() -> Response:
     """Show counts and times."""
-    return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
-
-
-@public.get("/openapi.json", doc_ui=False)
-def openapi() -> Response:
-    """The document, which follows the model that is served."""
-    document = deepcopy(cast(OpenAPI, current_app).api_doc)
-    for operation in (each for path in document["paths"].values() for each in path.values()):
-        # flask-openapi3 lists a 422 for views that read nothing.
-        if operation["responses"]["422"]["description"] != REFUSALS[422]:
-            del operation["responses"]["422"]
-    return _respond(get_service().describe(document))
+    return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
 
 @public.get("/", doc_ui=False)
 def page() -> Response:
     """The page with a form."""
-    return Response(PAGE.read_bytes(), headers=PAGE_HEADERS)
-
-
-@public.get("/docs", doc_ui=False)
-def docs() -> Response:
-    """Swagger UI, from this server alone."""
-    return make_response(current_app.view_functions["swagger.swagger"](), PAGE_HEADERS)
+    return Response(PAGE.read_bytes())
 
 
 def create_app(service: Service | None = None) -> OpenAPI:
@@ -115,7 +95,7 @@ def create_app(service: Service | None = None) -> OpenAPI:
     service = service or Service()
     app = OpenAPI(
         __name__,
-        info=Info(title=service.settings.title, version="none"),
+        info=Info(title=service.settings.title, version="0.1.0", description=service.description),
         security_schemes={"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}},
         operation_id_callback=lambda name, **_: name,
         validation_error_model=Error,
@@ -126,7 +106,6 @@ def create_app(service: Service | None = None) -> OpenAPI:
     app.extensions["service"] = service
     app.config |= {"PROVIDE_AUTOMATIC_OPTIONS": False, "SWAGGER_CONFIG": {"validatorUrl": None}}
     app.config["MAX_CONTENT_LENGTH"] = service.settings.maximum_body_bytes + 1
-    app.url_map.strict_slashes = False
     app.before_request(_start)
     app.after_request(_count)
     app.register_error_handler(Exception, _refuse)
@@ -134,8 +113,14 @@ def create_app(service: Service | None = None) -> OpenAPI:
     app.register_api(public)
     app.register_blueprint(Swagger.register(doc_url="openapi.json"))
     # {% if cookiecutter.containers != "none" %}
-    app.wsgi_app = adapt(app.wsgi_app)  # type: ignore[method-assign]
+    if "SAGEMAKER_BIND_TO_PORT" in os.environ:
+        # SageMaker sends no key, since it lets nobody ask whom it does not know.
+        app.add_url_rule("/ping", view_func=ready)
+        app.add_url_rule("/invocations", view_func=predict, methods=["POST"])
     # {% endif %}
+    app.add_url_rule("/docs", view_func=app.view_functions["swagger.swagger"])
+    document = service.describe(app.api_doc)
+    app.add_url_rule("/openapi.json", "openapi", lambda: _respond(document))
     # granian ends its workers without `atexit`.
     Finalize(None, service.close, exitpriority=0)
     return app
@@ -150,6 +135,11 @@ def _start() -> None:
 def _count(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else None
     metrics.count_request(route, response.status_code, perf_counter() - g.started)
+    # {% if cookiecutter.containers != "none" %}
+    # The server is about to end, so that clients should send their next request elsewhere.
+    if os.path.exists(os.environ.get("DRAIN_FILE", "")):  # noqa: PTH110 - asked at each answer
+        response.headers["Connection"] = "close"
+    # {% endif %}
     return response
 
 
@@ -169,17 +159,15 @@ def _refuse(error: Exception) -> Response:
             headers = {"Connection": "close"}
             refused = RefusedError(413, TOO_LONG.format(get_service().settings.maximum_body_bytes))
         case HTTPException(code=int(status)):
-            headers = error.get_headers()
-            is_own = error.description != type(error).description
-            refused = RefusedError(status, str(error.description) if is_own else HTTPStatus(status).phrase)
+            refused, headers = RefusedError(status, str(error.description)), error.get_headers()
         case _:
             refused = refuse_failure(error, f"{request.method} {request.path}")
     return _respond(refused.error, refused.status, headers)
 
 
-def run(host: str, port: int, workers: int) -> None:
+def run(host: str, port: int) -> None:
     """Serve until interrupted; requests under way then have half a minute to end."""
     # A worker that is told to stop while it still loads does not hear it, and would be waited for forever. granian
     # warns of its many threads, which are wanted: a client that sends its body slowly holds one.
-    options: dict[str, Any] = {"workers": workers, "workers_kill_timeout": 30, "log_level": LogLevels.error}
+    options: dict[str, Any] = {"workers_kill_timeout": 30, "log_level": LogLevels.error}
     Granian(f"{__name__}:create_app", host, port, interface=Interfaces.WSGI, factory=True, **options).serve()

@@ -1,34 +1,24 @@
-"""Counts for Prometheus; a metric of your own takes `registry=registry`.
+"""Counts for Prometheus; a metric of your own takes `registry=registry`."""
 
-Several workers share a folder that `PROMETHEUS_MULTIPROC_DIR` names, which is read when this module is imported.
-"""
-
-import os
 from functools import cache
 from typing import Any
 
 import numpy as np
 import prometheus_client as prometheus
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
 from ..modeling.manifest import Manifest
-from .settings import COUNTS_VARIABLE
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _POWERS_OF_TEN = [10.0**power for power in range(-3, 10)]
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
 registry = prometheus.CollectorRegistry()
-# What all workers read alike, and so is not added up.
-shared: list[Collector] = []
 _answers, _took = "Requests answered, by route and status", "Time from the whole request to the answer"
 _requests = prometheus.Counter("http_requests", _answers, ["route", "status"], registry=registry)
 _seconds = prometheus.Histogram("http_request_duration_seconds", _took, ["route"], buckets=_SECONDS, registry=registry)
 _labels = prometheus.Counter("predictions", "Rows predicted, by label", ["label"], registry=registry)
-loads = prometheus.Counter("model_loads", "Versions loaded, and refused as damaged", ["outcome"], registry=registry)
-_shown, _which = "1 for the version that is served", ["version", "estimator"]
-_info = prometheus.Gauge("model_info", _shown, _which, multiprocess_mode="mostrecent", registry=registry)
+loads = prometheus.Counter("model_loads", "Versions loaded, and refused", ["outcome"], registry=registry)
+_info = prometheus.Gauge("model_info", "The version that is served", ["version", "estimator"], registry=registry)
 # Looking up a child by its labels costs more than counting.
 _request_counter, _timer, _label_counter = cache(_requests.labels), cache(_seconds.labels), cache(_labels.labels)
 _values: list[prometheus.Histogram] = []
@@ -50,28 +40,14 @@ def count_predictions(predictions: list[dict[str, Any]]) -> None:
             _values[0].observe(prediction["value"])
 
 
-def show_model(manifest: Manifest, former: Manifest | None) -> None:
-    """Count a version as loaded, and show it as the one that is served in place of another."""
-    for label in manifest.labels:
-        _label_counter(label)
+def show_model(manifest: Manifest) -> None:
+    """Count a version as loaded, and show it as the one that is served."""
     if not manifest.labels and not _values:
         target, unit = manifest.table.columns[manifest.table.target], "Values predicted, in the target's unit"
         buckets = [-power for power in reversed(_POWERS_OF_TEN)] + [0.0, *_POWERS_OF_TEN]
         if target.minimum is not None and target.maximum is not None and target.minimum < target.maximum:
             buckets = np.linspace(target.minimum, target.maximum, 21).tolist()
         _values.append(prometheus.Histogram("prediction_value", unit, buckets=buckets, registry=registry))
-    if former is not None:
-        _info.labels(former.version, former.estimator).set(0)
+    _info.clear()
     _info.labels(manifest.version, manifest.estimator).set(1)
     loads.labels("loaded").inc()
-
-
-def render() -> bytes:
-    """All workers' counts, in Prometheus's text format."""
-    counts = registry
-    if COUNTS_VARIABLE in os.environ:
-        counts = prometheus.CollectorRegistry()
-        MultiProcessCollector(counts)  # type: ignore[no-untyped-call]
-        for collector in shared:
-            counts.register(collector)
-    return prometheus.generate_latest(counts)

@@ -1,4 +1,4 @@
-"""Rows that were answered, kept for `monitor`: sampled, without sensitive columns, never in a request's way.
+"""Requests that were answered, kept for `monitor`: sampled, without sensitive columns, never in a request's way.
 
 A request only puts a line into a buffer in memory; a thread writes what came in half a second at once, since one that
 wakes for each would slow them all. What does not fit, as the disk is slow, full or gone, is dropped and counted.
@@ -13,15 +13,13 @@ from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import Counter
 from pydantic_core import to_json
 
-from ..modeling.manifest import Manifest
 from ..terminal import get_logger
 from .metrics import registry
-from .rows import Row
+from .rows import Predictions, Row
 from .settings import RequestLogSettings
 
 _BUFFER_BYTES = 8_000_000
@@ -34,51 +32,43 @@ _counter = Counter("request_log_rows", _help, ["outcome"], registry=registry)
 
 
 class RequestLog:
-    """The log of one worker: a line of JSON for a request, in files `<time>-<worker>.jsonl`.
+    """The log of one server: a line of JSON for a request, in files `<time>-<server>.jsonl`.
 
-    `maximum_bytes` bounds all files of the folder together, those of other workers too; the oldest go first.
+    `maximum_bytes` bounds all files of the folder together, those of other servers too; the oldest go first.
     """
 
-    def __init__(self, settings: RequestLogSettings, folder: Path, sensitive: Collection[str]) -> None:
-        self._settings, self._folder, self._sensitive = settings, folder, frozenset(sensitive)
+    def __init__(self, settings: RequestLogSettings, folder: Path, target: str, hidden: Collection[str]) -> None:
+        self._settings, self._folder, self._hidden = settings, folder, hidden
+        self._keeps_predictions = target not in hidden
         self._limit = min(_BUFFER_BYTES, settings.maximum_bytes // 4)
         self._lock = threading.Lock()
         self._buffer = bytearray()
         self._rows = 0
         self._path: Path | None = None
-        self._plan: tuple[Manifest, frozenset[str]] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
-        if settings.share:
-            self._thread.start()
+        self._thread.start()
 
-    def record(self, request_id: str, manifest: Manifest, rows: list[Row], predictions: list[dict[str, Any]]) -> None:
-        """Keep a sample of a request's rows, and what was answered; from any thread."""
-        if self._plan is None or self._plan[0] is not manifest:
-            # The mark may have come after the training, and may have been removed since.
-            self._plan = manifest, self._sensitive | manifest.table.sensitive
-        share, hidden, places = self._settings.share, self._plan[1], None
-        if share < 1:
-            places = [place for place in range(len(rows)) if random.random() < share]  # noqa: S311 - a sample
-            if not places:
-                return
-            rows, predictions = [rows[place] for place in places], [predictions[place] for place in places]
-        if hidden:
-            rows = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
-        content = {"id": request_id, "at": time.time(), "version": manifest.version, "places": places, "rows": rows}
-        line = to_json(content | {"predictions": None if manifest.table.target in hidden else predictions})
+    def record(self, request_id: str, version: str, rows: list[Row], predictions: Predictions) -> None:
+        """Keep a request, unless chance leaves it out; from any thread."""
+        if random.random() >= self._settings.share:  # noqa: S311 - a sample
+            return
+        if self._hidden:
+            rows = [{name: value for name, value in row.items() if name not in self._hidden} for row in rows]
+        kept = predictions if self._keeps_predictions else None
+        content = {"id": request_id, "at": time.time(), "version": version, "rows": rows, "predictions": kept}
+        line = to_json(content) + b"\n"
         with self._lock:
             if len(self._buffer) + len(line) > self._limit:
                 _counter.labels("lost").inc(len(rows))
             else:
-                self._buffer += line + b"\n"
+                self._buffer += line
                 self._rows += len(rows)
 
     def close(self) -> None:
         """Write what is left; gives up after two seconds if the disk does not answer."""
         self._stopping.set()
-        if self._settings.share:
-            self._thread.join(_CLOSING_SECONDS)
+        self._thread.join(_CLOSING_SECONDS)
 
     def _run(self) -> None:
         ended, problem = False, ""
@@ -101,13 +91,12 @@ class RequestLog:
     def _write(self, content: bytearray) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         used = len(content)
-        with suppress(FileNotFoundError):  # another worker drops the oldest files at the same time
+        with suppress(FileNotFoundError):  # another server drops the oldest files at the same time
             for path in sorted(self._folder.glob("*.jsonl*"), key=os.path.getmtime, reverse=True):
                 used += path.stat().st_size
                 if used > self._settings.maximum_bytes:
                     path.unlink()
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        self._path = self._path or self._folder / f"{stamp}-{os.getpid()}{secrets.token_hex(3)}.jsonl"
+        self._path = self._path or self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(6)}.jsonl"
         size = self._path.stat().st_size if self._path.exists() else 0
         try:
             with self._path.open("ab") as file:

@@ -35,26 +35,11 @@ class ValuePrediction(BaseModel):
     value: float
 
 
-class Effect(BaseModel):
-    """A column of a row, its value, and by how much the answer is larger than with the column's typical value.
-
-    That is the probability of the label that was answered, or the value in the target's unit.
-    """
-
-    column: str
-    value: float | str | bool | None
-    effect: float
-
-
 class Answer(BaseModel):
-    """The version that answered, and a prediction for each row, in the order of the rows.
-
-    `explanations`, where the request asked for them, have the columns that moved each row's answer most, at most ten.
-    """
+    """The version that answered, and a prediction for each row, in the order of the rows."""
 
     model_version: str
     predictions: list[LabelPrediction | ValuePrediction]
-    explanations: list[list[Effect]] = []
 
 
 class RowError(BaseModel):
@@ -102,8 +87,7 @@ def make_request_type(schema: Schema, maximum_rows: int) -> type[BaseModel]:
     row: Any = cast(Any, TypedDict)("Row", {name: _value_type(column) for name, column in schema.features.items()})
     row.__pydantic_config__ = ConfigDict(extra="forbid")
     rows = Annotated[list[row], Field(min_length=1, max_length=maximum_rows)]
-    explain = Annotated[bool, Field(strict=True, description="Whether to say which columns moved each answer most")]
-    return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...), explain=(explain, False))
+    return create_model("Request", __config__=ConfigDict(extra="forbid"), rows=(rows, ...))
 
 
 def _value_type(column: Column) -> Any:

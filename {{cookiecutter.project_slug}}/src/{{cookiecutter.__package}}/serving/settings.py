@@ -9,12 +9,11 @@ from ..config import Settings
 
 SETTINGS_FILE = "serving.yaml"
 KEYS_VARIABLE = "API_KEYS"
-COUNTS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 # {% if cookiecutter.monitoring == "drift" %}
 class RequestLogSettings(Settings):
-    """Which share of the answered rows is kept for `monitor`, 0 for none, and in how many bytes at most."""
+    """Which share of the requests is kept for `monitor`, 0 for none, and in how many bytes at most."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
     maximum_bytes: Annotated[int, Field(ge=10_000)] = 100_000_000
@@ -22,13 +21,12 @@ class RequestLogSettings(Settings):
 
 # {% endif %}
 class ServingSettings(Settings):
-    """`config/serving.yaml`; `serve` takes another host, port and number of workers as options."""
+    """`config/serving.yaml`; `serve` takes another host and port as options."""
 
     title: str = "Predictions"
     framework: Literal["{{ cookiecutter.serving }}"]
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    workers: PositiveInt = 1
     maximum_body_bytes: PositiveInt = 1_000_000
     maximum_rows: PositiveInt = 1000
     reload_seconds: PositiveFloat = 2.0
