@@ -45,7 +45,6 @@ NOT_FOR_SERVING = (
     "scipy",
     "skl2onnx",
     "sklearn",
-    "skops",
 )
 
 

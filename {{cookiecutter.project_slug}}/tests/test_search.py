@@ -46,7 +46,6 @@ def test_auto_takes_what_the_rows_ask_for_and_keeps_the_tries(tmp_path: Path, is
     manifest = train_model(change_config(project, "model", estimator="auto", hyperparameters=SMALL))
     chosen = {manifest.estimator, *(manifest.hyperparameters if manifest.estimator == "blend" else ())}
     assert ("logistic_regression" in chosen) != is_crossed
-    assert manifest.runtime == "onnx", manifest.parity.reason
     tries = pl.read_csv(project.reports / "tables" / "search.csv")
     assert set(tries["estimator"]) - {"blend"} == FAMILIES
 
@@ -87,7 +86,7 @@ def test_any_estimator_may_be_named_by_its_import_path(prepared: Project) -> Non
     path = "sklearn.ensemble.ExtraTreesClassifier"
     hyperparameters = {path: {"n_estimators": 10, "min_samples_leaf": 5}}
     manifest = train_model(change_config(prepared, "model", estimator=path, hyperparameters=hyperparameters))
-    assert (manifest.estimator, manifest.runtime, manifest.hyperparameters) == (path, "onnx", hyperparameters[path])
+    assert (manifest.estimator, manifest.hyperparameters) == (path, hyperparameters[path])
 
 
 @pytest.mark.parametrize(
@@ -95,11 +94,7 @@ def test_any_estimator_may_be_named_by_its_import_path(prepared: Project) -> Non
     [
         ({"estimator": "nowhere.Forest"}, r"'nowhere.Forest' cannot be imported .*`uv add --optional training`"),
         ({"estimator": "sklearn.linear_model.Lasso"}, r"'sklearn.linear_model.Lasso' is no estimator for a classif"),
-        (
-            {"estimator": "sklearn.semi_supervised.LabelSpreading"},
-            r"LabelSpreading cannot become ONNX.*parity.required",
-        ),
-        ({"calibration": "isotonic"}, r"isotonic calibration cannot become ONNX"),
+        ({"estimator": "sklearn.semi_supervised.LabelSpreading"}, r"LabelSpreading cannot become ONNX, which serves"),
     ],
 )
 def test_what_cannot_be_trained_or_served_is_told_before_training(
@@ -108,11 +103,3 @@ def test_what_cannot_be_trained_or_served_is_told_before_training(
     with pytest.raises(ProjectError, match=message):
         train_model(change_config(prepared, "model", **changes))
     assert not prepared.candidate.exists()
-
-
-@pytest.mark.parametrize(
-    "changes", [{"estimator": "sklearn.semi_supervised.LabelSpreading"}, {"calibration": "isotonic"}]
-)
-def test_without_onnx_scikit_learn_serves_where_that_is_allowed(prepared: Project, changes: dict[str, Any]) -> None:
-    manifest = train_model(change_config(prepared, "model", parity={"required": False}, **changes))
-    assert manifest.runtime == "sklearn"

@@ -1,53 +1,19 @@
-"""What a candidate is held against besides `latest`: the best answer that looks at nothing, and a linear model."""
+"""What a candidate is held against besides `latest`: the best answer that looks at nothing."""
 
 import numpy as np
-from pydantic import BaseModel
 
 from ..config import Project
-from ..features import engineer_features, plan_features
-from .dataset import Dataset, read_dataset
-from .decision import choose_weights
-from .estimators import Choice, fit_pipeline, score_rows
-from .gate import CONSTANT, LINEAR, PairedComparison, compare_paired, sample_rows
-from .manifest import Manifest
-from .metrics import Answers, compute_metrics, find_metric
-
-LINEAR_ESTIMATORS = {"classification": "logistic_regression", "regression": "ridge"}
+from .dataset import read_dataset
+from .gate import sample_rows
+from .metrics import Answers, find_metric
 
 _MOST_LABELS = 50
 
 
-class Baseline(BaseModel, frozen=True):
-    """Its metrics on the test rows, and the candidate compared with it by the gate's."""
-
-    metrics: dict[str, float]
-    comparison: PairedComparison
-
-
-def measure_baselines(project: Project, manifest: Manifest, test: Dataset, answers: Answers) -> dict[str, Baseline]:
-    """The baselines by name, measured on the same test rows as the candidate's `answers`.
-
-    They are made from at most 20,000 of the training rows. A candidate that is the linear model itself is held against
-    the constant alone.
-    """
-    schema, settings, metric = project.schema, project.model, find_metric(project.schema, project.model)
-    training = read_dataset(project.splits, "train", schema)
-    training = training.take(sample_rows(len(training), settings.seed))
-    found = {CONSTANT: _answer_constantly(project, training, len(test))}
-    if manifest.estimator != LINEAR_ESTIMATORS[schema.task]:
-        found[LINEAR] = _answer_linearly(project, training, test)
-    return {
-        name: Baseline(
-            metrics=compute_metrics(schema, settings, test.target, baseline),
-            comparison=compare_paired(metric, test.target, answers, baseline, settings.gate.resamples, settings.seed),
-        )
-        for name, baseline in found.items()
-    }
-
-
-def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answers:
+def answer_constantly(project: Project, rows: int) -> Answers:
     """The shares of the labels, one label, the mean or a quantile: what the gate's metric likes best in training."""
-    labels, target = len(project.schema.labels), training.target
+    training = read_dataset(project.splits, "train", project.schema)
+    target, labels = training.target[sample_rows(len(training), project.model.seed)], len(project.schema.labels)
     if labels:
         shares = np.bincount(target, minlength=labels) / len(target)
         answers = [shares, *np.eye(labels)[np.argsort(-shares, kind="stable")[:_MOST_LABELS]]]
@@ -58,17 +24,3 @@ def _answer_constantly(project: Project, training: Dataset, rows: int) -> Answer
     gains = [metric.gain(metric.compute(target, scores), 0) for scores in whole]
     best = answers[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]
     return Answers(np.broadcast_to(best, (rows, *np.shape(best))))
-
-
-def _answer_linearly(project: Project, training: Dataset, test: Dataset) -> Answers:
-    schema, settings, name = project.schema, project.model, LINEAR_ESTIMATORS[project.schema.task]
-    plan, choice = (
-        plan_features(schema, settings.features.derived),
-        Choice(name, settings.hyperparameters.get(name, {})),
-    )
-    matrix = engineer_features(training.columns, plan)
-    pipeline = fit_pipeline(schema, settings, plan, training, matrix, choice)
-    # Hardly fitted to single rows, so that its own training rows will do to decide by.
-    scores = score_rows(pipeline, schema, matrix)
-    weights = choose_weights(settings, schema, schema.labels, training.target, scores)
-    return Answers(score_rows(pipeline, schema, engineer_features(test.columns, plan)), weights)

@@ -60,40 +60,14 @@ class EstimatorKind:
     """A class with scikit-learn's interface, and what else search, training and export have to know of it.
 
     `scaled`: it needs features of one scale. `starts` and `space`: what a search tries first, and then.
-    `trusted`: types that a skops file of it may hold besides those that skops knows to be harmless.
     `register_converter`: called before the training, it tells skl2onnx of the class.
     """
 
     create: Any
     scaled: bool = False
-    trusted: tuple[str, ...] = ()
     register_converter: Callable[[], None] | None = None
     starts: tuple[Mapping[str, Any], ...] = ({},)
     space: Space = field(default_factory=dict)
-
-
-TRUSTED = (
-    f"{PieceRegression.__module__}.PieceRegression",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.feature_selection._univariate_selection.f_classif",
-    "sklearn.feature_selection._univariate_selection.f_regression",
-    "sklearn.model_selection._split.KFold",
-    "sklearn.model_selection._split.StratifiedKFold",
-    "sklearn.utils._bunch.Bunch",
-)
-"""What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
-
-_TREE = ("numpy.dtype", "sklearn.tree._tree.Tree")
-_LOSSES = ("HalfBinomialLoss", "HalfMultinomialLoss", "HalfSquaredError")
-_BOOSTING = (
-    "numpy.dtype",
-    *(f"sklearn._loss.link.{name}" for name in ("IdentityLink", "Interval", "LogitLink", "MultinomialLogit")),
-    *(f"sklearn._loss.loss.{name}" for name in _LOSSES),
-    *(f"sklearn._loss._loss.Cy{name}" for name in _LOSSES),
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
 
 
 def _between(low: float, high: float) -> SearchRange:
@@ -120,18 +94,18 @@ ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
         "logistic_regression": EstimatorKind(
             LogisticRegression, scaled=True, starts=({"max_iter": 1000},), space={"C": _between(1e-3, 100.0)}
         ),
-        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, starts=(_FOREST,), space=_FOREST_SPACE),
+        "random_forest": EstimatorKind(RandomForestClassifier, starts=(_FOREST,), space=_FOREST_SPACE),
         "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingClassifier, trusted=_BOOSTING, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
+            HistGradientBoostingClassifier, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
         ),
     },
     "regression": {
         "ridge": EstimatorKind(Ridge, scaled=True, space={"alpha": _between(1e-2, 1e4)}),
         "random_forest": EstimatorKind(
-            RandomForestRegressor, trusted=_TREE, starts=(_FOREST | {"max_features": 0.3},), space=_FOREST_SPACE
+            RandomForestRegressor, starts=(_FOREST | {"max_features": 0.3},), space=_FOREST_SPACE
         ),
         "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingRegressor, trusted=_BOOSTING, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
+            HistGradientBoostingRegressor, starts=_BOOSTING_STARTS, space=_BOOSTING_SPACE
         ),
     },
 }

@@ -33,7 +33,7 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature], po
         "features": "derived, as {name: shape, operation: ratio, columns: [length, depth]} (or product, difference,\n"
         "log1p); selection: variance, none, or k_best (the k that tell most)",
         "search": "By cross-validation on at most `rows` training rows; ends after `trials` or `minutes`.",
-        "calibration": "none, sigmoid or isotonic",
+        "calibration": "none or sigmoid",
         "decision": "Which label a row gets: the one best for this metric, or for `costs`; '' for the likeliest.",
         "parity": "How far the exported ONNX model may be from the scikit-learn model on held-out rows.",
         "gate": f"What a model must reach; other metrics: {metrics}." + rare * (0 < positives < 0.1),
