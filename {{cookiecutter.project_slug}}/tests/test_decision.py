@@ -81,5 +81,5 @@ def test_evaluation_card_and_batch_give_the_label_that_the_manifest_decides(cost
         assert table["prediction"].to_list() == [labels[place] for place in choose_places(scores, weights)]
         assert table["prediction"].to_list() != [labels[place] for place in choose_places(scores)]
     card = (Registry(costly.models).folder("v1") / "model_card.md").read_text(encoding="utf-8")
-    assert "probability times its weight is largest: big 0." in card
+    assert "| weight of big | 0." in card
     assert model.manifest.metrics["test"]["cost"] < 1
