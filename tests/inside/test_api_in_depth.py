@@ -44,7 +44,6 @@ NOT_FOR_SERVING = (
     "scipy",
     "skl2onnx",
     "sklearn",
-    "skops",
 )
 
 

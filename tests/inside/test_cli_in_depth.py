@@ -23,7 +23,7 @@ def test_a_process_ends_with_the_message_alone_and_imports_no_large_library(toy:
         "import sys; from demo_project.cli import main\ntry: main()\n"
         "finally: print({'sklearn', 'polars', 'onnx', 'scipy', 'matplotlib'} & set(sys.modules))"
     )
-    command = [sys.executable, "-c", code, "models", "diff", "v1", "v2"]
+    command = [sys.executable, "-c", code, "runs", "diff", "v1", "v2"]
     environment = os.environ | {ROOT_VARIABLE: str(toy.root)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "set()\n")

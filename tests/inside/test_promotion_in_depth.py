@@ -2,23 +2,19 @@
 
 import pytest
 from demo_project.config import Project
-from demo_project.errors import PromotionRefusedError
-from demo_project.modeling.manifest import ONNX_FILE
-from demo_project.modeling.model import load_model
+from demo_project.errors import ProjectError
 from demo_project.modeling.promotion import preview_promotion, promote_model
 from demo_project.schema import Schema, is_same_table
 
 from .test_promotion import COLUMNS
-from .toys import TOY_SCHEMA, make_candidate
+from .toys import TOY_SCHEMA, make_candidate, read_files
 
 
-def test_a_model_that_only_scikit_learn_serves_is_refused_unless_that_is_wanted(trained_toy: Project) -> None:
-    make_candidate(trained_toy, parity={"tolerance": 1e-12, "maximum_share": 0})
-    candidate = load_model(trained_toy.candidate).manifest
-    assert (candidate.runtime, ONNX_FILE in candidate.files) == ("sklearn", False)
-    assert "further apart" in candidate.parity.reason
-    with pytest.raises(PromotionRefusedError, match=r"cannot be served by ONNX: .*parity.required"):
-        promote_model(Project(trained_toy.root))
+def test_where_onnx_differs_there_is_no_candidate_and_the_former_stays(trained_toy: Project) -> None:
+    before = read_files(trained_toy.candidate)
+    with pytest.raises(ProjectError, match=r"does not agree with scikit-learn: .* further apart .*Choose another"):
+        make_candidate(trained_toy, parity={"tolerance": 1e-12, "maximum_share": 0})
+    assert read_files(trained_toy.candidate) == before
 
 
 def test_a_comparison_says_that_there_is_no_version_yet_or_that_it_is_the_same_model(prepared: Project) -> None:
@@ -26,8 +22,8 @@ def test_a_comparison_says_that_there_is_no_version_yet_or_that_it_is_the_same_m
     preview_promotion(prepared)
     assert "against no version yet" in page.read_text(encoding="utf-8")
     promote_model(prepared)
-    assert preview_promotion(prepared).summarize().startswith("Nothing new:")
-    assert "**Nothing new:** the same data and settings gave the model that v1 is." in page.read_text(encoding="utf-8")
+    assert preview_promotion(prepared).startswith("Nothing new:")
+    assert "## Nothing new: the same data and settings gave the model that v1 is." in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

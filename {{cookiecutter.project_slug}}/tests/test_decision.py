@@ -80,4 +80,4 @@ def test_evaluation_card_and_batch_give_the_label_that_the_manifest_decides(skew
         assert table["prediction"].to_list() == [labels[place] for place in choose_places(scores, weights)]
         assert table["prediction"].to_list() != [labels[place] for place in choose_places(scores)]
     card = (Registry(skewed.models).folder("v1") / "model_card.md").read_text(encoding="utf-8")
-    assert "probability times its weight is largest: big 0." in card
+    assert "| weight of big | 0." in card

@@ -1,24 +1,22 @@
 """The exported model against the one it was made from; and `train --onnx`, a model from elsewhere in its place."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx.parser
 import pytest
-import skops.io
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import FunctionTransformer
 
 from {{ cookiecutter.__package }}.config import ParitySettings, Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
 from {{ cookiecutter.__package }}.modeling.dataset import read_matrix
 from {{ cookiecutter.__package }}.modeling.export import compare_scores
-from {{ cookiecutter.__package }}.modeling.manifest import SKOPS_FILE
-from {{ cookiecutter.__package }}.modeling.model import Scores, load_model, load_skops, score_with_pipeline
+from {{ cookiecutter.__package }}.modeling.model import Scores
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
@@ -50,10 +48,8 @@ def test_each_estimator_exports_to_a_model_that_agrees(toy: Project, task: Task,
     project = change_config(toy, "model", estimator=estimator, hyperparameters=SMALL, gate=gate)
     prepare_data(project)
     manifest = train_model(project)
-    assert manifest.runtime == "onnx", manifest.parity.reason
-    matrix, _ = read_matrix(project, "test")
-    expected = score_with_pipeline(load_skops(project.candidate / SKOPS_FILE), task == "classification")(matrix)
-    np.testing.assert_allclose(load_model(project.candidate).score(matrix), expected, rtol=1e-4, atol=1e-5)
+    assert manifest.parity.rows > 0
+    assert manifest.parity.largest_difference < 1e-4
 
 
 def _probabilities(*rows: list[float]) -> NDArray[np.float64]:
@@ -77,15 +73,8 @@ ALIKE = _probabilities()
     ],
 )
 def test_scores_that_differ_too_much_are_refused(onnx: Scores, sklearn: Scores, reason: str) -> None:
-    record = compare_scores(onnx, sklearn, np.arange(len(sklearn)), SETTINGS)
-    assert record.passed == (not reason)
-    assert reason in record.reason
-
-
-def test_a_file_with_types_of_its_own_is_not_loaded(tmp_path: Path) -> None:
-    skops.io.dump(FunctionTransformer(np.load), tmp_path / SKOPS_FILE)
-    with pytest.raises(ProjectError, match=r"types that are not trusted"):
-        load_skops(tmp_path / SKOPS_FILE)
+    with pytest.raises(ProjectError, match=reason) if reason else nullcontext():
+        assert compare_scores(onnx, sklearn, np.arange(len(sklearn)), SETTINGS).rows == len(sklearn)
 
 
 LINEAR = """<ir_version: 8, opset_import: ["": 17]> linear (INPUT given) => (float[rows, outputs] scores) {
@@ -120,9 +109,8 @@ def test_it_is_measured_promoted_and_served_as_any_other(prepared: Project) -> N
     registry = Registry(prepared.models)
     files = registry.manifest("v1").files
     assert {"model.onnx", "golden.json"} <= files.keys()
-    assert "model.skops" not in files
     card = (registry.folder("v1") / "model_card.md").read_text(encoding="utf-8")
-    assert "\nIt came as an ONNX file; there is no scikit-learn model to compare it with.\n" in card
+    assert "| ONNX and scikit-learn | from elsewhere |" in card
     assert predict_file(prepared, prepared.raw / "rows.csv", prepared.root / "scored.csv").scored == 400
 
 
@@ -135,10 +123,10 @@ def test_it_is_measured_promoted_and_served_as_any_other(prepared: Project) -> N
         ),
         ({"given": "double[rows, 7]"}, r"a single input, float32 of .*expected: \(tensor\(double\)\)"),
         ({"given": "float[rows, 7] other, float[rows, 7]"}, r"a single input, float32 of .*'given'"),
-        ({"given": "float[1, 7]"}, r"cannot score \d+ rows, or one"),
-        ({"weights": np.zeros((7, 3))}, r"shape \(\d+, 3\) .*a probability for each of 'big', 'small'"),
-        ({"last": "Identity", "bias": [2.0, 2.0]}, "no probabilities: rows sum to 4 to 4; add a softmax"),
-        ({"last": "Log"}, "no finite number for .*a missing number .*as NaN"),
+        ({"given": "float[1, 7]"}, r"no ONNX file that scores \d+ rows, or one"),
+        ({"weights": np.zeros((7, 3))}, r"shape \(\d+, 3\); it must be .* a probability for each label"),
+        ({"last": "Identity", "bias": [2.0, 2.0]}, "no probabilities: rows do not sum to 1; add a softmax"),
+        ({"last": "Log"}, "not always a finite number; a missing number .*as NaN"),
     ],
 )
 def test_a_model_that_does_not_fit_is_named_and_nothing_is_written(

@@ -57,7 +57,7 @@ def test_promotions_at_once_give_a_version_each_and_the_history_tells_who_when_a
 
 def test_a_rollback_goes_to_the_version_before_and_pruning_keeps_both(trained_toy: Project, registry: Registry) -> None:
     assert roll_back(trained_toy) == "v1"
-    assert registry.moves()[-1].why.startswith("rollback, test log_loss 0.")
+    assert registry.moves()[-1].why == "rollback"
     for _ in range(3):
         copy_version(trained_toy)
     assert registry.prune(keep=1) == ["v3", "v4", "v5"]

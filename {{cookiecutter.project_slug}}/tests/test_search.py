@@ -46,7 +46,6 @@ def test_auto_takes_what_the_rows_ask_for_and_keeps_the_tries(tmp_path: Path, is
     manifest = train_model(change_config(project, "model", estimator="auto", hyperparameters=SMALL))
     chosen = {manifest.estimator, *(manifest.hyperparameters if manifest.estimator == "blend" else ())}
     assert ("logistic_regression" in chosen) != is_crossed
-    assert manifest.runtime == "onnx", manifest.parity.reason
     tries = pl.read_csv(project.reports / "tables" / "search.csv")
     assert set(tries["estimator"]) - {"blend"} == FAMILIES
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from {{ cookiecutter.__package }}.cli import app
 from {{ cookiecutter.__package }}.config import ROOT_VARIABLE, Project
 from {{ cookiecutter.__package }}.errors import ProjectError, PromotionRefusedError
+from {{ cookiecutter.__package }}.modeling.manifest import read_manifest
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.report import read_evaluation
 from {{ cookiecutter.__package }}.modeling.training import train_model
@@ -47,7 +48,8 @@ def test_a_run_tells_settings_metrics_pictures_and_what_became_of_it(trained_toy
     (run,) = list_runs(tracked)
     assert (run.state, run.version) == ("promoted", "v2")
     assert run.parameters["estimator"] == "logistic_regression"
-    assert run.parameters["data"] == evaluation.data
+    assert run.parameters["data"] == read_manifest(tracked.candidate).data.sha256
+    assert list(run.metrics["search_log_loss"]) == [0, 1, 2]
     for split in ("validation", "test"):
         assert run.metrics[f"{split}_log_loss"][0] == evaluation.metrics[split]["log_loss"]
     # Its own copies, which the next evaluation does not draw over.

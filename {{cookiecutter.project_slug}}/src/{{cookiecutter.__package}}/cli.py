@@ -12,7 +12,7 @@ import typer
 from .config import Project, find_project
 from .errors import ProjectError
 from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, promote_if_new, run_pipeline
-from .modeling.registry import Registry, compare_versions, list_versions
+from .modeling.registry import Registry, list_versions
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
 from .serving.command import example, serve
@@ -27,7 +27,7 @@ from .tracking.local import compare_runs, describe_runs, find_run
 INFERENCE_LOG = "inference.log"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-models = typer.Typer(help="List the versions, compare two, remove old ones.", invoke_without_command=True)
+models = typer.Typer(help="List the versions, remove old ones.", invoke_without_command=True)
 runs = typer.Typer(help="List what was tried, show a run, compare two.", invoke_without_command=True)
 app.add_typer(models, name="models")
 app.add_typer(runs, name="runs")
@@ -130,7 +130,7 @@ def promote(
     from .modeling.promotion import preview_promotion, promote_model
 
     if dry_run and not force:
-        typer.echo(preview_promotion(_open_project(TRAINING_LOG), new_schema).summarize())
+        typer.echo(preview_promotion(_open_project(TRAINING_LOG), new_schema))
         return
     if dry_run or force != bool(reason.strip()):
         raise ProjectError('--force and --reason "…" belong together: give both, or none; neither goes with --dry-run.')
@@ -195,12 +195,6 @@ def show_models(context: typer.Context) -> None:
     """List the versions, their metrics, and which is latest."""
     if context.invoked_subcommand is None:
         print_table(list_versions(_open_project()))
-
-
-@models.command("diff")
-def compare_models(left: str, right: str) -> None:
-    """Show metrics and settings of two versions side by side."""
-    print_table(compare_versions(_open_project(), left, right))
 
 
 @models.command("prune")

@@ -107,12 +107,11 @@ class DecisionSettings(Settings):
 
 
 class ParitySettings(Settings):
-    """How far ONNX may be from scikit-learn, which serves where it is further; the gate refuses that if `required`.
+    """How far ONNX, which serves, may be from scikit-learn, or `train` refuses the model.
 
     At most `maximum_share` of the held-out rows may be further apart than `tolerance`.
     """
 
-    required: bool = True
     tolerance: Annotated[float, Field(gt=0)] = 1e-4
     maximum_share: Share = 0.001
 
@@ -126,11 +125,7 @@ class SliceSettings(Settings):
 
 
 class GateSettings(Settings):
-    """What a candidate must reach before it becomes `latest`.
-
-    `confidence` is that of all candidates together which are held against a version on the same test rows: by chance
-    one of them may pass in the rest of the cases, however many they are.
-    """
+    """What a candidate must reach before it becomes `latest`; `confidence` is that it is better."""
 
     metric: str
     minimum: float
@@ -138,8 +133,6 @@ class GateSettings(Settings):
     resamples: Annotated[int, Field(ge=100)] = 1000
     minimum_rows: Annotated[int, Field(ge=1)] = 30
     slices: SliceSettings = SliceSettings()
-    maximum_latency_ms: Annotated[float, Field(gt=0)] = 50
-    maximum_size_mb: Annotated[float, Field(gt=0)] = 200
 
 
 class CardSettings(Settings):

@@ -57,30 +57,7 @@ class EstimatorKind:
 
     create: Any
     scaled: bool = False
-    trusted: tuple[str, ...] = ()
     starts: tuple[Mapping[str, Any], ...] = ({},)
-
-
-TRUSTED = (
-    f"{PieceRegression.__module__}.PieceRegression",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.model_selection._split.KFold",
-    "sklearn.model_selection._split.StratifiedKFold",
-    "sklearn.utils._bunch.Bunch",
-)
-"""What every skops file may hold besides. This and `trusted` are code, so that a file cannot widen them."""
-
-_TREE = ("numpy.dtype", "sklearn.tree._tree.Tree")
-_LOSSES = ("HalfBinomialLoss", "HalfMultinomialLoss", "HalfSquaredError")
-_BOOSTING = (
-    "numpy.dtype",
-    *(f"sklearn._loss.link.{name}" for name in ("IdentityLink", "Interval", "LogitLink", "MultinomialLogit")),
-    *(f"sklearn._loss.loss.{name}" for name in _LOSSES),
-    *(f"sklearn._loss._loss.Cy{name}" for name in _LOSSES),
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
 
 
 # A bound on the leaves keeps a forest of many rows small enough to be served.
@@ -92,17 +69,13 @@ _BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = ({}, {"learning_rate": 0.03, "
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
         "logistic_regression": EstimatorKind(LogisticRegression, scaled=True, starts=({"max_iter": 1000},)),
-        "random_forest": EstimatorKind(RandomForestClassifier, trusted=_TREE, starts=(_FOREST,)),
-        "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingClassifier, trusted=_BOOSTING, starts=_BOOSTING_STARTS
-        ),
+        "random_forest": EstimatorKind(RandomForestClassifier, starts=(_FOREST,)),
+        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingClassifier, starts=_BOOSTING_STARTS),
     },
     "regression": {
         "ridge": EstimatorKind(Ridge, scaled=True),
-        "random_forest": EstimatorKind(RandomForestRegressor, trusted=_TREE, starts=(_FOREST | {"max_features": 0.3},)),
-        "hist_gradient_boosting": EstimatorKind(
-            HistGradientBoostingRegressor, trusted=_BOOSTING, starts=_BOOSTING_STARTS
-        ),
+        "random_forest": EstimatorKind(RandomForestRegressor, starts=(_FOREST | {"max_features": 0.3},)),
+        "hist_gradient_boosting": EstimatorKind(HistGradientBoostingRegressor, starts=_BOOSTING_STARTS),
     },
 }
 

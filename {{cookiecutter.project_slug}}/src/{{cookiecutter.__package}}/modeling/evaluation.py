@@ -17,9 +17,8 @@ from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import resume_run
-from .baselines import measure_baselines
 from .dataset import Dataset, align_answers, read_dataset, read_slices
-from .gate import measure_groups, measure_interval, sample_rows
+from .gate import CONSTANT, compare_paired, measure_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
 from .metrics import METRICS, Answers, Metric, compute_metrics, count_confusion, find_metric
 from .model import Model, choose_places, load_model
@@ -55,50 +54,55 @@ def evaluate_model(project: Project) -> Evaluation:
 
 
 def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
-    schema, summary = project.schema, read_summary(project)
-    if model.manifest.data.sha256 != summary.sha256:
+    schema, settings = project.schema, project.model
+    if model.manifest.data.sha256 != read_summary(project).sha256:
         raise ProjectError("The candidate was trained on other data than is prepared now; run the `train` stage again.")
-    metric = find_metric(schema, project.model)
-    test = read_dataset(project.splits, "test", schema)
-    answers = answer_dataset(model, test, schema)
-    metrics = {
-        **model.manifest.metrics,  # of the validation rows, from before they were trained on
-        "test": compute_metrics(schema.task, test.target, answers),
-    }
-    intervals = {
-        name: interval
-        for name, each in track(list(METRICS[schema.task].items()), "Measuring intervals")
-        if (interval := measure_interval(each, test.target, answers, project.model.seed))
-    }
+    metric, test = find_metric(schema, settings), read_dataset(project.splits, "test", schema)
+    answers, constant = answer_dataset(model, test, schema), _answer_constantly(project, len(test))
     tables = {
         PREDICTIONS_TABLE: _describe_predictions(project, test, answers),
         SLICES_TABLE: _describe_slices(project, metric, test, answers),
         IMPORTANCE_TABLE: _measure_importance(project, model, test, metric),
     }
+    metrics = {
+        **model.manifest.metrics,  # of the validation rows, from before they were trained on
+        "test": compute_metrics(schema.task, test.target, answers),
+        "constant": compute_metrics(schema.task, test.target, constant),
+    }
+    named = track(list(METRICS[schema.task].items()), "Measuring intervals")
+    measured = [(name, measure_interval(each, test.target, answers, settings.seed)) for name, each in named]
     evaluation = Evaluation(
         candidate=hash_file(project.candidate / MANIFEST_FILE),
-        data=summary.sha256,
-        rows={"validation": summary.rows["validation"], "test": len(test)},
         metrics=metrics,
-        intervals=intervals,
-        metric=project.model.gate.metric,
-        baselines=measure_baselines(project, model.manifest, test, answers),
+        intervals={name: interval for name, interval in measured if interval},
+        metric=settings.gate.metric,
+        constant=compare_paired(settings, metric, test.target, answers, CONSTANT, constant),
         remark=explain_success(metrics["test"], tables[IMPORTANCE_TABLE]),
     )
     files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
-    write_page(project, model.manifest, evaluation, tables)
+    write_page(project, model.manifest, evaluation)
     write_json(project.reports / METRICS_FILE, evaluation.model_dump())
     return evaluation, files
+
+
+def _answer_constantly(project: Project, rows: int) -> Answers:
+    """The shares of the labels; or of the mean and the quantiles what the gate's metric likes best in training."""
+    training = read_dataset(project.splits, "train", project.schema)
+    target, labels = training.target[sample_rows(len(training), project.model.seed)], len(project.schema.labels)
+    if labels:
+        return Answers(np.tile(np.bincount(target, minlength=labels) / len(target), (rows, 1)))
+    metric = find_metric(project.schema, project.model)
+    values = [target.mean(), *np.quantile(target, np.arange(1, 20) / 20)]
+    gains = [metric.gain(metric.compute(target, np.full(len(target), value)), 0) for value in values]
+    return Answers(np.full(rows, values[int(np.argmax(np.nan_to_num(gains, nan=-np.inf)))]))
 
 
 def _tell(evaluation: Evaluation) -> None:
     for name, value in evaluation.metrics["test"].items():
         interval = evaluation.intervals.get(name, (np.nan, np.nan))
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *interval)
-    shown = "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%"
-    for name, baseline in evaluation.baselines.items():
-        compared = baseline.comparison
-        _logger.info(shown, evaluation.metric, name, compared.champion, 100 * compared.confidence)
+    shown, constant = "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%", evaluation.constant
+    _logger.info(shown, evaluation.metric, constant.against, constant.other, 100 * constant.confidence)
     if evaluation.remark:
         _logger.info("%s", evaluation.remark)
 
@@ -127,14 +131,9 @@ def _describe_predictions(project: Project, test: Dataset, answers: Answers) -> 
     described = {"file": frame["_file"].str.extract(r"([^/\\]+)\.[^.]+$"), "row": frame[ROW_NUMBER]}
     predicted = {"truth": pl.Series(test.target), "prediction": pl.Series(scores)}
     if schema.labels:
-        labels, places = pl.Series(schema.labels, dtype=pl.String), choose_places(*answers)
-        probabilities = pl.DataFrame(scores.astype(np.float64), [f"probability {label}" for label in schema.labels])
-        predicted = {
-            "truth": labels.gather(test.target),
-            "prediction": labels.gather(places),
-            "probability": pl.Series(scores[np.arange(len(places)), places].astype(np.float64)),
-            **probabilities.to_dict(),
-        }
+        labels, shares = pl.Series(schema.labels, dtype=pl.String), scores.astype(np.float64)
+        predicted = {"truth": labels.gather(test.target), "prediction": labels.gather(choose_places(*answers))}
+        predicted |= pl.DataFrame(shares, [f"probability {label}" for label in schema.labels]).to_dict()
     shown = [name for name in schema.identifiers if name not in schema.sensitive]
     taken = rename_taken(shown, [*described, *predicted])
     return pl.DataFrame(described | {taken.get(name, name): frame[name] for name in shown} | predicted)

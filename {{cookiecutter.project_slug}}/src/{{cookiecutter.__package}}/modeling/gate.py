@@ -3,85 +3,28 @@
 Nothing here reads or writes a file, so that each rule can be tried with made-up models. Rows are drawn with
 replacement; where two models are compared, both are measured on the same draw (Efron and Tibshirani, An
 Introduction to the Bootstrap, 1993, chapters 13 and 16).
-
-Who tries often on the same rows wins by chance. So candidate k of those that were held against a champion on the same
-test rows may pass by chance in a / (k (k + 1)) of the cases, where a is 1 - `gate.confidence`: for all of them
-together, however many, that sums to a (alpha spending, as in Foster and Stine, Alpha-investing, 2008).
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
-from ..config import GateSettings
+from ..config import GateSettings, ModelSettings
+from .manifest import Comparison
 from .metrics import Answers, Array, Metric
+from .model import choose_places
 
 INTERVAL_DRAWS = 200
+CONSTANT = "the best constant answer"
 
 _SETTINGS = "config/model.yaml"
 # More rows make an interval narrower, but not usefully so, and every draw measures all of them.
 _MOST_ROWS = 20_000
 
-CONSTANT, LINEAR = "the best constant answer", "a linear model"
-"""What each candidate is held against besides `latest`: the first must be beaten, the second may not be better."""
-
 Slices = Mapping[str, Array]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A candidate by itself: the gate's metric and number of test rows, milliseconds for one row, bytes to load."""
-
-    value: float
-    rows: int
-    latency: float
-    size: int
-    parity_problem: str = ""
-    only_label: str = ""  # that which every test row gets, where there is one
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """Two models on the same rows.
-
-    `gain` is how much better the candidate is, in the metric's unit, whichever way is better; `low` and `high` are
-    the middle 95% of its resampled values. `confidence` that the candidate is better, and `doubt`, that the champion
-    is, are each the smaller of two: the share of the draws in which it is, a tie being none, and a draw without a
-    number neither; and, as so many draws cannot tell 0.999 from 0.9999, Student's t of the gain over its deviation.
-    """
-
-    candidate: float
-    champion: float
-    gain: float
-    low: float
-    high: float
-    confidence: float
-    doubt: float
-    rows: int
-
-
-@dataclass(frozen=True)
-class Look:
-    """Which candidate this is, from 1, of those that were held against a champion on the same test rows."""
-
-    number: int = 1
-    champion: str = CONSTANT
-
-    def ask(self, settings: GateSettings) -> float:
-        """The confidence that it takes."""
-        return 1 - (1 - settings.confidence) / (self.number * (self.number + 1))
-
-    def explain(self, settings: GateSettings) -> str:
-        """Why it takes that much."""
-        return (
-            f"this is candidate number {self.number} against {self.champion} on these rows, so "
-            f"{100 * self.ask(settings):.6g}% is asked for: gate.confidence of {_SETTINGS}, "
-            f"{settings.confidence:.1%}, is the total over all of them"
-        )
+"""By column, each row's value as text."""
 
 
 def measure_interval(metric: Metric, truth: Array, answers: Answers, seed: int) -> tuple[float, float] | None:
@@ -93,21 +36,22 @@ def measure_interval(metric: Metric, truth: Array, answers: Answers, seed: int) 
 
 
 def compare_paired(
-    metric: Metric, truth: Array, candidate: Answers, champion: Answers, resamples: int, seed: int
-) -> PairedComparison:
-    """Measure candidate and champion on the same rows and the same draws of them; `truth` is as `metric` takes it."""
-    kept = sample_rows(len(truth), seed)
-    new, old = (metric.on_draws(truth[kept], each.scores[kept], each.weights) for each in (candidate, champion))
-    gains = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(kept), resamples, seed)
-    ours, theirs = metric.compute(truth, *candidate), metric.compute(truth, *champion)
-    gain, finite = metric.gain(ours, theirs), gains[np.isfinite(gains)]
-    deviation = float(np.std(finite)) if len(finite) else 0.0
-
-    def be_sure(sign: int) -> float:
-        tail = float(stdtr(max(len(kept) - 1, 1), sign * gain / deviation)) if deviation else float(sign * gain > 0)
-        return min(float(np.mean(sign * gains > 0)), tail)
-
-    return PairedComparison(ours, theirs, gain, *_middle(gains), be_sure(1), be_sure(-1), len(truth))
+    settings: ModelSettings, metric: Metric, truth: Array, candidate: Answers, against: str, other: Answers
+) -> Comparison:
+    """Measure two models on the same rows and the same draws of them; `truth` is as `metric` takes it."""
+    kept = sample_rows(len(truth), settings.seed)
+    new, old = (metric.on_draws(truth[kept], each.scores[kept], each.weights) for each in (candidate, other))
+    draws = _resample(lambda rows: metric.gain(new(rows), old(rows)), len(kept), settings.gate.resamples, settings.seed)
+    ours, theirs = metric.compute(truth, *candidate), metric.compute(truth, *other)
+    return Comparison(
+        against=against,
+        candidate=ours,
+        other=theirs,
+        gain=metric.gain(ours, theirs),
+        interval=_middle(draws),
+        confidence=float(np.mean(draws > 0)),
+        rows=len(truth),
+    )
 
 
 def sample_rows(rows: int, seed: int, most: int = _MOST_ROWS) -> NDArray[np.int64]:
@@ -130,72 +74,49 @@ def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def check_alone(settings: GateSettings, metric: Metric, measured: Measured) -> Iterator[str]:
+def check_alone(
+    settings: GateSettings, metric: Metric, truth: Array, answers: Answers, labels: tuple[str, ...]
+) -> Iterator[str]:
     """The reasons against a candidate that need no other model."""
-    if measured.rows < settings.minimum_rows:
+    value, rows = metric.compute(truth, *answers), len(truth)
+    if rows < settings.minimum_rows:
         limit = f"gate.minimum_rows of {_SETTINGS} asks for {settings.minimum_rows}"
-        yield f"{measured.rows} test rows are too few to judge by; {limit}"
-    if not math.isfinite(measured.value):
-        yield f"test {settings.metric} is {measured.value}, which is no number"
-    elif not metric.gain(measured.value, settings.minimum) >= 0:
+        yield f"{rows} test rows are too few to judge by; {limit}"
+    if not math.isfinite(value):
+        yield f"test {settings.metric} is {value}, which is no number"
+    elif not metric.gain(value, settings.minimum) >= 0:
         relation = "below" if metric.greater_is_better else "above"
         limit = f"gate.minimum {settings.minimum:g} of {_SETTINGS}"
-        yield f"test {settings.metric} {measured.value:.4f} is {relation} {limit}"
-    if not measured.latency <= settings.maximum_latency_ms:
-        limit = f"gate.maximum_latency_ms of {_SETTINGS} allows {settings.maximum_latency_ms:g}"
-        yield f"a prediction takes {measured.latency:.1f} ms; {limit}"
-    if measured.size > 1e6 * settings.maximum_size_mb:
-        limit = f"gate.maximum_size_mb of {_SETTINGS} allows {settings.maximum_size_mb:g}"
-        yield f"the model has {measured.size / 1e6:.1f} MB; {limit}"
-    if measured.parity_problem:
-        yield f"it cannot be served by ONNX: {measured.parity_problem}; parity.required of {_SETTINGS} is true"
-    if measured.only_label:
+        yield f"test {settings.metric} {value:.4f} is {relation} {limit}"
+    if labels and len(given := np.unique(choose_places(*answers))) == 1:
         remedy = f"decision.best_for of {_SETTINGS}, such as balanced_accuracy, finds another threshold"
-        yield f"every test row gets the label {measured.only_label!r}; {remedy}"
+        yield f"every test row gets the label {labels[given[0]]!r}; {remedy}"
 
 
-def check_rivals(settings: GateSettings, look: Look, compared: Mapping[str, PairedComparison]) -> Iterator[str]:
-    """The reasons against a candidate that come from those it was `compared` with, by name.
-
-    A linear model may not surely be better; all others must surely be beaten.
-    """
-    for rival, each in compared.items():
-        ours, theirs, where = f"{each.candidate:.4f}", f"{each.champion:.4f}", f"on the same {each.rows} rows"
-        if rival == LINEAR:
-            if each.doubt >= settings.confidence:
-                numbers = f"{theirs} against {ours} {where}, confidence {each.doubt:.1%}"
-                yield f"test {settings.metric} of {LINEAR} is better: {numbers}"
-        elif not each.gain > 0:
-            yield f"test {settings.metric} is not better than that of {rival}: {ours} against {theirs} {where}"
-        elif not each.confidence >= look.ask(settings):
-            sure = f"with a confidence of {100 * each.confidence:.5g}% ({ours} against {theirs} {where})"
-            yield f"test {settings.metric} is better than that of {rival} {sure}; {look.explain(settings)}"
+def check_better(settings: GateSettings, compared: Comparison) -> Iterator[str]:
+    """The reason against a candidate, if there is one, that it is not surely better than the other."""
+    than = f"than that of {compared.against}"
+    where = f"{compared.candidate:.4f} against {compared.other:.4f} on the same {compared.rows} rows"
+    if not compared.gain > 0:
+        yield f"test {settings.metric} is not better {than}: {where}"
+    elif not compared.confidence >= settings.confidence:
+        limit = f"gate.confidence of {_SETTINGS} asks for {settings.confidence:.1%}"
+        sure = f"with a confidence of {compared.confidence:.1%} ({where})"
+        yield f"test {settings.metric} is better {than} {sure}; {limit}"
 
 
-def check_against(
-    settings: GateSettings,
-    metric: Metric,
-    truth: Array,
-    candidate: Answers,
-    champion: Answers,
-    slices: Slices,
-    seed: int,
-    look: Look,
-) -> tuple[PairedComparison, list[str]]:
-    """Compare a candidate with the champion on the same rows; the reasons against it, none where it passes.
-
-    `truth` is as `metric` takes it; `slices` has, for each declared column, each row's value as text.
-    """
-    compared = compare_paired(metric, truth, candidate, champion, settings.resamples, seed)
-    reasons, tolerance = [*check_rivals(settings, look, {"latest": compared})], settings.slices.tolerance
+def check_slices(
+    settings: GateSettings, metric: Metric, truth: Array, slices: Slices, candidate: Answers, champion: Answers
+) -> Iterator[str]:
+    """The reasons against a candidate that loses too much where a column has one of its values."""
+    tolerance = settings.slices.tolerance
     measured = measure_groups(settings, metric, truth, slices, candidate, champion)
     for column, value, rows, (ours, theirs) in measured:
         # A metric that no model has on these rows, such as the AUC of one class, says nothing.
         if math.isfinite(theirs) and not metric.gain(theirs, ours) <= tolerance:
             limit = f"gate.slices.tolerance of {_SETTINGS} allows a loss of {tolerance:g}"
             changes = f"test {settings.metric} goes from {theirs:.4f} to {ours:.4f}"
-            reasons.append(f"where {column} is {value!r} ({rows} rows), {changes}; {limit}")
-    return compared, reasons
+            yield f"where {column} is {value!r} ({rows} rows), {changes}; {limit}"
 
 
 def measure_groups(

@@ -1,9 +1,9 @@
 """What a model says of itself: the file `manifest.json` beside its artifacts."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..config import DerivedFeature, PlacedSplit, describe_errors
 from ..errors import ProjectError
@@ -13,17 +13,22 @@ from ..schema import Schema
 MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.json"
 ONNX_FILE = "model.onnx"
-SKOPS_FILE = "model.skops"
 
 
-class ArtifactRecord(BaseModel, frozen=True, extra="forbid"):
+class Record(BaseModel):
+    """Base of what a manifest holds: immutable, and what an older release wrote besides is passed over."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ArtifactRecord(Record):
     """A file of the version: its hash and its size in bytes."""
 
     sha256: str
     bytes: int
 
 
-class DataRecord(BaseModel, frozen=True, extra="forbid"):
+class DataRecord(Record):
     """The data that the model was made from: hash of the raw files, rows by split, rows rejected, how it was split."""
 
     sha256: str
@@ -32,41 +37,50 @@ class DataRecord(BaseModel, frozen=True, extra="forbid"):
     split: PlacedSplit | None = None
 
 
-class ParityRecord(BaseModel, frozen=True, extra="forbid"):
-    """How far ONNX and scikit-learn were apart on held-out rows; `largest_difference` is in `ParitySettings`' unit."""
+class ParityRecord(Record):
+    """How far ONNX was from scikit-learn on held-out rows, in `ParitySettings`' unit; no rows if it came alone."""
 
-    rows: int
+    rows: int = 0
     largest_difference: float = 0
-    share_beyond_tolerance: float = 1
-    label_changes: int = 0
-    passed: bool = False
-    reason: str = ""
 
 
-class GateRecord(BaseModel, frozen=True, extra="forbid"):
-    """What the gate said of a version: `gain` in the metric's unit and `confidence`, from 0 to 1, over another.
+class Comparison(Record):
+    """A candidate and another on the same rows: what each has by the gate's metric, and how sure the gain is.
 
-    It was candidate `number` against that one on the same rows, and `asked` for that confidence. `reasons` is empty
-    unless the version was `forced`, which says why.
+    `gain` is how much better the candidate is, whichever way is better, and `interval` the middle 95% of its resampled
+    values; `confidence` is the share of these above 0, a tie being none, and a draw without a number neither.
+    """
+
+    against: str
+    candidate: float
+    other: float
+    gain: float
+    interval: tuple[float, float]
+    confidence: float
+    rows: int
+
+
+class Verdict(Record):
+    """What the gate said, with what it compared: the best constant answer, and `against` which version, if any.
+
+    `metrics` are those of that version on the same rows. A version has `reasons` if it was `forced`, which says why.
     """
 
     metric: str
     against: str | None = None
-    gain: float | None = None
-    confidence: float | None = None
-    number: int = 1
-    asked: float | None = None
+    compared: tuple[Comparison, ...] = ()
+    metrics: dict[str, float] = {}
     reasons: tuple[str, ...] = ()
     forced: str = ""
 
 
-class Manifest(BaseModel, frozen=True, extra="forbid"):
+class Manifest(Record):
     """A candidate or a version.
 
     `labels` are the classes in the order of the probabilities, empty for a regression; the label of a row is that
     whose probability times its weight is largest (`weights`, empty for all alike). `typical` has a usual value of
     each feature. A candidate lacks `version`, `created_at`, `commit` (git's, `-dirty` behind it where code or settings
-    differed), test `metrics`, `intervals` (the middle 95% of each of them) and `gate`.
+    differed), `metrics` but those of the validation rows, `intervals` (the middle 95% of the test metrics) and `gate`.
     """
 
     version: str | None = None
@@ -81,13 +95,12 @@ class Manifest(BaseModel, frozen=True, extra="forbid"):
     estimator: str
     hyperparameters: dict[str, Any]
     seed: int
-    runtime: Literal["onnx", "sklearn"]
     parity: ParityRecord
     data: DataRecord
     environment: dict[str, str]
     metrics: dict[str, dict[str, float]] = {}
     intervals: dict[str, tuple[float, float]] = {}
-    gate: GateRecord | None = None
+    gate: Verdict | None = None
     files: dict[str, ArtifactRecord] = {}
 
 

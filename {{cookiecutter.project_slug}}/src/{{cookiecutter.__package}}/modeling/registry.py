@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from rich.table import Table
 
 from ..config import Project
 from ..errors import ProjectError
 from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import is_same_table
-from ..terminal import compare_sides, get_logger, make_table
-from .manifest import GOLDEN_FILE, MANIFEST_FILE, Manifest, read_manifest
+from ..terminal import get_logger, make_table
+from .manifest import MANIFEST_FILE, ONNX_FILE, Manifest, Record, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
 _LOCK_SECONDS = 600
@@ -25,7 +24,7 @@ _LOCK_SECONDS = 600
 _logger = get_logger(__name__)
 
 
-class Move(BaseModel, frozen=True, extra="forbid"):
+class Move(Record):
     """A move of `latest`: when, by whom, from and to which version, why, and whether the gate was overruled."""
 
     at: str
@@ -36,7 +35,7 @@ class Move(BaseModel, frozen=True, extra="forbid"):
     forced: bool = False
 
 
-class Pointer(BaseModel, frozen=True, extra="forbid"):
+class Pointer(Record):
     """The content of `models/latest/pointer.json`: a version, the hash of its manifest, how it came there."""
 
     version: str
@@ -47,8 +46,7 @@ class Pointer(BaseModel, frozen=True, extra="forbid"):
 class Registry:
     """The versions under a models folder. What changes them happens within `locked`.
 
-    `pointer` is the file that names the version in production, `history` has a line of JSON for each move of it, and
-    `candidates` one of text for each candidate that was held against a version, or, before the first, against none.
+    `pointer` is the file that names the version in production, `history` has a line of JSON for each move of it.
     """
 
     def __init__(self, models: Path) -> None:
@@ -56,7 +54,6 @@ class Registry:
         self.versioned = models / "versioned"
         self.pointer = models / "latest" / "pointer.json"
         self.history = models / "latest" / "history.jsonl"
-        self.candidates = models / "latest" / "candidates.txt"
 
     def folder(self, version: str) -> Path:
         return self.versioned / version
@@ -77,7 +74,7 @@ class Registry:
 
         Raises ProjectError where the pointer is damaged, or names a version that is missing or was changed.
         """
-        pointer = self._read_pointer()
+        pointer = self.read_pointer()
         if pointer is None:
             return None
         manifest = self.folder(pointer.version) / MANIFEST_FILE
@@ -93,25 +90,19 @@ class Registry:
         if version is None:
             return False
         latest = self.manifest(version)
-        # A version that was made before there were golden rows is the same without them. The same weights under other
-        # limits are another model: the API takes other rows.
-        files = {name: file for name, file in candidate.files.items() if name != GOLDEN_FILE or name in latest.files}
-        return files.items() <= latest.files.items() and is_same_table(candidate.table, latest.table)
+        same_file = candidate.files.get(ONNX_FILE) == latest.files.get(ONNX_FILE)
+        # What decides and what rows the API takes are outside of that file.
+        return same_file and candidate.weights == latest.weights and is_same_table(candidate.table, latest.table)
 
     def moves(self) -> list[Move]:
         """Every move of `latest`, oldest first."""
         lines = self.history.read_text(encoding="utf-8").splitlines() if self.history.is_file() else []
         moves = [Move.model_validate_json(line) for line in lines if line]
-        pointer = self._read_pointer()
+        pointer = self.read_pointer()
         # The pointer moves first; a process killed right after it has not written the history yet.
         if pointer is not None and (not moves or moves[-1] != pointer.move):
             moves.append(pointer.move)
         return moves
-
-    def predecessor(self) -> str | None:
-        """The version that was in production before this one."""
-        moves = self.moves()
-        return moves[-1].from_version if moves else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -131,9 +122,6 @@ class Registry:
 
         Raises ProjectError where a version of that name appeared meanwhile, made outside `locked`.
         """
-        # Under a hidden name `staged_folder` fills a version, and `prune` removes one; both may have been killed.
-        for leftover in self.versioned.glob(".v*"):
-            shutil.rmtree(leftover)
         # A number is taken, too, where only the pointer to a version is here.
         taken = [int(match[1]) for path in self.versioned.glob("v*") if (match := _VERSION.match(path.name))]
         name = f"v{max(taken, default=0) + 1}"
@@ -152,29 +140,18 @@ class Registry:
         write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
         write_bytes(self.history, "".join(f"{each.model_dump_json()}\n" for each in (*moves, move)).encode())
 
-    def count_candidate(self, champion: str | None, rows: str, candidate: str, record: bool = True) -> int:
-        """Which candidate this is, from 1, of all that were held against a champion on these test rows.
-
-        `rows` and `candidate` are hashes. What is not recorded counts for no candidate after it.
-        """
-        start, found = f"{champion or 'none'} {rows} ", self.candidates
-        lines = found.read_text(encoding="utf-8").splitlines() if found.is_file() else []
-        if start + candidate not in lines:
-            lines.append(start + candidate)
-            if record:
-                write_bytes(found, "".join(f"{line}\n" for line in lines).encode())
-        return [line for line in lines if line.startswith(start)].index(start + candidate) + 1
-
     def prune(self, keep: int) -> list[str]:
         """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""
-        versions, needed = self.versions(), {self.latest(), self.predecessor()}
+        versions, moves = self.versions(), self.moves()
+        needed = {moves[-1].from_version, moves[-1].to_version} if moves else set()
         removed = [version for version in versions if version not in needed][: max(len(versions) - keep, 0)]
         for version in removed:
             # Renamed first, so that a version never shows with half of its files.
             shutil.rmtree(self.folder(version).rename(self.versioned / f".{version}.pruned"))
         return removed
 
-    def _read_pointer(self) -> Pointer | None:
+    def read_pointer(self) -> Pointer | None:
+        """The pointer's content, None before the first promotion. Raises ProjectError where it is damaged."""
         try:
             return Pointer.model_validate_json(self.pointer.read_bytes())
         except FileNotFoundError:
@@ -192,39 +169,21 @@ def _user() -> str:
 
 def list_versions(project: Project) -> Table:
     """Each version: when, what, its test metrics; `latest` is marked. What is wrong with one is logged."""
-    registry, latest, rows = Registry(project.models), None, []
-    metrics: dict[str, float] = {}
-    try:
-        latest = registry.latest()
-    except ProjectError as error:
-        _logger.warning("%s", error)
+    registry = Registry(project.models)
+    pointer, rows, names = (
+        registry.read_pointer(),
+        list[dict[str, str]](),
+        {"version": "", "created": "", "estimator": ""},
+    )
     for version in registry.versions():
-        row = {"version": f"{version} (latest)" if version == latest else version, "created": "cannot be read"}
-        rows.append(row)
+        is_latest = pointer is not None and pointer.version == version
+        row = {"version": f"{version} (latest)" if is_latest else version, "created": "cannot be read"}
         try:
             manifest = registry.manifest(version)
+            row |= {"created": manifest.created_at or "", "estimator": manifest.estimator}
+            row |= {name: f"{value:.4f}" for name, value in manifest.metrics.get("test", {}).items()}
         except ProjectError as error:
             _logger.warning("%s", error)
-            continue
-        measured = manifest.metrics.get("test", {})
-        row |= _describe(manifest) | {"rows": str(manifest.data.rows.get("train", ""))}
-        row |= {name: f"{value:.4f}" for name, value in measured.items()}
-        metrics |= measured
-    return make_table("version", "created", "estimator", "runtime", "rows", *metrics, rows=rows)
-
-
-def compare_versions(project: Project, left: str, right: str) -> Table:
-    """Metrics, settings and data of two versions side by side, where each exists; what differs is marked."""
-    registry = Registry(project.models)
-    return compare_sides((left, right), [_describe(registry.manifest(version)) for version in (left, right)])
-
-
-def _describe(manifest: Manifest) -> dict[str, str]:
-    described: dict[str, Any] = {"created": manifest.created_at, "estimator": manifest.estimator}
-    described |= {f"test {name}": f"{value:.4f}" for name, value in manifest.metrics.get("test", {}).items()}
-    described |= {f"hyperparameter {name}": value for name, value in manifest.hyperparameters.items()}
-    described |= {f"{split} rows": rows for split, rows in manifest.data.rows.items()}
-    described |= {"features": len(manifest.features), "seed": manifest.seed, "runtime": manifest.runtime}
-    described |= {"data": manifest.data.sha256[:12], "commit": manifest.commit}
-    described |= {f"package {name}": number for name, number in manifest.environment.items()}
-    return {name: str(value) for name, value in described.items()}
+        rows.append(row)
+        names |= row
+    return make_table(*names, rows=rows)

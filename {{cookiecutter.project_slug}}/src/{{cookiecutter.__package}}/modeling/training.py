@@ -33,7 +33,7 @@ from .search import CrossValidation, search_estimator
 
 SEARCH_TABLE = "search.csv"
 
-_PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "skops", "polars")
+_PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "polars")
 
 _logger = get_logger(__name__)
 
@@ -101,7 +101,6 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         estimator=choice.estimator,
         hyperparameters=choice.hyperparameters,
         seed=settings.seed,
-        runtime="onnx" if parity.passed else "sklearn",
         parity=parity,
         data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
@@ -110,7 +109,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
     # {% if cookiecutter.monitoring == "drift" %}
     write_reference(folder, manifest, training.columns, scores)
     # {% endif %}
-    write_golden(folder, Model(manifest, plan, score), training.columns, features[:count], training.target)
+    write_golden(folder, Model(manifest, plan, score), training.columns, training.target)
     return write_manifest(folder, manifest)
 
 
@@ -127,17 +126,16 @@ def _fit(
     fit = partial(fit_pipeline, schema, settings, plan)
     scores = align_scores(score_rows(fit(training, seen, choice), schema, others), schema.labels, labels)
     known = others, rows.target[count:]
-    parity, score = export_pipeline(fit(rows, matrix, choice), known, settings.parity, folder, weights)
+    parity, score = export_pipeline(fit(rows, matrix, choice), known, settings.parity, folder / ONNX_FILE, weights)
     return _Trained(choice, labels, weights, parity, score, scores)
 
 
 def _take(project: Project, onnx: Path, training: Dataset, held_out: Rows, folder: Path) -> _Trained:
     schema, (matrix, target) = project.schema, held_out
     labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, _find_labels(schema, training), matrix)
-    reason = "It came as an ONNX file; there is no scikit-learn model to compare it with"
-    parity, scores = ParityRecord(rows=0, share_beyond_tolerance=0, passed=True, reason=reason), score(matrix)
+    scores = score(matrix)
     weights = choose_weights(schema, project.model, target, align_scores(scores, labels, schema.labels))
-    return _Trained(Choice(f"onnx:{onnx.stem}", {}), labels, weights, parity, score, scores)
+    return _Trained(Choice(f"onnx:{onnx.stem}", {}), labels, weights, ParityRecord(), score, scores)
 
 
 def _choose(

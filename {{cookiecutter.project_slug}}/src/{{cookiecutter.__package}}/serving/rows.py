@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
 from ..features import make_clock, tell_time
-from ..modeling.model import Scores, choose_places, find_permitted
+from ..modeling.model import Scores, choose_places, make_examples
 from ..schema import Column, ColumnType, Schema
 
 _MOST_ERRORS = 100
@@ -146,13 +146,7 @@ _CHECKS: dict[ColumnType, Callable[[Column], Any]] = {
 def example_row(schema: Schema, typical: Mapping[str, Any]) -> Row:
     """A row that the schema takes: of typical values, or else the middle of each range, the first of each category."""
     known = {name: value for name, value in typical.items() if value is not None or schema.columns[name].nullable}
-    return {name: known.get(name, _example(column)) for name, column in schema.features.items()}
-
-
-def _example(column: Column) -> Any:
-    if column.type == "timestamp":
-        return tell_time(_SOME_DAY, column.format)
-    return "text" if column.is_string else find_permitted(column)
+    return {name: known.get(name, make_examples(column)[0]) for name, column in schema.features.items()}
 
 
 _MESSAGES = {
