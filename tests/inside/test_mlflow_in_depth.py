@@ -9,7 +9,7 @@ from demo_project.errors import ProjectError
 from demo_project.modeling.promotion import promote_model
 from demo_project.tracking.local import list_runs
 from demo_project.tracking.mlflow import URI_VARIABLE, Destination
-from demo_project.tracking.run import start_run
+from demo_project.tracking.run import resume_run, start_run
 from mlflow import MlflowClient
 
 from .test_mlflow import Server, _champion, _free_address, _log_run, _runs, _track, client, project, server  # noqa: F401
@@ -19,8 +19,9 @@ from .toys import read_files
 def test_a_parameter_that_is_logged_anew_stops_nothing(project: Project, client: MlflowClient) -> None:
     with start_run(project) as run:
         run.log_parameters({"estimator": "ridge"})
+        run.reach("trained", candidate="candidate")
+    with resume_run(project, "candidate") as run:
         run.log_parameters({"estimator": "random_forest", "max_depth": 3})
-        run.reach("trained")
     (found,) = _runs(project, client)
     assert found.data.params | {"commit": ""} == {"commit": "", "estimator": "ridge", "max_depth": "3"}
     assert found.info.status == "FINISHED"
