@@ -10,7 +10,7 @@ from baking import SKELETON, skeleton_files
 from composing import SETTINGS, is_copied, parents
 
 PATTERNS: list[str] = SETTINGS["_copy_without_render"]
-# What is outside of the package has to import it by its name: one file, so that no other one there needs a tag for it.
+# What is outside of the package imports it by its name: in one file, so that no other needs a tag for it.
 NAMES_THE_PACKAGE = "deploy/aws/package.py"
 
 
