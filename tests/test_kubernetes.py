@@ -80,6 +80,12 @@ def only_container(template: Manifest) -> Manifest:
     return container
 
 
+def folders(project: BakedProject) -> dict[str, str]:
+    """Return the folders of a project's artifacts by the names that its package gives them."""
+    config = project.texts[f"src/{project.package}/config.py"]
+    return dict(re.findall(r'^    (\w+) = _Folder\("(.+)"\)', config, re.MULTILINE))
+
+
 def labels_match(selector: Manifest, template: Manifest) -> bool:
     return set(selector["matchLabels"].items()) <= set(template["metadata"]["labels"].items())
 
