@@ -159,11 +159,6 @@ def test_every_image_is_one_that_the_project_builds(bake: Bake, answers: dict[st
     assert project.settings["project"]["version"] == "0.1.0"
 
 
-def folders(project: BakedProject) -> dict[str, str]:
-    """Return the folders of the project's artifacts, by the names that its code has for them."""
-    return dict(re.findall(r'(\w+) = _Folder\("(.+)"\)', project.texts[f"src/{project.package}/config.py"]))
-
-
 @each_project
 def test_jobs_run_commands_of_the_project_where_it_can_write_all_that_it_makes(
     bake: Bake, answers: dict[str, str]
