@@ -1,4 +1,4 @@
-"""The threshold by which a row gets one of two labels: the best for a metric."""
+"""The weights by which a row gets its label: the best for a metric."""
 
 import numpy as np
 import pytest
@@ -18,3 +18,12 @@ def test_the_threshold_is_as_good_as_any_but_for_a_twentieth_of_its_gain(name: s
     gain = metric.gain(metric.compute(truth, probabilities, weights), likeliest)
     assert sum(weights) == pytest.approx(1)
     assert gain >= 0.95 * max(every) > 0
+
+
+@pytest.mark.parametrize("labels", [3, 4])
+def test_the_weights_of_several_labels_find_rare_ones(labels: int) -> None:
+    (truth, probabilities), metric = _make_rare(labels), METRICS["classification"]["balanced_accuracy"]
+    weights = choose_weights(_schema(labels), _settings("balanced_accuracy"), truth, probabilities)
+    assert sum(weights) == pytest.approx(1)
+    likeliest = metric.compute(truth, probabilities)
+    assert metric.compute(truth, probabilities, weights) > likeliest + 0.1

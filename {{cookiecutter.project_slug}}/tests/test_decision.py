@@ -1,4 +1,4 @@
-"""The threshold by which a row gets one of two labels: the best for a metric, and that which every caller uses."""
+"""The weights by which a row gets its label: the best for a metric, and those that every caller uses."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from .toys import change_config, make_toy, run_pipeline, toy_rows, write_raw
 
 
 def _schema(labels: int) -> Schema:
-    columns = {"kind": {"type": "category", "categories": ["a", "b", "c"][:labels]}, "size": {"type": "number"}}
+    columns = {"kind": {"type": "category", "categories": ["a", "b", "c", "d"][:labels]}, "size": {"type": "number"}}
     return Schema.model_validate({"task": "classification", "target": "kind", "columns": columns})
 
 
@@ -29,11 +29,11 @@ def _settings(best_for: str) -> ModelSettings:
     return ModelSettings(estimator="logistic_regression", gate=gate, decision=decision)
 
 
-def _make_rare() -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Rows whose second label is rare, and probabilities that are right on average."""
-    generator = np.random.default_rng(2)
-    probabilities = generator.dirichlet([6, 0.6], 600)
-    return (generator.random(600) < probabilities[:, 1]).astype(int), probabilities
+def _make_rare(labels: int = 2) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Rows whose last labels are rare, and probabilities that are right on average."""
+    generator = np.random.default_rng(labels)
+    probabilities = generator.dirichlet([6, *[0.6] * (labels - 1)], 600)
+    return np.array([generator.choice(labels, p=each) for each in probabilities]), probabilities
 
 
 def test_a_metric_of_ones_own_that_judges_labels_may_decide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,10 +50,10 @@ def test_without_a_wish_or_where_nothing_is_better_the_likeliest_label_wins() ->
     assert choose_weights(_schema(2), _settings("f1_macro"), truth, np.eye(2)[truth]) == (0.5, 0.5)
 
 
-@pytest.mark.parametrize(("labels", "best_for"), [(2, "roc_auc"), (2, "nothing"), (3, "f1_macro")])
-def test_there_is_a_threshold_between_two_labels_alone_for_what_judges_them(labels: int, best_for: str) -> None:
-    with pytest.raises(ProjectError, match=rf"best_for '{best_for}' finds no threshold: .*accuracy, .*leave it empty"):
-        find_decider(_schema(labels), _settings(best_for))
+@pytest.mark.parametrize("best_for", ["roc_auc", "nothing"])
+def test_what_judges_no_labels_cannot_decide(best_for: str) -> None:
+    with pytest.raises(ProjectError, match=rf"best_for '{best_for}' judges no labels; name one of accuracy, .*empty"):
+        find_decider(_schema(2), _settings(best_for))
 
 
 @pytest.fixture(scope="module")

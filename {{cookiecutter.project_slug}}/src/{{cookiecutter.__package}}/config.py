@@ -101,7 +101,7 @@ class SearchSettings(Settings):
 
 
 class DecisionSettings(Settings):
-    """Which of two labels a row gets: the likelier, or by the threshold that is best for a metric."""
+    """Which label a row gets: the likeliest, or by the weights of the labels that are best for a metric."""
 
     best_for: str = ""
 

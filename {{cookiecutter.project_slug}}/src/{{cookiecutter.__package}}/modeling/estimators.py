@@ -33,7 +33,7 @@ from .dataset import Dataset, align_scores
 from .model import Scores
 from .pieces import PieceRegression
 
-AUTO, BLEND = "auto", "blend"
+AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
 """`auto` chooses among all of `ESTIMATORS`, and the `blend` of several, whose hyperparameters are theirs by name."""
 
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -62,19 +62,26 @@ class EstimatorKind:
 
 # A bound on the leaves keeps a forest of many rows small enough to be served.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 3, "max_leaf_nodes": 1000}
-# As it is, and slow with few features a tree, which is better on most tables. Above 10,000 rows boosting stops early,
-# by scikit-learn's own default.
-_BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = ({}, {"learning_rate": 0.03, "max_iter": 300, "max_features": 0.3})
+_SMALL_LEAVES = _FOREST | {"min_samples_leaf": 1, "max_features": 0.4}
+# As it is, and slow with few features a tree, which is better on most tables: with usual leaves, with small ones for
+# few rows, and with many small trees for many. Above 10,000 rows boosting stops early, by scikit-learn's own default.
+_SLOW = {"learning_rate": 0.03, "max_iter": 300, "max_features": 0.3}
+_BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = (
+    {},
+    _SLOW,
+    _SLOW | {"min_samples_leaf": 5},
+    _SLOW | {"max_iter": 600, "max_leaf_nodes": 15},
+)
 
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
         "logistic_regression": EstimatorKind(LogisticRegression, scaled=True, starts=({"max_iter": 1000},)),
-        "random_forest": EstimatorKind(RandomForestClassifier, starts=(_FOREST,)),
+        "random_forest": EstimatorKind(RandomForestClassifier, starts=(_FOREST, _SMALL_LEAVES)),
         "hist_gradient_boosting": EstimatorKind(HistGradientBoostingClassifier, starts=_BOOSTING_STARTS),
     },
     "regression": {
         "ridge": EstimatorKind(Ridge, scaled=True),
-        "random_forest": EstimatorKind(RandomForestRegressor, starts=(_FOREST | {"max_features": 0.3},)),
+        "random_forest": EstimatorKind(RandomForestRegressor, starts=(_FOREST | {"max_features": 0.3}, _SMALL_LEAVES)),
         "hist_gradient_boosting": EstimatorKind(HistGradientBoostingRegressor, starts=_BOOSTING_STARTS),
     },
 }
@@ -133,12 +140,14 @@ def _make_estimator(task: Task, settings: ModelSettings, choice: Choice) -> list
     """An estimator, and what scales its features; not for trees: in float32 a scaled value can cross a threshold."""
     name, hyperparameters = choice
     if name == BLEND:
-        choices = [Choice(*member) for member in hyperparameters.items()]
-        members = [(member.estimator, Pipeline(_make_estimator(task, settings, member))) for member in choices]
+        own = {name: dict(each) for name, each in hyperparameters.items()}
+        weights = np.array([each.pop(WEIGHT) for each in own.values()])  # skl2onnx 1.20 takes an array alone,
+        choices = map(Choice, own, own.values())
+        members = [(each.estimator, Pipeline(_make_estimator(task, settings, each))) for each in choices]
         if task == "regression":
-            return [("estimate", VotingRegressor(members))]
-        # skl2onnx 1.20 takes probabilities that are not flat.
-        return [("estimate", VotingClassifier(members, voting="soft", flatten_transform=False))]
+            return [("estimate", VotingRegressor(members, weights=weights))]
+        # and probabilities that are not flat.
+        return [("estimate", VotingClassifier(members, weights=weights, voting="soft", flatten_transform=False))]
     kind = find_estimator(task, name)
     estimator = kind.create()
     seeded = {"random_state": settings.seed} if "random_state" in estimator.get_params() else {}

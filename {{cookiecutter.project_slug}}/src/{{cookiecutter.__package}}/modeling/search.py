@@ -2,10 +2,9 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +18,21 @@ from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
 from .dataset import Dataset
-from .estimators import BLEND, ESTIMATORS, Choice, Folds, fit_estimator, make_folds, make_preparation, score_rows
+from .estimators import (
+    BLEND,
+    ESTIMATORS,
+    WEIGHT,
+    Choice,
+    Folds,
+    fit_estimator,
+    make_folds,
+    make_preparation,
+    score_rows,
+)
 from .metrics import Metric
 from .model import Scores
+
+_STEPS = 4  # in which weights of a blend are tried
 
 _logger = get_logger(__name__)
 
@@ -103,15 +114,16 @@ class CrossValidation:
 def search_estimator(validation: CrossValidation) -> tuple[Try, pl.DataFrame]:
     """The best of the estimators as they usually are and of their blends, and the table of all tries.
 
-    A blend is the mean of what several say, each with its best hyperparameters. It has to be surely better.
+    A blend is the weighted mean of what several say, each with its best hyperparameters. It has to be surely better.
     """
     kinds, settings = ESTIMATORS[validation.schema.task], validation.settings
     own, names = settings.hyperparameters, list(kinds)
     starts = [Choice(name, {**start, **own.get(name, {})}) for name in names for start in kinds[name].starts]
     tries = [validation.measure(choice) for choice in track(starts, "Searching")]
     tops = [_find_best([found for found in tries if found.choice.estimator == name]) for name in names]
-    several = [some for count in range(2, len(tops) + 1) for some in combinations(tops, count)]
-    blends, best = [_blend(validation, some) for some in several], _find_best(tops)
+    weights = product(range(_STEPS + 1), repeat=len(tops))
+    some = [each for each in weights if sum(each) == _STEPS > max(each)]
+    blends, best = [_blend(validation, tops, each) for each in some], _find_best(tops)
     found = _find_best([best, *(blend for blend in blends if blend.is_surely_better(best))])
     table = pl.DataFrame(
         {
@@ -130,7 +142,8 @@ def _find_best(tries: list[Try]) -> Try:
     return max(tries, key=lambda found: found.gain)
 
 
-def _blend(validation: CrossValidation, tries: Sequence[Try]) -> Try:
+def _blend(validation: CrossValidation, tries: list[Try], parts: tuple[int, ...]) -> Try:
     # Nothing is fitted again.
-    choice = Choice(BLEND, dict(found.choice for found in tries))
-    return validation.judge(choice, np.mean([found.scores for found in tries], axis=0))
+    members = [(part / _STEPS, found) for part, found in zip(parts, tries, strict=True) if part]
+    own = {name: {WEIGHT: weight, **each} for weight, ((name, each), *_) in members}
+    return validation.judge(Choice(BLEND, own), np.sum([weight * found.scores for weight, found in members], axis=0))

@@ -22,7 +22,7 @@ def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature]) ->
         estimator="auto",
         seed=20,
         features=FeatureSettings(derived=tuple(derived)),
-        decision=DecisionSettings(best_for="balanced_accuracy" if len(schema.labels) == 2 else ""),
+        decision=DecisionSettings(best_for="balanced_accuracy" if is_classes else ""),
         # Half of the test rows to expect must do.
         gate=GateSettings(metric=metric, minimum=minimum, minimum_rows=max(5, min(30, rows // 10))),
     )
