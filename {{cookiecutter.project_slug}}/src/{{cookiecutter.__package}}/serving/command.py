@@ -28,7 +28,7 @@ def serve(
     read_settings(find_project().root, SETTINGS_FILE, ServingSettings)  # a worker adds a traceback to a mistake
     if not os.environ.get(KEYS_VARIABLE, "").strip(", "):
         if host not in ("127.0.0.1", "::1", "localhost"):
-            raise ProjectError(f"Others reach {host}: set {KEYS_VARIABLE} to keys with commas, or serve on 127.0.0.1.")
+            raise ProjectError(f"Others reach {host}: set {KEYS_VARIABLE} to one or more keys, or serve on 127.0.0.1.")
         os.environ[KEYS_VARIABLE] = key = secrets.token_urlsafe(32)
         typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")
     typer.echo(f"Try it: http://{host}:{port}/\nDocumentation: http://{host}:{port}/docs")
