@@ -80,6 +80,12 @@ def only_container(template: Manifest) -> Manifest:
     return container
 
 
+def folders(project: BakedProject) -> dict[str, str]:
+    """Return the folders of a project's artifacts by the names that its package gives them."""
+    config = project.texts[f"src/{project.package}/config.py"]
+    return dict(re.findall(r'^    (\w+) = _Folder\("(.+)"\)', config, re.MULTILINE))
+
+
 def labels_match(selector: Manifest, template: Manifest) -> bool:
     return set(selector["matchLabels"].items()) <= set(template["metadata"]["labels"].items())
 
@@ -159,7 +165,7 @@ def test_jobs_run_commands_of_the_project_where_it_can_write_all_that_it_makes(
 ) -> None:
     project = bake_for(bake, answers)
     commands = set(re.findall(r"^def (\w+)", project.texts[f"src/{project.package}/cli.py"], re.MULTILINE))
-    paths = yaml.safe_load(project.texts["config/pipeline.yaml"])["paths"].values()
+    paths = folders(project).values()
     for name, template in templates(project):
         if name == "api":
             continue
@@ -189,9 +195,7 @@ def test_the_jobs_see_the_rows_that_pods_answered_and_the_pods_what_jobs_report(
     bake: Bake, serving: str
 ) -> None:
     project = bake_for(bake, {"serving": serving, "monitoring": "drift"})
-    config = project.texts[f"src/{project.package}/config.py"]
-    (logged,) = re.findall(r'requests: Path = Path\("(.+)"\)', config)
-    reports = yaml.safe_load(project.texts["config/pipeline.yaml"])["paths"]["reports"]
+    logged, reports = (folders(project)[name] for name in ("requests", "reports"))
     pods = dict(templates(project))
     for name in ("api", "drift", "files"):
         mounts = {mount["mountPath"]: mount for mount in only_container(pods[name])["volumeMounts"]}
@@ -209,7 +213,8 @@ def test_the_jobs_see_the_rows_that_pods_answered_and_the_pods_what_jobs_report(
 def test_the_api_is_asked_where_it_answers(bake: Bake, serving: str) -> None:
     project = bake_for(bake, {"serving": serving})
     source = project.texts[f"src/{project.package}/serving/{serving}_app.py"]
-    routes = {*re.findall(r'@(?:keyed|public)\.\w+\(\s*"(/[^"]*)"', source), "/openapi.json", "/docs", "/swagger"}
+    routes = {*re.findall(r'@(?:keyed|public)\.\w+\(\s*"(/[^"]*)"', source)}
+    routes |= {"/openapi.json", "/docs", "/swagger"}
     (port,) = map(int, re.findall(r"EXPOSE (\d+)\n", project.texts["deploy/docker/serving.Dockerfile"]))
     assert f'get("PORT", "{port}")' in project.texts["deploy/docker/start.py"]
 

@@ -62,4 +62,12 @@ def test_a_typical_row_has_medians_and_frequent_values_and_nothing_of_a_sensitiv
     assert describe_typical(schema, values) == typical | {"place": "y"}
     hidden = {name: column | {"sensitive": True} for name, column in columns.items()}
     told = describe_typical(Schema.model_validate(TOY_SCHEMA | {"columns": hidden}), values)
-    assert told == {"size": 50, "age": 60, "colour": "red", "striped": False, "seen": "04.10.2024", "word": None, "place": "text"}
+    assert told == {
+        "size": 50,
+        "age": 60,
+        "colour": "red",
+        "striped": False,
+        "seen": "04.10.2024",
+        "word": None,
+        "place": "text",
+    }

@@ -27,8 +27,6 @@ def test_the_page_asks_the_network_for_nothing(trained: Project) -> None:
     assert page.count("<img ") == len(list(trained.figures.glob("*.png")))
 
 
-
-
 @pytest.mark.parametrize(("labels", "drawn"), [(2, 1), (4, 4), (30, 6)])
 def test_of_two_labels_one_is_drawn_and_of_many_the_most_frequent(labels: int, drawn: int) -> None:
     generator = np.random.default_rng(0)

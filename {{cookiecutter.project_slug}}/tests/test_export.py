@@ -14,9 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from {{ cookiecutter.__package }}.config import ParitySettings, Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
 from {{ cookiecutter.__package }}.errors import ProjectError
-from {{ cookiecutter.__package }}.modeling.dataset import read_matrix
+from {{ cookiecutter.__package }}.features import engineer_features, plan_features
+from {{ cookiecutter.__package }}.modeling.dataset import read_dataset, read_matrix
+from {{ cookiecutter.__package }}.modeling.estimators import Choice, fit_pipeline
 from {{ cookiecutter.__package }}.modeling.export import compare_scores
-from {{ cookiecutter.__package }}.modeling.model import Scores
+from {{ cookiecutter.__package }}.modeling.model import Scores, load_model
 from {{ cookiecutter.__package }}.modeling.prediction import predict_file
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
@@ -49,7 +51,12 @@ def test_each_estimator_exports_to_a_model_that_agrees(toy: Project, task: Task,
     prepare_data(project)
     manifest = train_model(project)
     assert manifest.parity.rows > 0
-    assert manifest.parity.largest_difference < 1e-4
+    rows, plan = read_dataset(project.splits, ("train", "validation"), project.schema), plan_features(project.schema)
+    choice, given = Choice(estimator, SMALL.get(estimator, {})), engineer_features(rows.columns, plan)
+    pipeline = fit_pipeline(project.schema, project.model, plan, rows, given, choice)
+    matrix, _ = read_matrix(project, "test")
+    expected = pipeline.predict_proba(matrix) if task == "classification" else pipeline.predict(matrix)
+    np.testing.assert_allclose(load_model(project.candidate).score(matrix), expected, rtol=1e-4, atol=1e-5)
 
 
 def _probabilities(*rows: list[float]) -> NDArray[np.float64]:

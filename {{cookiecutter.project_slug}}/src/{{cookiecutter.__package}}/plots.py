@@ -69,7 +69,8 @@ def plot_calibration(truth: _Numbers, probabilities: _Numbers, labels: Sequence[
         given = probabilities[:, place].clip(0, 1)
         shares, means = calibration_curve(truth == place, given, n_bins=10, strategy="quantile")
         axes.plot(means, shares, marker="o", label=label)
-    axes.set(xlabel="Predicted probability", ylabel="Share that is true", title="Calibration, test rows in tenths")
+    title = f"Calibration, {len(truth)} test rows in tenths"
+    axes.set(xlabel="Predicted probability", ylabel="Share that is true", title=title)
     axes.legend(loc="upper left")
     return figure
 
