@@ -56,13 +56,9 @@ async def app(scope, receive, send):
 """
 
 OPERATION = """
-from {package}.serving.fastapi_app import create_app as create_whole_app
+from {package}.serving.fastapi_app import Front, create_app
 
-
-def create_app():
-    app = create_whole_app()
-    app.user_middleware = [each for each in app.user_middleware if each.cls.__name__ != "answer_fast"]
-    return app
+Front._predict = lambda front, *arguments: front._app(*arguments)
 """
 
 TRAIN_NAIVE = """

@@ -215,8 +215,8 @@ def test_the_api_is_asked_where_it_answers(bake: Bake, serving: str) -> None:
     source = project.texts[f"src/{project.package}/serving/{serving}_app.py"]
     routes = {*re.findall(r'@(?:keyed|public)\.\w+\(\s*"(/[^"]*)"', source)}
     routes |= {"/openapi.json", "/docs", "/swagger"}
-    port = yaml.safe_load(project.texts["config/serving.yaml"])["port"]
-    assert f"EXPOSE {port}\n" in project.texts["deploy/docker/serving.Dockerfile"]
+    (port,) = map(int, re.findall(r"EXPOSE (\d+)\n", project.texts["deploy/docker/serving.Dockerfile"]))
+    assert f'get("PORT", "{port}")' in project.texts["deploy/docker/start.py"]
 
     template = dict(templates(project))["api"]
     container, annotations = only_container(template), template["metadata"]["annotations"]
@@ -240,8 +240,8 @@ def test_the_api_is_asked_where_it_answers(bake: Bake, serving: str) -> None:
 @with_api
 def test_keys_come_from_a_secret_under_the_name_that_the_api_reads(bake: Bake, serving: str) -> None:
     project = bake_for(bake, {"serving": serving})
-    settings = project.texts[f"src/{project.package}/serving/settings.py"]
-    (variable,) = re.findall(r'KEYS_VARIABLE = "(\w+)"', settings)
+    service = project.texts[f"src/{project.package}/serving/service.py"]
+    (variable,) = re.findall(r'KEYS_VARIABLE = "(\w+)"', service)
     container = only_container(dict(templates(project))["api"])
     reference = {"secretKeyRef": {"name": "api-keys", "key": variable}}
     assert container["env"] == [{"name": variable, "valueFrom": reference}]

@@ -101,7 +101,6 @@ OWNED: dict[str, set[str]] = {
         "src/ml_project/config.py",
         "src/ml_project/modeling/training.py",
         "src/ml_project/serving/service.py",
-        "src/ml_project/serving/settings.py",
     },
     "containers": {
         ".env.example",

@@ -16,8 +16,7 @@ from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.monitoring.drift import monitor_model
 from {{ cookiecutter.__package }}.serving import request_log
 from {{ cookiecutter.__package }}.serving.metrics import registry
-from {{ cookiecutter.__package }}.serving.service import Service
-from {{ cookiecutter.__package }}.serving.settings import SETTINGS_FILE
+from {{ cookiecutter.__package }}.serving.service import SETTINGS_FILE, Service
 
 from .toys import TOY_SCHEMA, change_config, copy_version, toy_rows, write_config
 

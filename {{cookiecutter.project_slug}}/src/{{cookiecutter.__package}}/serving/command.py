@@ -1,9 +1,7 @@
 """The commands that serve the API and say how to ask it."""
 
-import ipaddress
 import os
 import secrets
-import socket
 from typing import Annotated
 
 import typer
@@ -12,26 +10,28 @@ from pydantic_core import to_json
 from ..config import find_project, read_settings
 from ..errors import ProjectError
 from ..modeling.registry import Registry
-from .settings import KEYS_VARIABLE, SETTINGS_FILE, ServingSettings, read_keys
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
-    """Serve predictions over HTTP until interrupted; options not given come from config/serving.yaml."""
-    settings = read_settings(find_project().root, SETTINGS_FILE, ServingSettings)
-    host, port = host or settings.host, port or settings.port
-    _check_address(host, port)
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    typer.echo(f"Try it: {url}/\nDocumentation: {url}/docs")
+    """Serve predictions over HTTP until interrupted."""
     # Here, since other commands need no web framework.
     # {% if cookiecutter.serving == "fastapi" %}
     from .fastapi_app import run
     # {% else %}
     from .flask_app import run
     # {% endif %}
+    from .service import KEYS_VARIABLE, SETTINGS_FILE, ServingSettings
 
+    read_settings(find_project().root, SETTINGS_FILE, ServingSettings)  # a worker adds a traceback to a mistake
+    if not os.environ.get(KEYS_VARIABLE, "").strip(", "):
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise ProjectError(f"Others reach {host}: set {KEYS_VARIABLE} to one or more keys, or serve on 127.0.0.1.")
+        os.environ[KEYS_VARIABLE] = key = secrets.token_urlsafe(32)
+        typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")
+    typer.echo(f"Try it: http://{host}:{port}/\nDocumentation: http://{host}:{port}/docs")
     run(host, port)
 
 
@@ -46,25 +46,3 @@ def example() -> None:
     row = example_row(manifest.table, manifest.typical) if manifest else example_row(project.schema, {})
     # Bytes, since JSON is sent as UTF-8 whatever a terminal's encoding is.
     typer.echo(to_json({"rows": [row]}))
-
-
-def _check_address(host: str, port: int) -> None:
-    """Refuse an address that cannot be listened on, or that others reach without a key; make one for this machine."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.create_server((host, port), family=family) as server:
-            is_local = ipaddress.ip_address(server.getsockname()[0]).is_loopback
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ProjectError(
-            f"Cannot listen on {host}, port {port} ({reason}): choose others by --host and --port."
-        ) from error
-    if read_keys():
-        return
-    if not is_local:
-        raise ProjectError(
-            f"{KEYS_VARIABLE} is empty, and other machines reach {host}: set {KEYS_VARIABLE} to one or more keys, "
-            "separated by commas, or serve on 127.0.0.1."
-        )
-    os.environ[KEYS_VARIABLE] = key = secrets.token_urlsafe(32)
-    typer.echo(f"{KEYS_VARIABLE} is empty; this key is good until the server stops: {key}")

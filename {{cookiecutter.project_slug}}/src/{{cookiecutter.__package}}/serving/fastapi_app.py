@@ -11,11 +11,7 @@ from asyncio import Future, get_running_loop
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import islice
-# {% if cookiecutter.containers != "none" %}
-from pathlib import Path
-# {% endif %}
 from time import perf_counter
-from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
 import uvicorn
@@ -34,7 +30,7 @@ from ..modeling.manifest import Manifest
 from ..modeling.model import Model
 from . import metrics
 from .rows import Answer, Error, Predictions, RefusedError, Row, refuse_body
-from .service import KEY_HEADER, PAGE, REQUEST_ID_HEADER, TOO_LONG, Outcome, Service, refuse_failure
+from .service import ERRORS, KEY_HEADER, PAGE, REQUEST_ID_HEADER, TOO_LONG, Outcome, Service, refuse_failure
 
 
 class Batcher:
@@ -80,32 +76,23 @@ TheService = Annotated[Service, Depends(get_service)]
 
 async def check_key(request: Request, service: TheService) -> None:
     """Refuse a request without one good key."""
-    service.check_key([key.encode("latin-1") for key in request.headers.getlist(KEY_HEADER)])
-
-
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a path operation, for its documentation."""
-    return {status: {"model": Error} for status in statuses}
+    service.check_key(",".join(request.headers.getlist(KEY_HEADER)))
 
 
 _documented = APIKeyHeader(name=KEY_HEADER, scheme_name="key", auto_error=False)
-keyed = APIRouter(dependencies=[Security(_documented), Depends(check_key)], responses=refusals(401))
+_errors: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in ERRORS}
+keyed = APIRouter(dependencies=[Security(_documented), Depends(check_key)], responses=_errors)
 public = APIRouter()
 
 
-@keyed.post(
-    "/predict",
-    response_model=Answer,
-    summary="Predict one or more rows",
-    responses=refusals(413, 422, 503),
-)
-async def predict(request: Request, response: Response) -> Any:
+@keyed.post("/predict", response_model=Answer, summary="Predict one or more rows")
+async def predict(request: Request) -> Response:
     """Answer a request, whose body `Service` checks, and describes in the documentation."""
-    response.headers[REQUEST_ID_HEADER], answer = await request.app.state.batcher.predict(await request.body())
-    return answer
+    request_id, answer = await request.app.state.batcher.predict(await request.body())
+    return Response(to_json(answer), headers={REQUEST_ID_HEADER: request_id}, media_type="application/json")
 
 
-@keyed.get("/model", summary="Describe the version that is served", responses=refusals(503))
+@keyed.get("/model", summary="Describe the version that is served")
 async def model(service: TheService) -> Manifest:
     """Its manifest: table, features, metrics, and the hashes of data and files."""
     return service.served.manifest
@@ -117,13 +104,13 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@public.get("/health/ready", summary="Tell whether a model is loaded and checked", responses=refusals(503))
+@public.get("/health/ready", summary="Tell whether a model is loaded and checked")
 async def ready(service: TheService) -> dict[str, str]:
     """It can predict."""
     return {"status": "ready", "model_version": str(service.served.manifest.version)}
 
 
-@public.get("/metrics", name="metrics", summary="Show counts and times", response_class=PlainTextResponse)
+@public.get("/metrics", summary="Show counts and times", response_class=PlainTextResponse)
 async def show_metrics() -> Response:
     """For Prometheus; no values of rows."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -135,32 +122,14 @@ async def page() -> Response:
     return FileResponse(PAGE)
 
 
-def answer_fast(app: ASGIApp, service: Service) -> ASGIApp:
-    """`POST /predict` in front of FastAPI and its cost for a request, by the same function as the path operation."""
-    route = SimpleNamespace(path="/predict")
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != route.path or scope["method"] != "POST":
-            await app(scope, receive, send)
-            return
-        scope["route"] = route  # to be counted as such
-        service.check_key([value for name, value in scope["headers"] if name == b"x-api-key"])
-        body = await Request(scope, receive).body()
-        request_id, prediction = await scope["app"].state.batcher.predict(body)
-        response = Response(to_json(prediction), headers={REQUEST_ID_HEADER: request_id}, media_type="application/json")
-        await response(scope, receive, send)
-
-    return answer
-
-
 class Front:
-    """ASGI middleware: counts and times every answer, limits bodies, and gives errors from further in their form."""
+    """ASGI middleware: counts and times every answer, limits bodies, and gives errors from further in their form.
 
-    def __init__(self, app: ASGIApp, maximum_body_bytes: int) -> None:
-        self._app, self._limit = app, maximum_body_bytes
-        # {% if cookiecutter.containers != "none" %}
-        self._drain_file = os.environ.get("DRAIN_FILE", "")
-        # {% endif %}
+    It answers `POST /predict` by the path operation's function, without FastAPI's cost for a request.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service, self._limit = app, service, service.settings.maximum_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -168,6 +137,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         started, status, size = perf_counter(), 0, 0
+        is_fast = (scope["method"], scope["path"]) == ("POST", "/predict")
 
         async def receive_some() -> Message:
             nonlocal size, started
@@ -184,19 +154,26 @@ class Front:
             status = message.get("status", status)
             # {% if cookiecutter.containers != "none" %}
             # The server is about to end, so that clients should send their next request elsewhere.
-            if self._drain_file and "status" in message and Path(self._drain_file).exists():
+            if "status" in message and os.path.exists(os.environ.get("DRAIN_FILE", "")):  # noqa: PTH110 - it is quick
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             # {% endif %}
             await send(message)
 
         try:
-            await self._app(scope, receive_some, send_some)
+            await (self._predict if is_fast else self._app)(scope, receive_some, send_some)
         except ClientDisconnect:
             return
         except Exception as error:
             response = await refuse(Request(scope), error)
             await response(scope, receive, send_some)
-        metrics.count_request(getattr(scope.get("route"), "path", None), status, perf_counter() - started)
+        route = scope["path"] if is_fast else getattr(scope.get("route"), "path", None)
+        metrics.count_request(route, status, perf_counter() - started)
+
+    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        await check_key(request, self._service)
+        response = await predict(request)
+        await response(scope, receive, send)
 
 
 async def refuse(request: Request, error: Exception) -> Response:
@@ -228,9 +205,6 @@ def create_app(service: Service | None = None) -> FastAPI:
         description=service.description,
         static_url="/swagger",
         redoc_url=None,
-        # Asking whether OpenTelemetry is set up costs each request a tenth of its time; leave out to use it.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
-        generate_unique_id_function=lambda route: route.name,
         exception_handlers=dict.fromkeys((RefusedError, RequestValidationError, HTTPException), refuse),
         lifespan=_live,
     )
@@ -244,9 +218,7 @@ def create_app(service: Service | None = None) -> FastAPI:
         app.add_api_route("/invocations", predict, methods=["POST"], include_in_schema=False)
     # {% endif %}
     app.openapi_schema = service.describe(app.openapi())
-    # Three times as fast as the path operation, which answers if this line is deleted.
-    app.add_middleware(answer_fast, service=service)
-    app.add_middleware(Front, maximum_body_bytes=service.settings.maximum_body_bytes)
+    app.add_middleware(Front, service=service)
     return app
 
 

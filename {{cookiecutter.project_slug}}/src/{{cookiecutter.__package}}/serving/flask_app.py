@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from ..modeling.manifest import Manifest
 from . import metrics
 from .rows import Answer, Error, RefusedError, refuse_body
-from .service import KEY_HEADER, PAGE, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
+from .service import ERRORS, KEY_HEADER, PAGE, REQUEST_ID_HEADER, TOO_LONG, Service, refuse_failure
 
 
 def get_service() -> Service:
@@ -33,12 +33,7 @@ def get_service() -> Service:
     return cast(Service, current_app.extensions["service"])
 
 
-def refusals(*statuses: int) -> Any:
-    """The errors of a view, for its documentation."""
-    return dict.fromkeys(statuses, Error)
-
-
-keyed = APIBlueprint("keyed", __name__, abp_security=[{"key": []}], abp_responses=refusals(401))
+keyed = APIBlueprint("keyed", __name__, abp_security=[{"key": []}], abp_responses=dict.fromkeys(ERRORS, Error))
 public = APIBlueprint("public", __name__)
 
 
@@ -46,21 +41,20 @@ public = APIBlueprint("public", __name__)
 def admit() -> None:
     """Refuse a request without one good key, or with too long a body."""
     # WSGI joins the values of a header that is sent twice.
-    key = request.headers.get(KEY_HEADER)
-    get_service().check_key([] if key is None else [key.encode("latin-1")])
+    get_service().check_key(request.headers.get(KEY_HEADER, ""))
     # Where the client did not say how long the body is, Flask cuts it at its limit.
     if len(request.get_data()) > get_service().settings.maximum_body_bytes:
         raise RequestEntityTooLarge
 
 
-@keyed.post("/predict", responses={200: Answer, **refusals(413, 422, 503)})
+@keyed.post("/predict", responses={200: Answer})
 def predict() -> Response:
     """Predict one or more rows."""
     request_id, answer = get_service().predict(request.get_data())
     return _respond(answer, headers={REQUEST_ID_HEADER: request_id})
 
 
-@keyed.get("/model", responses={200: Manifest, **refusals(503)})
+@keyed.get("/model", responses={200: Manifest})
 def model() -> Response:
     """Describe the version that is served."""
     return _respond(get_service().served.manifest)
@@ -72,13 +66,13 @@ def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@public.get("/health/ready", responses={200: {"description": "It can predict."}, **refusals(503)})
+@public.get("/health/ready", responses={200: {"description": "It can predict."}})
 def ready() -> dict[str, str]:
     """Tell whether a model is loaded and checked."""
     return {"status": "ready", "model_version": str(get_service().served.manifest.version)}
 
 
-@public.get("/metrics", operation_id="metrics", responses={200: {"description": "The metrics, as text."}})
+@public.get("/metrics", responses={200: {"description": "The metrics, as text."}})
 def show_metrics() -> Response:
     """Show counts and times."""
     return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
@@ -97,7 +91,6 @@ def create_app(service: Service | None = None) -> OpenAPI:
         __name__,
         info=Info(title=service.settings.title, version="0.1.0", description=service.description),
         security_schemes={"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}},
-        operation_id_callback=lambda name, **_: name,
         validation_error_model=Error,
         validation_error_callback=_refuse,
         doc_ui=False,

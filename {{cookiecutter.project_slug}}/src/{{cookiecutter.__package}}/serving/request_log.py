@@ -13,14 +13,16 @@ from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from prometheus_client import Counter
+from pydantic import Field
 from pydantic_core import to_json
 
+from ..config import Settings
 from ..terminal import get_logger
 from .metrics import registry
 from .rows import Predictions, Row
-from .settings import RequestLogSettings
 
 _BUFFER_BYTES = 8_000_000
 _PAUSE_SECONDS = 0.5
@@ -29,6 +31,13 @@ _CLOSING_SECONDS = 2.0
 _logger = get_logger(__name__)
 _help = "Rows written to the request log, and lost because they could not be"
 _counter = Counter("request_log_rows", _help, ["outcome"], registry=registry)
+
+
+class RequestLogSettings(Settings):
+    """Which share of the requests is kept for `monitor`, 0 for none, and in how many bytes at most."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    maximum_bytes: Annotated[int, Field(ge=10_000)] = 100_000_000
 
 
 class RequestLog:

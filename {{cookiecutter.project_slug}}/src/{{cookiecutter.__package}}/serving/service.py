@@ -1,6 +1,7 @@
 """What the apps of all web frameworks share: the model that is served, keys, and the function behind `/predict`."""
 
 import hmac
+import os
 import threading
 from collections.abc import Sequence
 from hashlib import sha256
@@ -8,9 +9,9 @@ from pathlib import Path
 from random import getrandbits
 from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import PositiveFloat, PositiveInt, ValidationError
 
-from ..config import Project, find_project, read_settings
+from ..config import Project, Settings, find_project, read_settings
 from ..errors import ProjectError
 from ..features import RowReader
 from ..modeling.model import Model, load_model
@@ -20,13 +21,15 @@ from ..terminal import configure_logging, get_logger
 from . import metrics
 # {% if cookiecutter.monitoring == "drift" %}
 from .drift import collector
-from .request_log import RequestLog
+from .request_log import RequestLog, RequestLogSettings
 # {% endif %}
 from .rows import Predictions, RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
-from .settings import SETTINGS_FILE, ServingSettings, read_keys
 
+SETTINGS_FILE = "serving.yaml"
+KEYS_VARIABLE = "API_KEYS"
 KEY_HEADER = "X-API-Key"
 REQUEST_ID_HEADER = "X-Request-Id"
+ERRORS = (401, 413, 422, 503)
 TOO_LONG = "The body is over the limit of {} bytes; send fewer rows at a time"
 
 PAGE = Path(__file__).with_name("page.html")
@@ -35,6 +38,18 @@ _SCHEMAS = "#/components/schemas/"
 Outcome = tuple[str, dict[str, Any]]
 
 _logger = get_logger(__name__)
+
+
+class ServingSettings(Settings):
+    """`config/serving.yaml`."""
+
+    title: str = "Predictions"
+    maximum_body_bytes: PositiveInt = 1_000_000
+    maximum_rows: PositiveInt = 1000
+    reload_seconds: PositiveFloat = 2.0
+    # {% if cookiecutter.monitoring == "drift" %}
+    request_log: RequestLogSettings = RequestLogSettings()
+    # {% endif %}
 
 
 def refuse_failure(error: Exception, request: str) -> RefusedError:
@@ -58,13 +73,12 @@ class Service:
         configure_logging(self.project.logs / "inference.log")
         self.latest: Model | None = None
         self._table: Schema | None = None
-        self._digests = [sha256(key.encode()).digest() for key in read_keys()]
+        keys = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",")]
+        self._digests = [sha256(key.encode()).digest() for key in keys if key]
         self._tried: str | None = None
         self._problem = ""
         self._closed = threading.Event()
         self.refresh()
-        if self.latest is None:
-            _logger.warning("No model is served yet; /predict answers 503 until one is promoted")
         self._table = table = self.latest.manifest.table if self.latest else self.project.schema
         self.description = f"Predicts {table.target} ({table.task})."
         self._example = example_row(table, self.latest.manifest.typical if self.latest else {})
@@ -84,11 +98,11 @@ class Service:
             raise RefusedError(503, "No model is served yet; promote one")
         return self.latest
 
-    def check_key(self, given: Sequence[bytes]) -> None:
-        """Check the header's values, in the same time whichever key it is. Raises RefusedError but for one good key."""
-        digest = sha256(b"".join(given)).digest()
+    def check_key(self, given: str) -> None:
+        """Check the header's value, in the same time whichever key it is. Raises RefusedError but for one good key."""
+        digest = sha256(given.encode("latin-1")).digest()
         matches = [hmac.compare_digest(digest, each) for each in self._digests]
-        if len(given) != 1 or not any(matches):
+        if not any(matches):
             raise RefusedError(401, f"Send a good key in the header {KEY_HEADER}")
 
     def read(self, body: bytes) -> list[Row]:
@@ -141,8 +155,7 @@ class Service:
             if str(error) != self._problem:
                 self._problem = str(error)
                 metrics.loads.labels("refused").inc()
-                kept = f"{self.latest.manifest.version} stays served" if self.latest else "no model is served"
-                _logger.error("The latest model was not loaded, %s: %s", kept, error)
+                _logger.error("The latest model was not loaded: %s", error)
 
     def _follow(self) -> None:
         while not self._closed.wait(self.settings.reload_seconds):
