@@ -53,7 +53,7 @@ def test_a_blend_codes_and_texts_are_learned_and_exported(task: Task, labels: in
     target = np.digitize(effect, np.quantile(effect, np.arange(1, labels) / labels)) if labels else effect
     plan = cast(FeaturePlan, Places(tuple(map(str, range(43))), (2,), ((3, 43),)))
     names = "logistic_regression" if labels else "ridge", "random_forest", "hist_gradient_boosting"
-    choice = Choice("blend", {name: SMALL.get(name, {}) for name in names})
+    choice = Choice("blend", {name: {"weight": 0.3, **SMALL.get(name, {})} for name in names})
     columns = {"y": {"type": "category", "categories": [*"abc"[:labels]]} if labels else {"type": "number"}}
     schema = Schema.model_validate({"task": task, "target": "y", "columns": columns | {"x": {"type": "number"}}})
     pipeline = fit_pipeline(schema, settings(), plan, Dataset({}, target), matrix, choice)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 from typing import Annotated
 
 import typer
@@ -26,6 +27,11 @@ def serve(
     from .service import KEYS_VARIABLE, SETTINGS_FILE, ServingSettings
 
     read_settings(find_project().root, SETTINGS_FILE, ServingSettings)  # a worker adds a traceback to a mistake
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        problem = f"Cannot listen on {host}, port {port} ({error.strerror})"
+        raise ProjectError(f"{problem}: choose others by --host and --port.") from error
     if not os.environ.get(KEYS_VARIABLE, "").strip(", "):
         if host not in ("127.0.0.1", "::1", "localhost"):
             raise ProjectError(f"Others reach {host}: set {KEYS_VARIABLE} to one or more keys, or serve on 127.0.0.1.")
