@@ -86,7 +86,7 @@ def test_an_adopted_table_goes_all_the_way_and_is_promoted_uncompared_once(train
         row[3] = "odd"
     path = write_table(trained_toy.root, rows)
     adoption = adopt_table(trained_toy, path, Wishes("kind"), Registry(trained_toy.models).latest())
-    assert "rare: odd (3)" in use_of(adoption, "kind")
+    assert use_of(adoption, "kind") == "target: 3 classes"
     project = change_config(Project(trained_toy.root), "model", hyperparameters=SMALL)
     for stage in (prepare_data, train_model, measure):
         stage(project)
@@ -165,6 +165,14 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
     assert (summary.scored, summary.refused) == (ROWS, 0)
 
 
+def test_columns_that_are_said_to_name_what_a_row_is_about_are_identifiers_and_no_features(toy: Project) -> None:
+    path = write_table(toy.root, make_rows({"owner": range(40), "dog": ["Rex", "Bo"]}))
+    said = ["adopt", str(path), "--target", "kind", "--id", "owner", "--id", "dog"]
+    assert CliRunner().invoke(app, said, env={"PROJECT_ROOT": str(toy.root)}).exit_code == 0
+    schema = Project(toy.root).schema
+    assert (schema.identifiers, list(schema.features)) == (["owner", "dog"], ["length", "colour", "weight"])
+
+
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [
@@ -176,6 +184,7 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
         ({"target": "quality"}, r"5 different whole numbers, from 3 to 8: say --task classification if"),
         ({"target": "rare"}, r"Only 40 of 120 rows have a rare; at least 50"),
         ({"drop": ["kind"]}, r"--drop kind: it has another part already"),
+        ({"identifiers": ["kind"]}, r"--id kind: it has another part already"),
         ({"time": "kind"}, r"--time-split kind: it has another part already"),
         ({"drop": ["color"]}, r"--drop color: .* Did you mean 'colour'"),
         ({"drop": [*FEATURES, "name"]}, r"No column is left to predict from:\n  same: constant"),

@@ -12,7 +12,7 @@ from ...errors import ProjectError
 from ...schema import FALSE_WORDS, TRUE_WORDS, Column, ColumnType, Schema, Task
 from .survey import ColumnFacts, Survey, find_time_formats
 
-Use = Literal["target", "feature", "group", "time", "ignored", "dropped"]
+Use = Literal["target", "feature", "identifier", "group", "time", "ignored", "dropped"]
 
 _FEWEST_ROWS = 50
 _MOST_CLASSES = 50
@@ -46,6 +46,7 @@ class Wishes:
 
     target: str
     task: Task | None = None
+    identifiers: Sequence[str] = ()
     drop: Sequence[str] = ()
     time: str | None = None
     date_format: str | None = None
@@ -64,8 +65,9 @@ class Decision:
 
 def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) -> None:
     """Raise ProjectError where a column that the user named does not exist, occurs twice, or is given two parts."""
-    left, said = list(names), [("--target", wishes.target), *(("--drop", name) for name in wishes.drop)]
-    for option, name in [*said, *([("--time-split", wishes.time)] if wishes.time else [])]:
+    left, time = list(names), [wishes.time] if wishes.time else []
+    said = {"--target": [wishes.target], "--id": wishes.identifiers, "--drop": wishes.drop, "--time-split": time}
+    for option, name in ((option, name) for option, columns in said.items() for name in columns):
         if name not in names:
             raise ProjectError(f"{option} {name}: the table has no such column. {_describe_near(name, names)}")
         if name not in left or header.count(name) > 1:
@@ -81,7 +83,9 @@ def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tupl
     task, target = _decide_target(wishes, survey.columns[wishes.target])
     decided = {wishes.target: target}
     for name, facts in survey.columns.items():
-        if name != wishes.target:
+        if name in wishes.identifiers:
+            decided[name] = Decision(name, "identifier", Column(type="text", role="identifier"), "--id")
+        elif name != wishes.target:
             decision = _decide_column(name, facts, survey.sample[name], wishes.date_format)
             decided[name] = _split_by(decision, facts) if name == wishes.time else decision
     # Rows that share a value of the coarsest group share most of the finer ones, too.
