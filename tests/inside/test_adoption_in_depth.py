@@ -23,8 +23,8 @@ from demo_project.schema import Column, Schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .test_adoption import ROWS, Rows, adopt, make_rows, refuse, use_of, write_table  # noqa: F401
-from .toys import change_config, read_files
+from .test_adoption import ROWS, Rows, adopt, make_rows, refuse, use_of, write_table
+from .toys import read_files
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0\r")
 

@@ -80,7 +80,7 @@ def print_adoption(adoption: Adoption) -> None:
     Console(highlight=False, markup=False).print(
         f"{adoption.schema.task} of {adoption.schema.target!r}, {adoption.rows} rows of {adoption.table.name}",
         *adoption.notes,
-        "Where you know better than config/ (before: config/previous), edit it. Then run `make pipeline`.",
+        "Edit config/ where you know better (its former files: config/previous), then run `make pipeline`.",
         sep="\n",
         soft_wrap=True,
     )
