@@ -4,10 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from demo_project.config import PipelineSettings, Project, SourceSettings
+from demo_project.config import PipelineSettings, PlacedSplit, Project, SourceSettings
 from demo_project.data.loading import scan_table
 from demo_project.data.preparation import prepare_data
-from demo_project.data.splitting import SPLITS, place_cutoffs, read_split
+from demo_project.data.splitting import SPLITS, is_unseen, place_cutoffs, read_split
 from demo_project.data.validation import check_rows
 from demo_project.errors import ProjectError
 from demo_project.schema import Column
@@ -82,6 +82,11 @@ def test_no_split_by_time_is_empty_or_cuts_through_a_time(toy: Project, days: li
     pipeline = PipelineSettings.model_validate({"split": split})
     found = place_cutoffs([toy.raw / "rows.csv"], Project(toy.root).schema, pipeline)
     assert min(days) < found.validation_from < found.test_from <= max(days)  # type: ignore[operator]
+
+
+def test_a_version_that_was_split_row_by_row_may_have_seen_the_test_rows_of_today() -> None:
+    assert is_unseen(PlacedSplit(), PlacedSplit())
+    assert not is_unseen(PlacedSplit(), PlacedSplit(group_by="row"))
 
 
 def test_a_column_without_three_times_cannot_be_split_by(monthly: Project) -> None:

@@ -85,7 +85,8 @@ def test_an_adopted_table_goes_all_the_way_and_is_promoted_uncompared_once(train
     for row in rows[1:4]:
         row[3] = "odd"
     path = write_table(trained_toy.root, rows)
-    adopt_table(trained_toy, path, Wishes("kind"), Registry(trained_toy.models).latest())
+    adoption = adopt_table(trained_toy, path, Wishes("kind"), Registry(trained_toy.models).latest())
+    assert use_of(adoption, "kind") == "target: 3 classes"
     project = change_config(Project(trained_toy.root), "model", hyperparameters=SMALL)
     for stage in (prepare_data, train_model, measure):
         stage(project)
@@ -132,8 +133,8 @@ COLUMNS: dict[str, tuple[Sequence[object], Column | str]] = {
     "zip": ([f"0{number}" for number in range(52)], OPEN),
     "product_id": (range(500, 540), OPEN),
     "airport": ([f"A{n}" for n in range(40)], OPEN),
-    "member": (range(1000, 1040), "group: 40 values that repeat"),
-    "grade": (["1", "unknown", "3", "5"], number(1, 5, nullable=True)),
+    "member": (range(1000, 1040), "group: rows of one value share a split, 3.0 rows each"),
+    "grade": (["1", "N/A", "3", "5"], number(1, 5, nullable=True)),
     "flag": ([0, 1], number(0, 1)),
     "degrees": ([-5, 0, 3, 25], number(-5, 25)),
     "colours": (["red", "blue"], category("blue", "red")),
@@ -148,7 +149,6 @@ def test_columns_are_told_apart(toy: Project, monkeypatch: pytest.MonkeyPatch) -
             assert adoption.schema.columns[name] == wanted
         else:
             assert use_of(adoption, name).startswith(wanted)
-    assert "These words count as missing: 'unknown'." in adoption.notes
 
 
 def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> None:
@@ -164,10 +164,18 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
     assert (summary.scored, summary.refused) == (ROWS, 0)
 
 
+def test_columns_that_are_said_to_name_what_a_row_is_about_are_identifiers_and_no_features(toy: Project) -> None:
+    path = write_table(toy.root, make_rows({"owner": range(40), "dog": ["Rex", "Bo"]}))
+    said = ["adopt", str(path), "--target", "kind", "--id", "owner", "--id", "dog"]
+    assert CliRunner().invoke(app, said, env={"PROJECT_ROOT": str(toy.root)}).exit_code == 0
+    schema = Project(toy.root).schema
+    assert (schema.identifiers, list(schema.features)) == (["owner", "dog"], ["length", "colour", "weight"])
+
+
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [
-        ({"target": "Kinds"}, r"--target Kinds: .* Did you mean 'kind'"),
+        ({"target": "Kinds"}, r"--target Kinds: there is no such column.*'weight', 'kind'"),
         ({"target": "same"}, r"Every row has the same same, 'x'"),
         ({"task": "regression"}, r"A regression needs numbers, but 120 of 120 values of kind are none"),
         ({"target": "weight", "task": "classification"}, r"weight has \d+ different values.*use --task regression"),
@@ -175,8 +183,9 @@ def test_a_regression_on_columns_of_any_names_goes_all_the_way(toy: Project) -> 
         ({"target": "quality"}, r"5 different whole numbers, from 3 to 8: say --task classification if"),
         ({"target": "rare"}, r"Only 40 of 120 rows have a rare; at least 50"),
         ({"drop": ["kind"]}, r"--drop kind: it has another part already"),
+        ({"identifiers": ["kind"]}, r"--id kind: it has another part already"),
         ({"time": "kind"}, r"--time-split kind: it has another part already"),
-        ({"drop": ["color"]}, r"--drop color: .* Did you mean 'colour'"),
+        ({"drop": ["color"]}, r"--drop color: there is no such column.*'colour'"),
         ({"drop": [*FEATURES, "name"]}, r"No column is left to predict from:\n  same: constant"),
         ({"time": "colour"}, r"--time-split colour: .* are no numbers or times of one known format"),
         ({"time": "flag"}, r"--time-split flag: .* fewer than three"),

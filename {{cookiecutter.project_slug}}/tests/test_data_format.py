@@ -160,15 +160,17 @@ def test_a_split_by_time_learns_from_new_files_and_compares_on_rows_that_no_mode
         run_pipeline(by_chance)
 
 
-def test_rows_that_look_alike_are_split_where_the_settings_say_so(toy: Project) -> None:
-    few = [f"{kind},{size},,,true,line {n}" for n in range(200) for kind, size in (("big", 60), ("small", n % 3))]
+def test_rows_that_look_alike_are_split_where_an_identifier_tells_them_apart(toy: Project) -> None:
+    few = [f"{kind},{size},,,true,{kind} {n}" for n in range(200) for kind, size in (("big", 60), ("small", n % 3))]
     write_raw(toy.root, few)
     together = change_config(toy, "pipeline", split={"validation": 0.01, "test": 0.01})
     assert min(prepare_data(together).rows.values()) == 0
-    with pytest.raises(ProjectError, match=r"split has no rows.*`group_by: row`"):
+    with pytest.raises(ProjectError, match=r"split has no rows.*`role: identifier`"):
         train_model(Project(toy.root))
     write_raw(toy.root, [*few, *few[:9]])
-    apart = prepare_data(change_config(toy, "pipeline", split={"validation": 0.2, "test": 0.3, "group_by": "row"}))
+    columns = TOY_SCHEMA["columns"] | {"note": {"type": "text", "role": "identifier"}}
+    write_config(toy.root, "schema", TOY_SCHEMA | {"columns": columns})
+    apart = prepare_data(change_config(toy, "pipeline", split={"validation": 0.2, "test": 0.3}))
     assert apart.rows["test"] / 400 == pytest.approx(0.3, abs=0.08)
     assert apart.by_rule == {"row: duplicate": 9}
 
@@ -188,7 +190,7 @@ def test_rows_of_one_group_share_an_identity_and_without_a_time_a_split(toy: Pro
     write_config(toy.root, "schema", TOY_SCHEMA | {"columns": columns})
     rows = [re.sub(r"line \d+", str(number % 60 or ""), row) for number, row in enumerate(toy_rows(300))]
     write_raw(toy.root, [*rows, rows[7]])
-    split = {"time_column": "size"} if by_time else {"group_by": "row"}
+    split = {"time_column": "size" if by_time else None}
     summary = prepare_data(change_config(toy, "pipeline", split=split))
     assert summary.by_rule == {"row: duplicate": 1}
     frames = [read_split(toy.splits, split) for split in SPLITS]

@@ -62,7 +62,7 @@ def test_new_values_get_a_prediction_where_they_are_taken_and_other_types_do_not
         ("rows.csv", None, "x.csv", r"rows\.csv does not exist"),
         ("rows.txt", "size\n1\n", "x.csv", r"is no \.csv, \.tsv, \.parquet file"),
         ("rows.csv", "size\n1\n", "x.csv", r"lacks the column\(s\) 'age', 'colour', 'striped'"),
-        ("rows.csv", "", "x.csv", r"rows\.csv is empty"),
+        ("rows.csv", "", "x.csv", r"rows\.csv cannot be read: empty CSV"),
         ("rows.csv", f"{HEADER}\n1,2,red,true,x\n", "x.xlsx", r"must end in \.csv or \.parquet"),
     ],
 )

@@ -49,6 +49,9 @@ def adopt(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv or .parquet file.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     task: Annotated[Task | None, typer.Option(help="classification or regression, where it cannot be told.")] = None,
+    identifier: Annotated[
+        list[str] | None, typer.Option("--id", help="A column that names what a row is about; may be repeated.")
+    ] = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
     time_split: Annotated[str | None, typer.Option(help="A column of times: the latest rows are held out.")] = None,
     date_format: Annotated[str | None, typer.Option(help="How dates are written, as in '%d.%m.%Y'.")] = None,
@@ -61,7 +64,7 @@ def adopt(
     from .data.adoption.inference import Wishes
 
     project = _open_project(DATA_LOG)
-    wishes = Wishes(target, task, drop or (), time_split, date_format, encoding)
+    wishes = Wishes(target, task, identifier or (), drop or (), time_split, date_format, encoding)
     print_adoption(adopt_table(project, table, wishes, Registry(project.models).latest()))
 
 

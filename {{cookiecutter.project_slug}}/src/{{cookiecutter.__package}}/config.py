@@ -30,7 +30,7 @@ class SourceSettings(Settings):
 
     files: str = "*"
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: Literal["utf8", "utf8-lossy", "cp1252", "latin-1", "utf-16"] = "utf8"
+    encoding: Literal["utf8", "cp1252", "latin-1", "utf-16"] = "utf8"
     trim: bool = False
     decimal_comma: bool = False
     null_values: tuple[str, ...] = ("", "NA", "NaN", "null")
@@ -46,14 +46,12 @@ class ValidationSettings(Settings):
 class SplitSettings(Settings):
     """Which shares of the rows are kept from training, and which rows these are.
 
-    With `time_column` they are the latest. Otherwise rows that share their identifiers or, by `group_by`, their
-    features stay together.
+    With `time_column` they are the latest. Otherwise rows that share their identifiers or their features stay together.
     """
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: Annotated[int, Field(ge=0)] = 0
-    group_by: Literal["features", "row"] = "features"
     time_column: str | None = None
 
     @model_validator(mode="after")
@@ -67,6 +65,7 @@ class SplitSettings(Settings):
 class PlacedSplit(SplitSettings):
     """A split as `data` made it: with `time_column`, the validation and the test rows begin at these points."""
 
+    group_by: Literal["features", "row"] = "features"  # older versions could split row by row
     validation_from: float | datetime | None = None
     test_from: float | datetime | None = None
 

@@ -6,13 +6,11 @@ str, None where missing; timestamps are float64 days since 1970-01-01, of UTC wh
 missing.
 """
 
-import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +32,6 @@ MISSING_CODE = -1
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400_000_000  # microseconds
 _CALENDAR = (" year", " month", " day", " day of year", " weekday", " days since 1970")
-_MISSING_DAY = (math.nan,) * len(_CALENDAR)
 
 
 class RowReader:
@@ -135,14 +132,11 @@ alone. Timestamps are in days, so that their difference is too. What is not fini
 
 def read_calendar(days: Values) -> Values:
     """Year, month, day, day of the year, weekday (Monday is 0) and days since 1970-01-01: (rows, 6)."""
-    parts = [_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()]
-    return np.array(parts).reshape(-1, len(_CALENDAR))
-
-
-@lru_cache(maxsize=100_000)
-def _read_day(day: int) -> tuple[float, ...]:
-    date = _EPOCH + timedelta(day)
-    return date.year, date.month, date.day, date.timetuple().tm_yday, date.weekday(), day
+    dates = np.floor(np.nan_to_num(days)).astype("datetime64[D]")
+    months, years, number = dates.astype("datetime64[M]"), dates.astype("datetime64[Y]"), dates.astype(int)
+    of_month, of_year = (dates - months).astype(int) + 1, (dates - years).astype(int) + 1
+    parts = [years.astype(int) + 1970, months.astype(int) % 12 + 1, of_month, of_year, (number + 3) % 7, number]
+    return np.where(np.isnan(days), np.nan, parts).T
 
 
 def read_clock(days: Values) -> Values:
@@ -158,8 +152,8 @@ def count_characters(values: Values) -> Values:
 
 def hash_values(values: Values) -> Values:
     """A number below 2^16 that strings share if they are equal, and rarely else; -1 where missing."""
-    texts = [None if value is None else value.encode() for value in values.tolist()]
-    return np.array([MISSING_CODE if text is None else zlib.crc32(text) % 2**16 for text in texts])
+    texts = values.tolist()
+    return np.array([MISSING_CODE if text is None else zlib.crc32(text.encode()) % 2**16 for text in texts])
 
 
 _PIECES = 256  # a power of two; see _hash_pieces
@@ -255,25 +249,21 @@ def plan_features(schema: Schema, derived: tuple[DerivedFeature, ...] = ()) -> F
             names.append(f"{name} is missing")
     placed = tuple(enumerate(derived, start=len(names)))
     for _, feature in placed:
-        problem = _find_problem(feature, schema, names)
-        if problem:
-            raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} {problem}.")
+        if not _is_possible(feature, schema, names):
+            wanted = f"a name of its own, one of {', '.join(OPERATIONS)}, and as many numeric features or timestamps"
+            raise ProjectError(f"config/model.yaml: derived feature {feature.name!r} needs {wanted} as that takes.")
         names.append(feature.name)
     pieces, missing = (tuple(texts), tuple(texts.values())), (tuple(flags), tuple(flags.values()))
     return FeaturePlan(tuple(names), tuple(encoded), placed, *pieces, tuple(codes), missing)
 
 
-def _find_problem(feature: DerivedFeature, schema: Schema, taken: list[str]) -> str:
-    for name in feature.columns:
-        if name not in schema.features or schema.features[name].type in ("category", "text"):
-            return f"uses {name!r}, which is not a numeric feature or timestamp of config/schema.yaml"
-    operation = OPERATIONS.get(feature.operation)
-    if operation is None:
-        return f"has operation {feature.operation!r}, which is none of {', '.join(OPERATIONS)} of features.py"
+def _is_possible(feature: DerivedFeature, schema: Schema, taken: list[str]) -> bool:
+    operation, features = OPERATIONS.get(feature.operation), schema.features
+    if operation is None or feature.name in taken:
+        return False
     wanted = operation.nin if isinstance(operation, np.ufunc) else len(signature(operation).parameters)
-    if len(feature.columns) != wanted:
-        return f"has {len(feature.columns)} column(s); {feature.operation} takes {wanted}"
-    return "repeats a name; rename it" if feature.name in taken else ""
+    are_numeric = (name in features and features[name].type not in ("category", "text") for name in feature.columns)
+    return len(feature.columns) == wanted and all(are_numeric)
 
 
 def engineer_features(columns: Columns, plan: FeaturePlan) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ def find_raw_files(project: Project) -> list[Path]:
 def scan_table(path: Path, source: SourceSettings, wanted: Collection[str] = ()) -> pl.LazyFrame:
     """A CSV, TSV or Parquet file as strings, null where missing, with its row number in `_row`, from 1.
 
-    Raises ProjectError where it does not exist, is empty, is of another kind, or lacks a column of `wanted`.
+    Raises ProjectError where it does not exist, is of another kind, cannot be read, or lacks a column of `wanted`.
     """
     check_file(path)
     with explain_polars_errors(path):
@@ -53,9 +53,6 @@ def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFram
         if isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Binary | pl.Object | pl.Duration):
             # Only a schema that names such a column ever looks at it.
             text = pl.lit(None, dtype=pl.String)
-        elif source.decimal_comma and dtype.is_numeric():
-            # Written as the project's texts are, so that both are read alike.
-            text = text.str.replace(".", ",", literal=True)
         elif source.trim:
             text = text.str.strip_chars(BLANKS)
         known = pl.when(~text.is_in(list(source.null_values))).then(text)
@@ -64,13 +61,11 @@ def frame_as_strings(frame: pl.LazyFrame, source: SourceSettings) -> pl.LazyFram
 
 
 def check_file(path: Path) -> None:
-    """Raise ProjectError where a path is no table: absent, a folder, of another suffix, or empty."""
+    """Raise ProjectError where a path is no table: absent, a folder, or of another suffix."""
     if not path.is_file():
         raise ProjectError(f"{path} does not exist, or is a folder; give the path of a {_KINDS} file.")
     if path.suffix.lower() not in _SUFFIXES:
         raise ProjectError(f"{path} is no {_KINDS} file; convert it to one of these.")
-    if path.stat().st_size == 0:
-        raise ProjectError(f"{path} is empty; remove it or restore it.")
 
 
 def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
@@ -98,12 +93,10 @@ def explain_polars_errors(path: Path) -> Iterator[None]:
 
 
 def _scan_text(path: Path, source: SourceSettings) -> pl.LazyFrame:
-    is_utf8 = source.encoding.startswith("utf8")
     return pl.scan_csv(
         # polars reads UTF-8 alone; a file in another encoding is held in memory.
-        path if is_utf8 else path.read_bytes().decode(source.encoding).encode(),
+        path if source.encoding == "utf8" else path.read_bytes().decode(source.encoding).encode(),
         separator="\t" if path.suffix.lower() == ".tsv" else source.separator,
-        encoding="utf8-lossy" if source.encoding == "utf8-lossy" else "utf8",
         infer_schema=False,
         glob=False,
     )

@@ -60,9 +60,6 @@ def prepare_data(project: Project) -> DataSummary:
     kept = sum(summary.rows.values())
     counts = ", ".join(f"{split} {count}" for split, count in summary.rows.items())
     _logger.info("%s of %s rows accepted: %s", kept, kept + summary.rejected, counts)
-    if split.time_column is not None:
-        cutoffs = (split.time_column, split.validation_from, split.test_from)
-        _logger.info("Split by %s: validation from %s, test from %s", *cutoffs)
     return summary
 
 

@@ -20,9 +20,6 @@ from .validation import check_rows, typed_value
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-Rejections = tuple[int, dict[str, int]]
-"""How many rows were rejected, and how many of them broke each rule."""
-
 IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
 """`IDENTITY` is a number that rows of one group share, or where there is none, rows that are alike."""
 _SUFFIX = ".parquet"
@@ -69,8 +66,8 @@ def is_unseen(now: PlacedSplit, then: PlacedSplit) -> bool:
 
 def split_file(
     path: Path, name: str, schema: Schema, settings: PipelineSettings, split: PlacedSplit, splits: Path, rejected: Path
-) -> Rejections:
-    """Check one raw file; write its good rows to the splits, its bad rows as CSV with the rules broken.
+) -> tuple[int, dict[str, int]]:
+    """Check one raw file; write its good rows to the splits, its bad rows as CSV with the rules broken; count these.
 
     Deterministic and independent of all other files, so that it can run anywhere. `name` tells the file from the
     others in the folders `splits` and `rejected`. Raises ProjectError where the file lacks a column or cannot be read.
@@ -80,14 +77,11 @@ def split_file(
     raw = scan_table(path, settings.source, list(schema.columns))
     checked = check_rows(raw, parsed, settings.source, required=[schema.target, time or schema.target])
     # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
-    place = pl.col(IDENTITY)
-    if split.group_by == "row" and not (schema.groups or schema.identifiers):
-        place = _combine([pl.col(ROW_NUMBER).cast(pl.UInt64), _constant(name, odd=0)])
     others = [name for name in schema.columns if name not in parsed]
     kept = [*checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(IDENTITY)]
     by_split = pl.PartitionBy(
         splits,
-        key=_split_of(split, place).alias(_SPLIT),
+        key=_split_of(split).alias(_SPLIT),
         include_key=False,
         file_path_provider=lambda part: f"{part.partition_keys.item()}/{name}{_SUFFIX}",
         approximate_bytes_per_file=None,
@@ -101,17 +95,17 @@ def split_file(
             set_aside, mkdir=True, lazy=True
         ),
         checked.frame.select(
-            (~checked.is_valid).sum(), *(broken.sum().alias(rule.name) for rule, broken in checked.broken.items())
+            (~checked.is_valid).sum(), *(broken.sum().alias(rule) for rule, broken in checked.broken.items())
         ),
     ]
     with explain_polars_errors(path):
         rows, *counts = pl.collect_all(outputs, engine="streaming")[-1].row(0)
     if not rows:
         set_aside.unlink()
-    return rows, dict(zip((rule.name for rule in checked.broken), counts, strict=True))
+    return rows, dict(zip(checked.broken, counts, strict=True))
 
 
-def reject_duplicates(schema: Schema, splits: Path) -> Rejections:
+def reject_duplicates(schema: Schema, splits: Path) -> tuple[int, dict[str, int]]:
     """Drop the rows that repeat an earlier one in every column; holds those that do, and 8 bytes of each other row."""
     files, row = sorted(splits.glob(f"*/*{_SUFFIX}")), pl.struct(list(schema.columns))
     if not files:
@@ -133,14 +127,13 @@ def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl
 
     Raises ProjectError where it is empty.
     """
-    if not splits.is_dir():
-        raise ProjectError(f"No {split} rows in {splits}; run the `data` stage first.")
     files = sorted((splits / split).glob(f"*{_SUFFIX}"))
     frame = pl.read_parquet(files, glob=False, include_file_paths=file_column) if files else pl.DataFrame()
     if frame.is_empty():
         raise ProjectError(
-            f"The {split} split has no rows: bring more, or change the shares in split of config/pipeline.yaml; or, "
-            "where few rows differ in their features, split those that are alike with `group_by: row`."
+            f"The {split} split has no rows: run `data`, bring more, or change the shares in split of "
+            "config/pipeline.yaml; where few rows differ in their features, give a column that tells rows apart "
+            "`role: identifier` in config/schema.yaml."
         )
     return frame
 
@@ -168,12 +161,12 @@ def is_sampled(share: float) -> pl.Expr:
     return fraction(_scramble(pl.col(ROW_NUMBER).cast(pl.UInt64), 0)) < share
 
 
-def _split_of(settings: PlacedSplit, identity: pl.Expr) -> pl.Expr:
+def _split_of(settings: PlacedSplit) -> pl.Expr:
     if settings.time_column is not None:
         time = pl.col(settings.time_column)
         is_test, is_held_out = time >= pl.lit(settings.test_from), time >= pl.lit(settings.validation_from)
     else:
-        place = fraction(_scramble(identity, settings.seed))
+        place = fraction(_scramble(pl.col(IDENTITY), settings.seed))
         is_test, is_held_out = place < settings.test, place < settings.test + settings.validation
     return pl.when(is_test).then(pl.lit("test")).when(is_held_out).then(pl.lit("validation")).otherwise(pl.lit("train"))
 
@@ -213,5 +206,5 @@ def _combine(words: list[pl.Expr]) -> pl.Expr:
     return _scramble(pl.sum_horizontal(terms), -1)
 
 
-def _constant(text: str, odd: int = 1) -> pl.Expr:
-    return pl.lit(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | odd, dtype=pl.UInt64)
+def _constant(text: str) -> pl.Expr:
+    return pl.lit(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | 1, dtype=pl.UInt64)

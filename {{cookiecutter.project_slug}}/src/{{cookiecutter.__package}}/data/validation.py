@@ -2,43 +2,28 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import polars as pl
 
 from ..config import SourceSettings
 from ..schema import FALSE_WORDS, TRUE_WORDS, Column
 
-RuleKind = Literal["type", "missing", "minimum", "maximum", "category"]
-
 OWN_PREFIXES = _TYPED, _VALID = ("_typed ", "_valid")
 """What the names of columns that are added while checking begin with."""
 
 
-class Rule(NamedTuple):
-    """One thing that the schema asks of one column."""
-
-    column: str
-    kind: RuleKind
-
-    @property
-    def name(self) -> str:
-        """The rule as users read it in reports."""
-        return f"{self.column}: {self.kind}"
-
-
 @dataclass(frozen=True)
 class CheckedRows:
-    """Raw and typed values side by side, and what tells whether a row breaks a rule."""
+    """Raw and typed values side by side, and what tells whether a row breaks a rule, such as `size: minimum`."""
 
     frame: pl.LazyFrame
     columns: Mapping[str, Column]
-    broken: Mapping[Rule, pl.Expr]
+    broken: Mapping[str, pl.Expr]
     is_valid: pl.Expr
 
     def describe_broken(self) -> pl.Expr:
         """The names of the rules that a row breaks, separated by semicolons; empty if none."""
-        names = [pl.when(broken).then(pl.lit(rule.name)) for rule, broken in self.broken.items()]
+        names = [pl.when(broken).then(pl.lit(rule)) for rule, broken in self.broken.items()]
         return pl.concat_str([pl.lit(None, pl.String), *names], separator="; ", ignore_nulls=True)
 
     def typed(self) -> list[pl.Expr]:
@@ -61,17 +46,17 @@ def check_rows(
     column takes the unseen, a category that is not listed is null.
     """
     parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
-    broken: dict[Rule, pl.Expr] = {}
+    broken: dict[str, pl.Expr] = {}
     for name, column in columns.items():
         text, value, takes_all = pl.col(name), typed_value(name), column.unseen == "take"
         if not (column.is_string or (column.categories and takes_all)):
-            broken[Rule(name, "category" if column.categories else "type")] = text.is_not_null() & value.is_null()
+            broken[f"{name}: {'category' if column.categories else 'type'}"] = text.is_not_null() & value.is_null()
         if name in required or not column.nullable:
-            broken[Rule(name, "missing")] = text.is_null()
+            broken[f"{name}: missing"] = text.is_null()
         if column.minimum is not None and not takes_all:
-            broken[Rule(name, "minimum")] = value < column.minimum
+            broken[f"{name}: minimum"] = value < column.minimum
         if column.maximum is not None and not takes_all:
-            broken[Rule(name, "maximum")] = value > column.maximum
+            broken[f"{name}: maximum"] = value > column.maximum
     is_valid = ~pl.any_horizontal(pl.lit(False), *(violation.fill_null(False) for violation in broken.values()))
     return CheckedRows(raw.with_columns(**parsed).with_columns(is_valid.alias(_VALID)), columns, broken, pl.col(_VALID))
 

@@ -47,7 +47,7 @@ def read_table_window(project: Project, model: Model, path: Path) -> Window:
         if schema.target in raw.collect_schema():
             columns[schema.target] = schema.columns[schema.target].model_copy(update={"nullable": True})
         checked = check_rows(raw, columns, source)
-        rules = {rule.name: broken.fill_null(False) for rule, broken in checked.broken.items()}
+        rules = {rule: broken.fill_null(False) for rule, broken in checked.broken.items()}
         frame = checked.frame.select(*checked.typed(), checked.is_valid, **rules).collect(engine="streaming")
     valid = frame.filter(checked.is_valid)
     features = columns_from_frame(schema, valid)

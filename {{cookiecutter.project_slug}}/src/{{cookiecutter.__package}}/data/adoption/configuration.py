@@ -1,7 +1,7 @@
 """The files in `config/` that `adopt` writes."""
 
 import json
-from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import yaml
@@ -9,12 +9,14 @@ import yaml
 from ...config import DecisionSettings, DerivedFeature, FeatureSettings, GateSettings, ModelSettings, PipelineSettings
 from ...schema import Schema
 
-# Where libyaml is there, thousands of columns are written in a tenth of the time.
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_MOST_TIMES = 3
 
 
-def write_model(schema: Schema, rows: int, derived: Sequence[DerivedFeature]) -> str:
-    """The text of `config/model.yaml`."""
+def write_model(schema: Schema, rows: int) -> str:
+    """The text of `config/model.yaml`, with the days between timestamps as derived features."""
+    times = [name for name, column in schema.features.items() if column.type == "timestamp"][:_MOST_TIMES]
+    between = {f"days_from_{first}_to_{last}": (last, first) for first, last in combinations(times, 2)}
+    derived = [DerivedFeature(name=name, operation="difference", columns=pair) for name, pair in between.items()]
     is_classes = schema.task == "classification"
     # A little more than saying the same for every row has.
     metric, minimum = ("roc_auc", 0.55) if is_classes else ("r2", 0.05)
@@ -45,7 +47,5 @@ def write_schema(schema: Schema, table: str) -> str:
 def _dump(title: str, content: dict[str, Any]) -> str:
     # PyYAML leaves some control characters bare that it does not read back; escaped, they are safe.
     is_plain = json.dumps(content, ensure_ascii=False).isprintable()
-    text = yaml.dump(
-        content, Dumper=_DUMPER, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=None
-    )
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=is_plain, width=110, default_flow_style=None)
     return f"# {' '.join(title.splitlines())}\n{text}"

@@ -12,6 +12,9 @@ from ...errors import ProjectError
 from ...terminal import track
 from ..loading import BLANKS, check_file, explain_polars_errors
 
+# Words that mean missing wherever they stand, in whatever column.
+_MISSING = ("?", "N/A", "n/a", "N.A.", "#N/A", "NaT", "#VALUE!", "#DIV/0!", "NULL", "Null", "nan", "<NA>", "\\N")
+_NULL_VALUES = (*SourceSettings().null_values, *_MISSING)
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD_LINES = 2_000
 # 1,234 may be a grouped integer; 1,5 or 12,3456 cannot.
@@ -26,7 +29,7 @@ def read_dialect(path: Path, encoding: str) -> tuple[SourceSettings, list[str]]:
     check_file(path)
     if path.suffix.lower() == ".parquet":
         with explain_polars_errors(path):
-            return SourceSettings(), list(pl.read_parquet_schema(path))
+            return SourceSettings(null_values=_NULL_VALUES), list(pl.read_parquet_schema(path))
     try:
         return _read_text(path, encoding)
     except (UnicodeError, csv.Error) as error:
@@ -38,8 +41,6 @@ def _read_text(path: Path, encoding: str) -> tuple[SourceSettings, list[str]]:
     csv.field_size_limit(10_000_000)
     with path.open(encoding="utf-8-sig" if encoding == "utf8" else encoding, newline="") as text:
         head = list(islice(text, _HEAD_LINES))
-        if any("\0" in line for line in head):
-            raise ProjectError(f"{path} is no text file (it has NUL characters); save it as CSV in UTF-8.")
         separator, (header, *rows) = _split_lines(path, head)
         if not any(map(any, rows)):
             raise ProjectError(f"{path} has a header line and no rows; it needs rows to learn from.")
@@ -52,7 +53,8 @@ def _read_text(path: Path, encoding: str) -> tuple[SourceSettings, list[str]]:
     trim = any(cell != cell.strip(BLANKS) and cell.strip(BLANKS) for cell in cells)
     has_commas = any(map(_DECIMAL_COMMA.fullmatch, cells))
     found = {"separator": separator, "encoding": encoding, "trim": trim, "decimal_comma": has_commas}
-    return SourceSettings.model_validate(found), [name.strip(BLANKS) if trim else name for name in header]
+    source = SourceSettings.model_validate(found | {"null_values": _NULL_VALUES})
+    return source, [name.strip(BLANKS) if trim else name for name in header]
 
 
 def _split_lines(path: Path, lines: list[str]) -> tuple[str, list[list[str]]]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import polars as pl
@@ -12,11 +11,13 @@ from ...errors import ProjectError
 from ...schema import FALSE_WORDS, TRUE_WORDS, Column, ColumnType, Schema, Task
 from .survey import ColumnFacts, Survey, find_time_formats
 
-Use = Literal["target", "feature", "group", "time", "ignored", "dropped"]
+Use = Literal["target", "feature", "identifier", "group", "time", "ignored", "dropped"]
 
 _FEWEST_ROWS = 50
 _MOST_CLASSES = 50
 _ROWS_A_CATEGORY = 10
+_ROWS_A_TEXT = 3
+_FEWEST_GROUPS, _MOST_ROWS_A_GROUP = 30, 100
 _MOST_LISTED = 60
 _FEWEST_AMOUNTS = 20
 
@@ -36,7 +37,7 @@ _PARTS = {
     "kind": re.compile(rf"(.*[\W_])?({_KIND}){_NUMBERED}"),
     "id": re.compile(r"(id|unnamed|index)([\W_].*)?|(.*[\W_])?(id|uuid|guid|key|rowid)"),
 }
-_NUMBER = re.compile(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?(_duplicated_\d+)?")
+_CODE = re.compile(r"\S*\d\S*")
 _MARKED_NUMBER = re.compile(r"[-+]?[$€£¥]? ?[-+]?\d{1,3}(([.,' \u00a0\u202f]\d{3})+|\d*)([.,]\d+)? ?[$€£¥%]?")
 
 
@@ -46,6 +47,7 @@ class Wishes:
 
     target: str
     task: Task | None = None
+    identifiers: Sequence[str] = ()
     drop: Sequence[str] = ()
     time: str | None = None
     date_format: str | None = None
@@ -64,10 +66,12 @@ class Decision:
 
 def check_wishes(wishes: Wishes, names: Sequence[str], header: Sequence[str]) -> None:
     """Raise ProjectError where a column that the user named does not exist, occurs twice, or is given two parts."""
-    left, said = list(names), [("--target", wishes.target), *(("--drop", name) for name in wishes.drop)]
-    for option, name in [*said, *([("--time-split", wishes.time)] if wishes.time else [])]:
+    left, time = list(names), [wishes.time] if wishes.time else []
+    said = {"--target": [wishes.target], "--id": wishes.identifiers, "--drop": wishes.drop, "--time-split": time}
+    for option, name in ((option, name) for option, columns in said.items() for name in columns):
         if name not in names:
-            raise ProjectError(f"{option} {name}: the table has no such column. {_describe_near(name, names)}")
+            found = ", ".join(map(repr, names[:20]))
+            raise ProjectError(f"{option} {name}: there is no such column. The first line of the file has {found}.")
         if name not in left or header.count(name) > 1:
             raise ProjectError(f"{option} {name}: it has another part already, or the table has several of that name.")
         left.remove(name)
@@ -81,7 +85,9 @@ def decide_columns(survey: Survey, wishes: Wishes, names: Sequence[str]) -> tupl
     task, target = _decide_target(wishes, survey.columns[wishes.target])
     decided = {wishes.target: target}
     for name, facts in survey.columns.items():
-        if name != wishes.target:
+        if name in wishes.identifiers:
+            decided[name] = Decision(name, "identifier", Column(type="text", role="identifier"), "--id")
+        elif name != wishes.target:
             decision = _decide_column(name, facts, survey.sample[name], wishes.date_format)
             decided[name] = _split_by(decision, facts) if name == wishes.time else decision
     # Rows that share a value of the coarsest group share most of the finer ones, too.
@@ -117,7 +123,7 @@ def _decide_target(wishes: Wishes, facts: ColumnFacts) -> tuple[Task, Decision]:
         instead = "use --task regression" if facts.is_numeric else "group them into fewer"
         found = f"{name} has {facts.different} different values, more than {_MOST_CLASSES} classes"
         raise ProjectError(f"{found}; {instead}.")
-    column = Column(type="category", categories=_sort(facts.values))
+    column = Column(type="category", categories=_sort(facts))
     return task, Decision(name, "target", column, f"{facts.different} classes{missing}")
 
 
@@ -136,11 +142,9 @@ def _tell_task(name: str, facts: ColumnFacts) -> Task:
 
 
 def _split_by(found: Decision, facts: ColumnFacts) -> Decision:
-    if facts.different >= 3 and found.column is not None and found.column.type == "timestamp":
+    column = found.column
+    if facts.different >= 3 and column is not None and (column.is_numeric or column.type == "timestamp"):
         return replace(found, use="time")
-    if facts.different >= 3 and facts.is_numeric:
-        column = Column(type="integer" if facts.is_whole else "number", role="ignored", description="--time-split")
-        return Decision(found.name, "time", column, "--time-split")
     such = f"values such as {_first(facts.values)!r} are no numbers or times of one known format, or fewer than three"
     raise ProjectError(f"--time-split {found.name}: {such} ({found.why}).")
 
@@ -158,29 +162,25 @@ def _decide_column(name: str, facts: ColumnFacts, sample: pl.Series, date_format
     if len(formats) == 1:
         return _make_feature(name, facts, f"written {formats[0]}", type="timestamp", format=formats[0])
     if _is_group(name, facts):
-        return Decision(name, "group", Column(type="text", role="group"), f"{facts.different} values that repeat")
+        why = f"rows of one value share a split, {facts.rows_each:.1f} rows each"
+        return Decision(name, "group", Column(type="text", role="group"), why)
     if reason := _find_reason_to_ignore(name, facts, formats):
         return _ignore(name, reason)
     is_name = facts.is_whole and _tell_part(name) != "" and facts.different > _FEWEST_AMOUNTS
     if not facts.is_numeric or is_name:
         return _categorize(name, facts)
-    unreadable = facts.present - facts.numbers
-    odd = f"{unreadable} rows are no number, such as {_first(facts.words)!r:.40}: rejected" if unreadable else ""
-    kind, limits = "integer" if facts.is_whole else "number", {"minimum": facts.minimum, "maximum": facts.maximum}
-    return _make_feature(name, facts, odd, type=kind, unseen="take", **limits)
+    kind = "integer" if facts.is_whole else "number"
+    return _make_feature(name, facts, type=kind, unseen="take", minimum=facts.minimum, maximum=facts.maximum)
 
 
 def _is_group(name: str, facts: ColumnFacts) -> bool:
-    """Whether a column names who or what several rows are about, such as a customer that returns.
+    """Whether a column names who or what several rows are about, such as a customer that returns, as its name tells.
 
-    By its name where it is one of a person's or an identifier's; otherwise where codes such as A-1029 have a few
-    rows each. What many rows share (an airport, a ZIP code, a product) is a kind of thing, which new rows share too.
+    What many rows share (an airport, a ZIP code, a product) is a kind of thing, which new rows share too.
     """
-    if facts.different < max(30, 1 + min(_MOST_LISTED, facts.rows // 20)) or (facts.has_numbers and not facts.is_whole):
+    if facts.different < _FEWEST_GROUPS or not facts.is_whole or _tell_part(name) not in ("who", "id"):
         return False
-    part, is_code = _tell_part(name), facts.are_codes and not facts.is_numeric
-    fewest, most = {"who": (1.02, 200), "id": (1.02, 50), "kind": (1, 0), "": (1.5, 5 * is_code)}[part]
-    return fewest <= facts.rows_each <= most
+    return 1.02 <= facts.rows_each <= _MOST_ROWS_A_GROUP
 
 
 def _tell_part(name: str) -> str:
@@ -191,17 +191,14 @@ def _tell_part(name: str) -> str:
 def _find_reason_to_ignore(name: str, facts: ColumnFacts, formats: list[str]) -> str:
     if formats:
         return f"a date that can be read as {' or '.join(formats)}; say which with --date-format"
-    if not facts.is_numeric and _is_marked(facts):
-        return f"numbers with signs or marks, such as {_first(facts.words)!r:.40}: remove these to use them"
+    marked = [word for word in facts.words if _MARKED_NUMBER.fullmatch(word)]
+    if not facts.is_numeric and len(marked) > len(facts.words) / 2:
+        return f"numbers with signs or marks, such as {marked[0]!r:.40}: remove these to use them"
     is_unique = facts.different >= 0.98 * facts.present and not facts.missing
     is_row = facts.is_numeric and facts.maximum - facts.minimum < facts.rows * 1.02
-    is_code = not facts.is_numeric and (facts.has_numbers or facts.are_codes)
+    is_code = not facts.is_numeric and all(map(_CODE.fullmatch, facts.words))
     is_key = is_row or is_code or _tell_part(name) in ("who", "id")
     return "an identifier: each row has its own" if is_unique and is_key and facts.is_whole else ""
-
-
-def _is_marked(facts: ColumnFacts) -> bool:
-    return sum(_MARKED_NUMBER.fullmatch(word) is not None for word in facts.words) > len(facts.words) / 2
 
 
 def _ignore(name: str, why: str) -> Decision:
@@ -210,13 +207,11 @@ def _ignore(name: str, why: str) -> Decision:
 
 def _categorize(name: str, facts: ColumnFacts) -> Decision:
     if facts.different > max(5, min(_MOST_LISTED, facts.rows // _ROWS_A_CATEGORY)):
-        is_text = facts.rows_each < 2 or (facts.words_each >= 3 and facts.rows_each < _ROWS_A_CATEGORY)
-        kind: ColumnType = "text" if is_text and not facts.has_numbers else "category"
+        is_text = facts.rows_each < _ROWS_A_TEXT and not facts.has_numbers
+        kind: ColumnType = "text" if is_text else "category"
         return _make_feature(name, facts, f"{facts.different} values, about {facts.rows_each:.0f} rows each", type=kind)
-    # Those of a few rows in a large table tell nothing that can be learned; they count as none of the list.
-    fewest = min(_ROWS_A_CATEGORY, facts.rows // 200)
-    listed = [value for value, count in facts.values.items() if count >= fewest] or list(facts.values)
-    return _make_feature(name, facts, f"{len(listed)} values", type="category", unseen="take", categories=_sort(listed))
+    listed = _sort(facts)
+    return _make_feature(name, facts, f"{len(listed)} values", type="category", unseen="take", categories=listed)
 
 
 def _make_feature(name: str, facts: ColumnFacts, reason: str = "", **column: Any) -> Decision:
@@ -224,14 +219,9 @@ def _make_feature(name: str, facts: ColumnFacts, reason: str = "", **column: Any
     return Decision(name, "feature", Column(nullable=facts.missing > 0, **column), "; ".join(why))
 
 
-def _describe_near(name: str, names: Sequence[str]) -> str:
-    near = ", ".join(map(repr, get_close_matches(name, names, n=3, cutoff=0.5)))
-    return f"Did you mean {near}?" if near else f"The first line of the file has {', '.join(map(repr, names[:20]))}."
-
-
-def _sort(values: Collection[str]) -> tuple[str, ...]:
-    is_number = all(map(_NUMBER.fullmatch, values))
-    return tuple(sorted(values, key=lambda value: (float(value.replace(",", ".")) if is_number else 0, value)))
+def _sort(facts: ColumnFacts) -> tuple[str, ...]:
+    is_number = facts.numbers == facts.present
+    return tuple(sorted(facts.values, key=lambda value: (float(value.replace(",", ".")) if is_number else 0, value)))
 
 
 def _first(values: Collection[str]) -> str:

@@ -1,7 +1,5 @@
 """What is in each column of a table, and how points in time are written."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +18,7 @@ TIME_FORMATS = (
         for clock in ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f")
     ),
     *(f"%Y-%m-%dT%H:%M{seconds}" for seconds in ("", ":%S", ":%S%.f", ":%SZ", ":%S%.fZ", ":%S%z")),
-    *("%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S%.f%z", "%Y%m%dT%H%M%S"),
-    *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S%.f%z", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
 )
 
 _SAMPLE_ROWS = 30_000
@@ -29,15 +26,6 @@ _COUNTED_CELLS = 2_000_000
 _MOST_KEPT = 300
 _NUMERIC_SHARE = 0.98
 _READABLE_SHARE = 0.99
-_LIKE_A_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{8}|\d{1,2} [^\W\d]{3}|[^\W\d]{3,} \d{1,2},")
-
-# Words that mean missing wherever they stand, and words that do among numbers.
-_ALWAYS_MISSING = frozenset(
-    ["?", "N/A", "n/a", "N.A.", "#N/A", "#NULL!", "#VALUE!", "#DIV/0!", "NULL", "Null", "nan", "<NA>", "NaT", "\\N"]
-)
-_MISSING_AMONG_NUMBERS = frozenset(
-    ["-", "--", ".", "None", "none", "unknown", "Unknown", "missing", "Missing", "na", "nil", "inf", "-inf", "Inf"]
-)
 
 
 @dataclass(frozen=True)
@@ -45,8 +33,8 @@ class ColumnFacts:
     """Counts over all rows of a column that have a value in any.
 
     `has_numbers`: nearly all values are numbers, if only by their digits; `is_numeric`: and none is a code such as
-    0815; `is_whole`: each number is an integer; `are_codes`: nearly all are one word with a digit in it. `values`
-    counts the first 301 different ones, `words` are the first that are no number.
+    0815; `is_whole`: each number is an integer. `values` counts the first 301 different ones, `words` are the first
+    that are no number.
     """
 
     rows: int
@@ -56,19 +44,17 @@ class ColumnFacts:
     has_numbers: bool = False
     is_numeric: bool = False
     is_whole: bool = False
-    are_codes: bool = False
     minimum: float = 0.0
     maximum: float = 0.0
     different: int = 0
     rows_each: float = 0.0
-    words_each: float = 0.0
     values: dict[str, int] = field(default_factory=dict)
     words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Survey:
-    """All columns of a table, a random sample of its rows as strings, and how it was read.
+    """All columns of a table, and a random sample of its rows as strings.
 
     `blank` rows, in which nothing stands, are in none of these.
     """
@@ -77,11 +63,10 @@ class Survey:
     columns: dict[str, ColumnFacts]
     sample: pl.DataFrame
     blank: int
-    source: SourceSettings
 
 
 def survey_table(path: Path, names: list[str], source: SourceSettings) -> Survey:
-    """Look at every row; once more where words are found that stand for a missing value, which join the settings."""
+    """Look at every row."""
     raw, is_blank = scan_table(path, source), pl.coalesce(names).is_null()
     total, blank = raw.select(pl.len(), blank=is_blank.sum()).collect(engine="streaming").row(0)
     rows, width = total - blank, 1 + _COUNTED_CELLS // (1 + total)
@@ -89,22 +74,16 @@ def survey_table(path: Path, names: list[str], source: SourceSettings) -> Survey
     for start in track(range(0, len(names), width), "Looking at columns"):
         group = raw.select(names[start : start + width]).collect(engine="streaming")
         columns |= _count_values(group, rows, source)
-    words = _find_missing_words(columns.values())
-    if words:
-        more = {"null_values": (*source.null_values, *words)}
-        return survey_table(path, names, source.model_copy(update=more))
     taken = raw.filter(is_sampled(_SAMPLE_ROWS / max(1, total))).collect(engine="streaming")
     # A filter over thousands of columns is for a frame: that of a scan takes minutes.
     sample = taken.select(names).filter(~is_blank)
-    return Survey(rows, columns, sample, blank, source)
+    return Survey(rows, columns, sample, blank)
 
 
 def find_time_formats(sample: pl.Series, given: str | None = None) -> list[str]:
     """The format given or else those known in which nearly all values can be read; one for each different reading."""
     tried, readings = sample.drop_nulls().head(2_000), dict[tuple[object, ...], str]()
-    first = tried.unique(maintain_order=True).head(20)
-    is_like = sum(_LIKE_A_TIME.match(value) is not None for value in first) > len(first) / 2
-    for form in (*((given,) if given else ()), *(TIME_FORMATS if is_like else ())):
+    for form in (*((given,) if given else ()), *TIME_FORMATS):
         times = pl.select(parse_timestamp(pl.lit(tried), form)).to_series()
         if times.count() >= _READABLE_SHARE * max(1, len(tried)):
             if form == given:
@@ -132,12 +111,10 @@ def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dic
             has_numbers=has_numbers,
             is_numeric=has_numbers & ~value.str.contains(r"^[-+]?0\d").any(),
             is_whole=(number == number.round()).all(),
-            are_codes=kept.str.contains(r"^\S*\d\S*$").mean() > 0.9,
             minimum=number.min(),
             maximum=number.max(),
             different=pl.len(),
             rows_each=count.mean(),
-            words_each=kept.str.count_matches(r"\S+").mean(),
             values=kept,
             counts=count.head(_MOST_KEPT + 1),
             words=value.filter(number.is_null()).head(_MOST_KEPT + 1),
@@ -148,11 +125,3 @@ def _count_values(group: pl.DataFrame, rows: int, source: SourceSettings) -> dic
         name, values = row.pop("column"), dict(zip(row.pop("values"), row.pop("counts"), strict=True))
         found[name] = ColumnFacts(rows, values=values, **row)
     return found
-
-
-def _find_missing_words(columns: Iterable[ColumnFacts]) -> list[str]:
-    among_numbers, others = set[str](), set[str]()
-    for facts in columns:
-        is_numeric = facts.numbers and facts.present - facts.numbers <= facts.present / 2
-        (among_numbers if is_numeric else others).update(facts.words if len(facts.words) <= _MOST_KEPT else ())
-    return sorted((among_numbers | others) & _ALWAYS_MISSING | (among_numbers & _MISSING_AMONG_NUMBERS) - others)
