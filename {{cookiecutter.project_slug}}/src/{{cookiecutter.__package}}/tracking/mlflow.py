@@ -83,7 +83,8 @@ class Destination:
         except Exception as error:  # whatever the server does
             place = f"uri in config/mlflow.yaml (or {URI_VARIABLE})"
             advice = f"Nothing is lost: start the server or correct {place}, then `runs sync` sends it."
-            reason = str(error).strip().split("\n")[0][:200]
+            # What follows is the HTTP library's account of its retries.
+            reason = str(error).partition(" with exception")[0].strip().split("\n")[0][:200]
             raise ProjectError(f"{self.uri} did not take it: {reason}\n{advice}") from error
         return sent
 
@@ -135,7 +136,7 @@ class Destination:
     def _move_champion(self, version: str) -> None:
         found = self.client.search_model_versions(f"name = '{self.settings.name}' and tags.version = '{version}'")
         if not found:
-            raise ProjectError(f"{version} is not registered at {self.uri}, nor made by a run here; promote it again.")
+            raise ProjectError(f"{version} is not registered at {self.uri}; `runs sync` does so, if a run made it.")
         newest = max(int(entry.version) for entry in found)
         self.client.set_registered_model_alias(self.settings.name, "champion", str(newest))
 
