@@ -136,7 +136,7 @@ def test_a_run_tells_its_data_and_what_became_of_it(project: Project, client: Ml
     assert run.data.params["estimator"] == "ridge"
     assert run.data.params["long"].startswith("xxx")
     assert run.data.params["data"] == "0123456789abcdef"
-    assert run.data.tags["state"] == "trained"
+    assert (run.data.tags["state"], run.data.tags["reason"]) == ("trained", "")
 
 
 def test_sync_sends_what_a_run_logged_while_the_server_was_away(project: Project, client: MlflowClient) -> None:

@@ -2,10 +2,10 @@
 
 import os
 import platform
+import re
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
@@ -46,7 +46,7 @@ class Destination:
         self.project = project
         self.settings = read_settings(project.root, "mlflow.yaml", MlflowSettings)
         self.uri = os.environ.get(URI_VARIABLE) or self.settings.uri
-        if urlsplit(self.uri).password:
+        if re.search("//[^/]*:[^/]*@", self.uri):
             raise ProjectError("MLflow's address has a password, and is shown: use MLFLOW_TRACKING_PASSWORD.")
         if self.uri.startswith(_SQLITE):  # whose file is relative to the project
             self.uri = _SQLITE + (project.root / self.uri.removeprefix(_SQLITE)).as_posix()
@@ -102,7 +102,7 @@ class Destination:
         parameters = [Param(name, str(value)) for name, value in run.parameters.items() if name not in known.params]
         new = {name: steps for name, steps in run.metrics.items() if known.metrics.get(name) != [*steps.values()][-1]}
         metrics = [Metric(name, value, now, step) for name, steps in new.items() for step, value in steps.items()]
-        client.log_batch(place, metrics, parameters, [RunTag(name, value) for name, value in tags.items() if value])
+        client.log_batch(place, metrics, parameters, [RunTag(name, value) for name, value in tags.items()])
         if (run.folder / "files").is_dir():
             client.log_artifacts(place, str(run.folder / "files"))
         if run.version:
