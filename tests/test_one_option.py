@@ -82,6 +82,7 @@ OWNED: dict[str, set[str]] = {
         "docs/guides/tracking.md",
         "docs/layout.md",
         "src/ml_project/tracking/run.py",
+        "tests/conftest.py",
     },
     "monitoring": {
         ".gitlab-ci.yml",

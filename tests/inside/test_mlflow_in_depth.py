@@ -7,9 +7,8 @@ import pytest
 from demo_project.config import Project
 from demo_project.errors import ProjectError
 from demo_project.modeling.promotion import promote_model
-from demo_project.tracking.local import list_runs
 from demo_project.tracking.mlflow import URI_VARIABLE, Destination
-from demo_project.tracking.run import resume_run, start_run
+from demo_project.tracking.run import list_runs, open_run
 from mlflow import MlflowClient
 
 from .test_mlflow import Server, _champion, _free_address, _log_run, _runs, _track, client, project, server  # noqa: F401
@@ -17,10 +16,10 @@ from .toys import read_files
 
 
 def test_a_parameter_that_is_logged_anew_stops_nothing(project: Project, client: MlflowClient) -> None:
-    with start_run(project) as run:
+    with open_run(project) as run:
         run.log_parameters({"estimator": "ridge"})
         run.reach("trained", candidate="candidate")
-    with resume_run(project, "candidate") as run:
+    with open_run(project, "candidate") as run:
         run.log_parameters({"estimator": "random_forest", "max_depth": 3})
     (found,) = _runs(project, client)
     assert found.data.params | {"commit": ""} == {"commit": "", "estimator": "ridge", "max_depth": "3"}
@@ -41,7 +40,7 @@ def test_a_server_that_never_was_stops_nothing_and_another_gets_all_of_it_once(
 
 
 def test_a_version_that_was_removed_before_it_was_sent_is_passed_over(project: Project, client: MlflowClient) -> None:
-    with start_run(project) as run:
+    with open_run(project) as run:
         run.reach("promoted", version="v2")
     assert [run.data.tags["state"] for run in _runs(project, client)] == ["promoted"]
     with pytest.raises(ProjectError, match="v2 is not registered"):
@@ -66,17 +65,18 @@ def test_runs_stay_here_where_the_settings_were_removed(project: Project, client
     assert (len(list_runs(project)), _runs(project, client)) == (1, [])
 
 
-def test_a_password_in_the_address_is_neither_shown_nor_kept(
-    project: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+def test_a_password_in_the_address_is_refused_and_neither_shown_nor_kept(
+    project: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(URI_VARIABLE, client.tracking_uri.replace("//", "//someone:secret@"))
     _log_run(project)
-    assert Destination(project).shown_uri == client.tracking_uri
+    assert "use MLFLOW_TRACKING_PASSWORD" in caplog.text
+    assert "secret" not in caplog.text
     assert b"secret" not in b"".join(read_files(project.root).values())
 
 
 def test_a_run_outlives_a_server_that_is_killed(project: Project, server: Server) -> None:
-    with start_run(project) as run:
+    with open_run(project) as run:
         run.log_metrics({"search_r2": 0.0}, step=0)
         os.killpg(server.process.pid, signal.SIGKILL)  # in the last test, so that it need not be started again
         server.process.wait()

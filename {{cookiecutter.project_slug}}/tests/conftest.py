@@ -47,13 +47,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
 # {% endif %}
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(here.root / "config", root / "config")
+# {% if cookiecutter.tracking == "mlflow" %}
+    # Tests are no runs that anyone wants to find again.
+    (root / "config" / "mlflow.yaml").unlink(missing_ok=True)
+# {% endif %}
     project = _copy_some_rows(here, Project(root))
     gate = here.model.gate.model_dump()
     # These tests are about the machinery; whether the model is good enough is for the gate to say.
     gate["minimum"] = -1e9 if find_metric(here.schema, here.model).greater_is_better else 1e9
     project = change_config(project, "model", gate=gate)
-    # Tests are no runs that anyone wants to find again.
-    project = change_config(project, "tracking", enabled=False)
     pipeline.run_pipeline(project)
     return project
 

@@ -134,7 +134,6 @@ def monthly(tmp_path: Path) -> Project:
     write_config(tmp_path, "schema", {"task": "regression", "target": "demand", "columns": MONTHLY})
     write_config(tmp_path, "pipeline", {"split": {"validation": 0.2, "test": 0.2, "time_column": "day"}})
     write_config(tmp_path, "model", {"estimator": "ridge", "gate": {"metric": "rmse", "minimum": 99, "resamples": 200}})
-    write_config(tmp_path, "tracking", {"enabled": False})
     write_month(tmp_path, MONTHS[0])
     return Project(tmp_path)
 

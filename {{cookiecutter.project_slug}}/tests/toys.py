@@ -45,7 +45,6 @@ def make_toy(root: Path, rows: int = 400) -> Project:
     write_config(root, "schema", TOY_SCHEMA)
     write_config(root, "pipeline", TOY_PIPELINE)
     write_config(root, "model", TOY_MODEL)
-    write_config(root, "tracking", {"enabled": False})
     write_raw(root, toy_rows(rows))
     return Project(root)
 

@@ -18,11 +18,7 @@ from .schema import Task
 from .serving.command import example, serve
 # {% endif %}
 from .terminal import configure_logging, print_table, table_from_frame
-# {% if cookiecutter.tracking == "mlflow" %}
-from .tracking.local import compare_runs, describe_runs, find_run, list_runs
-# {% else %}
-from .tracking.local import compare_runs, describe_runs, find_run
-# {% endif %}
+from .tracking.run import compare_runs, describe_runs, find_run
 
 INFERENCE_LOG = "inference.log"
 
@@ -234,19 +230,12 @@ def compare_two_runs(left: str, right: str) -> None:
 def sync_runs() -> None:
     """Send to MLflow what it lacks, and point its alias `champion` at models/latest."""
     from .tracking.mlflow import Destination
+    from .tracking.run import list_runs
 
     project = _open_project()
     destination = Destination(project)
     count = destination.send(list_runs(project), Registry(project.models).latest())
-    typer.echo(f"{count} run(s) sent to {destination.shown_uri}" if count else f"{destination.shown_uri} has all runs")
-
-
-@runs.command("ui")
-def browse_runs(port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000) -> None:
-    """Show runs and models in the browser, until interrupted."""
-    from .tracking.mlflow import Destination
-
-    Destination(_open_project()).show(port)
+    typer.echo(f"{count} run(s) sent to {destination.uri}" if count else f"{destination.uri} has all runs")
 
 
 # {% endif %}

@@ -16,7 +16,7 @@ from ..features import Columns
 from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import Schema
 from ..terminal import get_logger, track
-from ..tracking.run import resume_run
+from ..tracking.run import open_run
 from .dataset import Dataset, align_answers, read_dataset, read_slices
 from .gate import CONSTANT, compare_paired, measure_groups, measure_interval, sample_rows
 from .manifest import MANIFEST_FILE
@@ -42,7 +42,7 @@ def evaluate_model(project: Project) -> Evaluation:
     Raises ProjectError where there is no candidate or no prepared data, or where they do not belong together.
     """
     model = load_model(project.candidate)
-    with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
+    with open_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
         evaluation, files = _evaluate(project, model)
         for split, values in evaluation.metrics.items():
             run.log_metrics({f"{split}_{name}": value for name, value in values.items()})

@@ -13,7 +13,7 @@ from ..files import hash_file
 from ..git import describe_commit
 from ..schema import is_same_table
 from ..terminal import get_logger
-from ..tracking.run import point_champion, resume_run
+from ..tracking.run import open_run, send_runs
 from .dataset import read_dataset, read_slices
 from .evaluation import answer_dataset
 from .gate import check_alone, check_better, check_slices, compare_paired
@@ -36,7 +36,7 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
     """
     registry = Registry(project.models)
     read_manifest(project.candidate)  # says what is wrong with it before its hash is asked for
-    with resume_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
+    with open_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
         # Held all along: what is compared with `latest` must still be latest when the pointer moves.
         with registry.locked():
             candidate, evaluation = load_model(project.candidate), read_evaluation(project)
@@ -98,7 +98,7 @@ def roll_back(project: Project, version: str | None = None, new_schema: bool = F
         load_model(registry.folder(target))
         registry.move_latest(target, "rollback")
     _logger.info("Rolled back to %s (%s)", target, manifest.estimator)
-    point_champion(project, registry.latest() or target)
+    send_runs(project, [], registry.latest() or target)
     return target
 
 

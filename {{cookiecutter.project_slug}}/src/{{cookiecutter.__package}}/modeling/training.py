@@ -19,8 +19,7 @@ from ..monitoring.reference import write_reference
 # {% endif %}
 from ..schema import Schema
 from ..terminal import get_logger
-from ..tracking.local import Run
-from ..tracking.run import start_run
+from ..tracking.run import Run, open_run
 from .dataset import Dataset, Rows, align_answers, align_scores, read_dataset
 from .decision import choose_weights, find_decider
 from .estimators import AUTO, Choice, fit_pipeline, score_rows
@@ -55,7 +54,7 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
     The same data and settings give the same bytes. Where `onnx` is given, that file becomes the candidate instead.
     Raises ProjectError where there is no prepared data, a setting is wrong, or the file does not fit.
     """
-    with start_run(project) as run:
+    with open_run(project) as run:
         settings, summary = project.model, read_summary(project)
         find_metric(project.schema, settings)
         find_decider(project.schema, settings)

@@ -69,7 +69,7 @@ def read_request_window(project: Project, manifest: Manifest, since: datetime) -
     answers, scores = [answer for _, answer in found], None
     try:
         columns = RowReader(manifest.table).read([row for row, _ in found])
-        if answers and None not in answers:
+        if None not in answers:
             kept = [[each["probabilities"][name] for name in manifest.labels] or each["value"] for each in answers]
             scores = np.array(kept, dtype=np.float64)
     except (ValueError, TypeError, KeyError) as error:
@@ -82,8 +82,7 @@ def read_request_window(project: Project, manifest: Manifest, since: datetime) -
 
 def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[tuple[dict[str, Any], Any]], int]:
     """The version's rows since then, each with its answer, and how many damaged lines or files were left out."""
-    lines, damaged = list[bytes](), 0
-    versions, found = set[str](), list[tuple[dict[str, Any], Any]]()
+    lines, damaged, found = list[bytes](), 0, list[tuple[dict[str, Any], Any]]()
     for path in sorted(folder.glob("*.jsonl*")):
         try:
             lines += path.read_bytes().splitlines()
@@ -92,16 +91,14 @@ def _read_log(folder: Path, version: str, since: datetime) -> tuple[list[tuple[d
     for text in lines:
         try:
             line = json.loads(text)
-            versions.add(str(line["version"]))
             if line["version"] == version and line["at"] >= since.timestamp():
                 answers = line["predictions"] or [None] * len(line["rows"])
                 found += list(zip(map(dict, line["rows"]), answers, strict=True))
         except (ValueError, TypeError, KeyError):
             damaged += 1
-    if version not in versions:
-        others = f"; there are some of {', '.join(sorted(versions))}" if versions else ""
+    if not found:
         raise ProjectError(
-            f"No requests that {version} answered are in {folder}{others}. "
+            f"No requests that {version} answered since {since:%Y-%m-%d %H:%M} are in {folder}. "
             "Let it answer some with the request log on, or give rows by --table FILE."
         )
     return found, damaged
