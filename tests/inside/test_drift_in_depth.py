@@ -33,7 +33,7 @@ from .test_drift import (  # noqa: F401
     watched,
     write_table,
 )
-from .toys import change_config
+from .toys import change_config, write_config
 
 
 def judge(folder: Any, manifest: Manifest, training: Any, window: Any, **settings: Any) -> list[str]:
@@ -83,11 +83,15 @@ def test_rows_that_data_rejected_before_are_no_drift(watched: Project, manifest:
     assert monitor(watched, set_cell("size", "150", 10)).findings == []
 
 
-def test_the_report_has_what_drifted_and_a_table_of_all(watched: Project) -> None:
+def test_the_report_has_a_table_and_pictures_of_what_changed_most(watched: Project) -> None:
+    write_config(watched.root, "monitoring", {"maximum_pictures": 3})
     monitor_model(watched, table=write_table(watched, SHIFT))
     report = read_report(watched)
     assert {finding["subject"] for finding in report["findings"]} >= {"size", "predicted kind"}
     assert (watched.reports / "tables" / "drift.csv").read_bytes().startswith(b"subject,statistic,effect,")
+    drawn = {path.name for path in (watched.reports / "figures" / "drift").iterdir()}
+    assert drawn == {"stability.png", *report["pictures"].values()}
+    assert (len(drawn), report["pictures"]["size"][1:]) == (4, "_size.png")
 
 
 def log_requests(project: Project, rows: list[Row], version: str = "v1", at: float = 0, file: str = "w.jsonl") -> None:
@@ -122,7 +126,7 @@ def test_logged_requests_are_read_from_all_files_but_for_damaged_lines(watched: 
 
 def test_requests_of_another_version_or_of_another_table_are_named(watched: Project) -> None:
     log_requests(watched, fresh_rows(60), version="v7")
-    with pytest.raises(ProjectError, match=r"No requests that v1 answered since "):
+    with pytest.raises(ProjectError, match=r"No requests that v1 answered .* there are some of v7"):
         monitor_model(watched, now=NOW)
     log_requests(watched, fresh_rows(60, set_cell("colour", "pink", 10)))
     with pytest.raises(ProjectError, match="rows of another table, of a former v1"):

@@ -33,7 +33,7 @@ Change = Callable[[int, Row], Row]
 @pytest.fixture
 def watched(trained_toy: Project) -> Project:
     """A toy project with a version and the settings of `monitor`."""
-    write_config(trained_toy.root, "monitoring", {})
+    write_config(trained_toy.root, "monitoring", {"maximum_pictures": 0})  # drawing takes a second
     return trained_toy
 
 

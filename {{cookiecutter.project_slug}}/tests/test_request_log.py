@@ -31,7 +31,7 @@ def served(trained_toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A toy project with a version, served as this project is, whose log waits for a slow disk."""
     monkeypatch.setattr(request_log, "_CLOSING_SECONDS", 60)
     shutil.copyfile(find_project().root / "config" / SETTINGS_FILE, trained_toy.root / "config" / SETTINGS_FILE)
-    write_config(trained_toy.root, "monitoring", {})
+    write_config(trained_toy.root, "monitoring", {"maximum_pictures": 0})
     return set_log(trained_toy)
 
 

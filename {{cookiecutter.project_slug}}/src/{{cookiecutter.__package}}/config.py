@@ -164,6 +164,7 @@ class MonitoringSettings(Settings):
     minimum_rows: Annotated[int, Field(ge=20)] = 50
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     minimum_psi: Annotated[float, Field(ge=0)] = 0.1
+    maximum_pictures: Annotated[int, Field(ge=0)] = 20
 
 
 # {% endif %}

@@ -17,12 +17,12 @@ from .files import write_bytes
 _Numbers = NDArray[Any]
 
 # The colors of Okabe and Ito (2008), which people with any color vision tell apart, and a gray.
-_QUIET = "#8a8a8a"
+_ACCENT, _CONTRAST, _GOOD, _QUIET = "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
 _WIDE, _HIGH = 6.0, 4.2
 
 # The one style of all pictures: 6 inches are shown about 480 pixels wide, where 11 points are nearly as large as the
 # text around them; at 200 dots an inch they have twice as many pixels and more, which a dense screen needs.
-_COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
+_COLORS = [_ACCENT, "#e69f00", _GOOD, "#cc79a7", "#56b4e9", _CONTRAST, "#000000"]
 matplotlib.rc("axes", axisbelow=True, grid=True, prop_cycle=cycler(color=_COLORS), titlelocation="left")
 matplotlib.rc("axes.spines", right=False, top=False)
 matplotlib.rc("figure.constrained_layout", use=True)
@@ -111,17 +111,43 @@ def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Fig
 
 def plot_importance(names: Sequence[str], losses: Sequence[float], deviations: Sequence[float], metric: str) -> Figure:
     """What the metric loses when a column is shuffled, the first 20 columns; bars of one deviation."""
-    figure, axes = _new_figure(high=max(3.0, 0.35 * len(names[:20]) + 1.5))
-    axes.grid(visible=False, axis="y")
-    axes.invert_yaxis()
+    figure, axes = _new_bars(len(names[:20]))
     axes.barh(names[:20], losses[:20], xerr=deviations[:20], capsize=3, ecolor="#444444")
     axes.set(xlabel=f"Loss of {metric} when shuffled\n(mean and deviation)", title="Permutation importance, test rows")
+    return figure
+
+
+def plot_stability(names: Sequence[str], indices: Sequence[float], drifted: Sequence[bool]) -> Figure:
+    """The population stability index by column, the first 30 ones; those that drifted stand out."""
+    figure, axes = _new_bars(len(names[:30]))
+    axes.barh(names[:30], indices[:30], color=[_CONTRAST if drift else _ACCENT for drift in drifted[:30]])
+    axes.set(xlabel="Population stability index", title="Change since training; red drifted")
+    return figure
+
+
+def plot_compared_counts(bins: Sequence[str], reference: _Numbers, window: _Numbers, name: str) -> Figure:
+    """Two samples' shares in each bin, the 30 fullest ones."""
+    order = np.sort(np.argsort(-(reference + window), kind="stable")[:30])
+    figure, axes = _new_bars(len(order))
+    places = np.arange(len(order))
+    for counts, label, color, shift in ((reference, "training", _ACCENT, -0.2), (window, "window", _CONTRAST, 0.2)):
+        axes.barh(places + shift, counts[order] / max(counts.sum(), 1), height=0.4, color=color, label=label)
+    axes.set_yticks(places, [bins[place] for place in order])
+    axes.set(xlabel="Share of rows", title=f"{name}, training and window")
+    axes.legend()
     return figure
 
 
 def _new_figure(wide: float = _WIDE, high: float = _HIGH, **panels: Any) -> tuple[Figure, Any]:
     figure = Figure(figsize=(wide, high))
     return figure, figure.subplots(**panels)
+
+
+def _new_bars(bars: int) -> tuple[Figure, Any]:
+    figure, axes = _new_figure(high=max(3.0, 0.35 * bars + 1.5))
+    axes.grid(visible=False, axis="y")
+    axes.invert_yaxis()
+    return figure, axes
 
 
 def _choose_labels(truth: _Numbers, labels: Sequence[str]) -> list[tuple[int, str]]:

@@ -20,11 +20,14 @@ class Check:
     """Whether rows of the reference and of the window lie in the same bins; `effect` is their stability index."""
 
     subject: str
+    bins: list[str]
+    reference: NDArray[np.int64]
+    window: NDArray[np.int64]
     statistic: float
     effect: float
     p_value: float
-    adjusted_p_value: float = field(init=False)  # `settle` says this and `is_drift`, once all checks are made
     detail: str
+    adjusted_p_value: float = field(init=False)  # `settle` says this and what follows, once all checks are made
     is_drift: bool = field(init=False)
 
 
@@ -67,4 +70,4 @@ def check_counts(subject: str, bins: list[str], reference: NDArray[np.int64], wi
     most = int(parts.argmax())
     shares = f"{reference[most] / totals[0]:.1%} -> {window[most] / totals[1]:.1%}"
     detail = f"PSI {parts.sum():.2f}; {bins[most]}: {shares}"
-    return Check(subject, float(statistic), float(parts.sum()), float(p_value), detail)
+    return Check(subject, bins, reference, window, float(statistic), float(parts.sum()), float(p_value), detail)

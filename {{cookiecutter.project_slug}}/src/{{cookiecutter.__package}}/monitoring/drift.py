@@ -1,6 +1,7 @@
 """The `monitor` stage: recent rows against those that the latest model was trained on."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +11,19 @@ import polars as pl
 
 from ..config import MonitoringSettings, Project, read_settings
 from ..errors import ProjectError
-from ..files import write_bytes, write_json
+from ..files import staged_folder, write_bytes, write_json
 from ..modeling.dataset import align_answers
 from ..modeling.manifest import Manifest
 from ..modeling.metrics import compute_metrics
 from ..modeling.prediction import load_latest
 from ..modeling.registry import Registry
-from ..terminal import get_logger
+from ..plots import plot_compared_counts, plot_stability, save_figure
+from ..terminal import get_logger, track
 from .checks import Check, check_window, settle
 from .reference import read_reference
 from .window import Window, read_request_window, read_table_window
+
+_SHOWN = ("subject", "statistic", "effect", "p_value", "adjusted_p_value", "detail", "is_drift")
 
 _logger = get_logger(__name__)
 
@@ -34,7 +38,10 @@ class Verdict(NamedTuple):
 
 
 def monitor_model(
-    project: Project, table: Path | None = None, since: datetime | None = None, now: datetime | None = None
+    project: Project,
+    table: Path | None = None,
+    since: datetime | None = None,
+    now: datetime | None = None,
 ) -> Verdict:
     """Compare logged requests, or the rows of a table, with the reference of `latest`; write `reports/drift.json`.
 
@@ -67,7 +74,7 @@ def _report(
     messages += ["Predictions were not compared: none are kept for these rows"] if rows.scores is None else []
     found = [f"Drift: {finding} ({detail})" for finding, detail in drifted.items()]
     messages += found or [f"No drift, at a false alarm rate of {settings.false_alarm_rate:g}"]
-    frame = pl.DataFrame(checks)
+    frame = pl.DataFrame([{name: getattr(check, name) for name in _SHOWN} for check in checks])
     verdict = Verdict(frame, list(drifted), messages, 3 if drifted else 0)
     write_bytes(project.reports / "tables" / "drift.csv", frame.write_csv().encode())
     content = {
@@ -81,6 +88,7 @@ def _report(
         "findings": frame.filter("is_drift").to_dicts(),
         "performance": _measure(manifest, rows),
         "messages": messages,
+        "pictures": _draw(project, checks, settings.maximum_pictures),
     }
     write_json(project.reports / "drift.json", content)
     for message in messages:
@@ -98,3 +106,19 @@ def _measure(manifest: Manifest, window: Window) -> dict[str, Any] | None:
     live = compute_metrics(manifest.table.task, truth, answers)
     finite = {name: value if math.isfinite(value) else None for name, value in live.items()}
     return {"rows": len(truth), "live": finite, "test": manifest.metrics.get("test", {})}
+
+
+def _draw(project: Project, checks: list[Check], most: int) -> dict[str, str]:
+    """Draw the distributions that changed most; the picture of each, by its subject."""
+    changed = sorted(checks, key=lambda check: check.effect, reverse=True)
+    pictures: dict[str, str] = {}
+    with staged_folder(project.reports / "figures" / "drift") as folder:
+        if most:
+            names, effects = [check.subject for check in changed], [check.effect for check in changed]
+            save_figure(plot_stability(names, effects, [check.is_drift for check in changed]), folder / "stability.png")
+        for place, check in enumerate(track(changed[:most], "Drawing columns"), start=1):
+            figure = plot_compared_counts(check.bins, check.reference, check.window, check.subject)
+            letters = re.sub(r"\W+", "_", check.subject)[:50]
+            pictures[check.subject] = f"{place}_{letters}.png"
+            save_figure(figure, folder / pictures[check.subject])
+    return pictures
