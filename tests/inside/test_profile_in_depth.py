@@ -85,6 +85,11 @@ def test_a_class_that_hardly_occurs_is_named(toy: Project) -> None:
     assert "kind: Class 'small' has 3 rows and 'big' 198: it is hard to learn" in findings
 
 
+def test_a_regression_shows_the_middle_half_of_the_target(toy: Project) -> None:
+    page = Page(explore_data(change_config(toy, "schema", task="regression", target="age")))
+    assert page.source.count('class="track spread"') >= 8 + 3 + 2
+
+
 @pytest.mark.parametrize("target", ["classes", "numbers"])
 def test_association_is_1_for_a_copy_about_0_for_noise_and_undefined_for_a_constant(target: str) -> None:
     generator = np.random.default_rng(0)

@@ -6,11 +6,13 @@ str, None where missing; timestamps are float64 days since 1970-01-01, of UTC wh
 missing.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ MISSING_CODE = -1
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400_000_000  # microseconds
 _CALENDAR = (" year", " month", " day", " day of year", " weekday", " days since 1970")
+_MISSING_DAY = (math.nan,) * len(_CALENDAR)
 
 
 class RowReader:
@@ -132,11 +135,14 @@ alone. Timestamps are in days, so that their difference is too. What is not fini
 
 def read_calendar(days: Values) -> Values:
     """Year, month, day, day of the year, weekday (Monday is 0) and days since 1970-01-01: (rows, 6)."""
-    dates = np.floor(np.nan_to_num(days)).astype("datetime64[D]")
-    months, years, number = dates.astype("datetime64[M]"), dates.astype("datetime64[Y]"), dates.astype(int)
-    of_month, of_year = (dates - months).astype(int) + 1, (dates - years).astype(int) + 1
-    parts = [years.astype(int) + 1970, months.astype(int) % 12 + 1, of_month, of_year, (number + 3) % 7, number]
-    return np.where(np.isnan(days), np.nan, parts).T
+    parts = [_MISSING_DAY if math.isnan(day) else _read_day(math.floor(day)) for day in days.tolist()]
+    return np.array(parts).reshape(-1, len(_CALENDAR))
+
+
+@lru_cache(maxsize=100_000)
+def _read_day(day: int) -> tuple[float, ...]:
+    date = _EPOCH + timedelta(day)
+    return date.year, date.month, date.day, date.timetuple().tm_yday, date.weekday(), day
 
 
 def read_clock(days: Values) -> Values:

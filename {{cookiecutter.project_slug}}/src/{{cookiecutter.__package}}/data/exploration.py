@@ -26,6 +26,7 @@ from .validation import check_rows
 _MOST_ROWS, _MOST_CELLS, _LONGEST_TEXT = 200_000, 20_000_000, 200
 # A picture takes a tenth of a second, and pairs of columns take longer the more there are.
 _MOST_SHOWN = 100
+_GROUPS, _VALUES, _LABELS = 8, 10, 7
 _PARTS, _QUARTERS = 32, 4
 _LEAK = 0.8
 
@@ -50,7 +51,7 @@ def explore_data(project: Project) -> Exploration:
     told = pl.when(~pl.col("column").is_in(list(schema.sensitive))).then(pl.col("distinct", "association"))
     statistics, page = statistics.with_columns(told), project.reports / "data_profile.html"
     write_bytes(project.reports / "tables" / "data_profile.csv", statistics.write_csv().encode())
-    report, text = _draw_page(schema, frame, rows, findings)
+    report, text = _draw_page(schema, frame, rows, statistics, findings)
     write_bytes(page, text.encode())
     for finding in findings:
         _logger.warning("%s", finding)
@@ -155,28 +156,49 @@ def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> list[str]:
     return [f"{target.name}: {message}; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."]
 
 
-def _draw_page(schema: Schema, frame: pl.DataFrame, rows: int, findings: list[str]) -> tuple[Any, str]:
+def _draw_page(
+    schema: Schema, frame: pl.DataFrame, rows: int, statistics: pl.DataFrame, findings: list[str]
+) -> tuple[Any, str]:
     # Importing skrub makes a folder in the user's home unless it is told of another.
     os.environ.setdefault("SKB_DATA_DIRECTORY", tempfile.gettempdir())
     from skrub import TableReport
 
+    target = frame[schema.target]
     told = [name for name in frame.columns if name not in schema.sensitive]
     drawn = sorted(told, key=lambda name: name != schema.target)[:_MOST_SHOWN]
     shown = pd.DataFrame({name: _to_pandas(frame[name]) for name in drawn})
     report = TableReport(shown, verbose=0, plot_distributions=True, compute_associations=True, open_tab="distributions")
+    labels = sorted(schema.labels, key=lambda label: -int((target == label).sum()))[:_LABELS]
+    related = statistics.drop_nulls("association").sort("association", descending=True, maintain_order=True)
+    related = related.head(0 if schema.target in schema.sensitive else _MOST_SHOWN)
+    groups = [(row, _group_target(frame[row["column"]], target, labels)) for row in related.to_dicts()]
     # One file that asks the network for nothing, in which all that comes from the data is escaped.
     environment = jinja2.Environment(autoescape=True, line_statement_prefix="%", undefined=jinja2.StrictUndefined)
     page = environment.from_string(Path(__file__).with_name("profile.html").read_text(encoding="utf-8"))
     found = {"schema": schema, "rows": rows, "read": frame.height, "findings": findings, "report": report}
     # The style of our own pictures, where it is loaded, is not that of the report's.
     with matplotlib.style.context("default"):
-        return report, page.render(found)
+        return report, page.render(found, labels=labels, groups=groups)
 
 
 def _to_pandas(values: pl.Series) -> Any:
     # What skrub takes for a date, a number or a category; polars' own way to pandas needs pyarrow.
     is_number = values.dtype.is_numeric() or values.dtype.is_temporal()
     return values.to_numpy() if is_number else pd.Categorical(values.cast(pl.String).to_list())
+
+
+def _group_target(values: pl.Series, target: pl.Series, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The target in rows that are alike: the shares of labels, or its lower quartile, median and upper quartile."""
+    is_number = values.dtype.is_numeric() or values.dtype.is_temporal()
+    shown = values.dt.date() if values.dtype.is_temporal() else values if is_number else values.cast(pl.String)
+    group = values.to_frame("group").select(_number_groups("group", values.dtype, _GROUPS))
+    frame = group.with_columns(low=shown, high=shown, target=target).drop_nulls("target")
+    shares = [(pl.col("target") == label).mean() for label in labels]
+    quartiles = [pl.col("target").quantile(share, "linear") for share in (0.25, 0.5, 0.75)]
+    told = pl.concat_list(shares or quartiles)
+    groups = frame.group_by("group").agg(pl.min("low"), pl.max("high"), told.alias("target"), rows=pl.len())
+    by, descending = (["low"], [False]) if is_number else (["rows", "low"], [True, False])
+    return groups.sort(by, descending=descending, nulls_last=True).head(_VALUES).to_dicts()
 
 
 def _number_groups(name: str, dtype: pl.DataType, most: int) -> pl.Expr:

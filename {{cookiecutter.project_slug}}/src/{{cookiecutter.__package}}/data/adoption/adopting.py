@@ -24,6 +24,7 @@ from .inference import Decision, Wishes, check_wishes, decide_columns
 from .survey import Survey, survey_table
 
 _REJECTED_SHARE = 0.05
+_ENOUGH_TEST_ROWS, _LEAST_TEST = 5000, 0.05
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ def adopt_table(project: Project, path: Path, wishes: Wishes, latest: str | None
     checked = check_rows(survey.sample.lazy(), known, source, [wishes.target])
     rows = checked.frame.with_columns(*checked.typed(), checked.is_valid.alias(ROW_NUMBER)).collect()
     notes = find_suspicious(schema, rows, describe_columns(schema, rows))
+    # Beyond some thousand test rows, each is worth more in training.
+    test = min(SplitSettings().test, max(_LEAST_TEST, round(_ENOUGH_TEST_ROWS / survey.rows, 2)))
     settings = PipelineSettings(
         source=source.model_copy(update={"files": escape(copy.relative_to(project.raw).as_posix())}),
         validation=_suggest_validation(survey, int((~rows[ROW_NUMBER]).sum()) / max(1, len(rows)), notes),
-        split=SplitSettings(seed=project.pipeline.split.seed, time_column=wishes.time),
+        split=SplitSettings(test=test, seed=project.pipeline.split.seed, time_column=wishes.time),
     )
     record = {"table": copy.name, "sha256": hash_file(path), "supersedes": latest}
     texts = {
@@ -107,7 +110,10 @@ def _write(project: Project, path: Path, copy: Path, texts: dict[str, str]) -> N
     config = project.root / "config"
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%fZ")
     if not copy.exists():
-        write_bytes(copy, path.read_bytes())
+        partial = copy.with_name(f".{copy.name}.partial")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, partial)
+        partial.replace(copy)
     for name in texts:
         if (config / name).exists():
             write_bytes(config / "previous" / stamp / name, (config / name).read_bytes())

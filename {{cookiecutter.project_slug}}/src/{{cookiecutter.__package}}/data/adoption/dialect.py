@@ -13,7 +13,7 @@ from ...terminal import track
 from ..loading import BLANKS, check_file, explain_polars_errors
 
 # Words that mean missing wherever they stand, in whatever column.
-_MISSING = ("?", "N/A", "n/a", "N.A.", "#N/A", "NaT", "#VALUE!", "#DIV/0!", "NULL", "Null", "nan", "<NA>", "\\N")
+_MISSING = ("-", "--", "?", "N/A", "n/a", "N.A.", "#N/A", "#DIV/0!", "NULL", "Null", "nan", "NaT", "<NA>", "\\N")
 _NULL_VALUES = (*SourceSettings().null_values, *_MISSING)
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD_LINES = 2_000

@@ -210,8 +210,10 @@ def _categorize(name: str, facts: ColumnFacts) -> Decision:
         is_text = facts.rows_each < _ROWS_A_TEXT and not facts.has_numbers
         kind: ColumnType = "text" if is_text else "category"
         return _make_feature(name, facts, f"{facts.different} values, about {facts.rows_each:.0f} rows each", type=kind)
-    listed = _sort(facts)
-    return _make_feature(name, facts, f"{len(listed)} values", type="category", unseen="take", categories=listed)
+    # Those of a few rows in a large table tell nothing that can be learned; they count as none of the list.
+    fewest = min(_ROWS_A_CATEGORY, facts.rows // 200)
+    listed = [value for value in _sort(facts) if facts.values[value] >= fewest] or _sort(facts)
+    return _make_feature(name, facts, f"{len(listed)} values", type="category", unseen="take", categories=tuple(listed))
 
 
 def _make_feature(name: str, facts: ColumnFacts, reason: str = "", **column: Any) -> Decision:
