@@ -14,7 +14,7 @@ from {{ cookiecutter.__package }}.modeling.manifest import read_manifest
 from {{ cookiecutter.__package }}.modeling.metrics import METRICS, Metric
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
-from {{ cookiecutter.__package }}.modeling.report import explain_success, read_evaluation
+from {{ cookiecutter.__package }}.modeling.report import read_evaluation
 
 from .toys import (
     TOY_HEADER,
@@ -100,14 +100,6 @@ def test_page_card_and_record_hold_the_candidate_against_a_constant(trained_toy:
     assert "| Metric | Test | 95% interval | Validation | Constant | latest |" in card
     assert "| roc_auc |" in card
     assert said in card
-
-
-def test_what_is_too_good_is_said_with_the_column_to_look_at_first(trained_toy: Project) -> None:
-    importance = pl.DataFrame({"column": ["paid_back", "age"], "loss": [0.5, 0.1]})
-    assert explain_success({"accuracy": 1.0, "roc_auc": 0.98}, importance) == ""
-    hint = "Test roc_auc is 0.9950. If this surprises you, look first at 'paid_back'"
-    assert explain_success({"roc_auc": 0.995}, importance).startswith(hint)
-    assert "If this surprises you" not in _read_page(trained_toy)
 
 
 def test_a_metric_of_ones_own_reaches_gate_intervals_and_card(toy: Project, monkeypatch: pytest.MonkeyPatch) -> None:

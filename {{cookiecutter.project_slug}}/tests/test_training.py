@@ -25,7 +25,7 @@ from .toys import change_config, read_files, toy_rows, write_raw
         ),
         ({"hyperparameters": {"logistic_regression": {"C": -1}}}, r"cannot be trained with"),
         ({"gate": {"metric": "rmse", "minimum": 1}}, r"gate.metric 'rmse' is none of "),
-        ({"decision": {"best_for": "roc_auc"}}, r"best_for 'roc_auc' finds no threshold"),
+        ({"decision": {"best_for": "roc_auc"}}, r"best_for 'roc_auc' judges no labels"),
         ({"estimator": "spreading"}, r"spreading cannot become ONNX"),
     ],
 )

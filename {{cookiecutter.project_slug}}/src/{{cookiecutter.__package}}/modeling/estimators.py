@@ -1,7 +1,7 @@
 """The estimators by name, and the pipeline around them."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -33,7 +33,7 @@ from .dataset import Dataset, align_scores
 from .model import Scores
 from .pieces import PieceRegression
 
-AUTO, BLEND, WEIGHT = "auto", "blend", "weight"
+AUTO, BLEND, _WEIGHT = "auto", "blend", "weight"
 """`auto` chooses among all of `ESTIMATORS`, and the `blend` of several, whose hyperparameters are theirs by name."""
 
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -99,6 +99,11 @@ def find_estimator(task: Task, name: str) -> EstimatorKind:
     return known[name]
 
 
+def make_blend(members: Iterable[tuple[float, Choice]]) -> Choice:
+    """The weighted mean of what several say."""
+    return Choice(BLEND, {name: {_WEIGHT: weight, **own} for weight, (name, own) in members})
+
+
 def fit_pipeline(
     schema: Schema, settings: ModelSettings, plan: FeaturePlan, rows: Dataset, matrix: NDArray[Any], choice: Choice
 ) -> Pipeline:
@@ -141,7 +146,7 @@ def _make_estimator(task: Task, settings: ModelSettings, choice: Choice) -> list
     name, hyperparameters = choice
     if name == BLEND:
         own = {name: dict(each) for name, each in hyperparameters.items()}
-        weights = np.array([each.pop(WEIGHT) for each in own.values()])  # skl2onnx 1.20 takes an array alone,
+        weights = np.array([each.pop(_WEIGHT) for each in own.values()])  # skl2onnx 1.20 takes an array alone,
         choices = map(Choice, own, own.values())
         members = [(each.estimator, Pipeline(_make_estimator(task, settings, each))) for each in choices]
         if task == "regression":

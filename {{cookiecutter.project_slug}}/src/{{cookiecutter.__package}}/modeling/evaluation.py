@@ -13,7 +13,7 @@ from ..data.preparation import read_summary
 from ..data.splitting import read_split
 from ..errors import ProjectError
 from ..features import Columns
-from ..files import hash_file, staged_folder, write_bytes, write_json
+from ..files import hash_file, staged_folder, write_bytes
 from ..schema import Schema
 from ..terminal import get_logger, track
 from ..tracking.run import open_run
@@ -22,16 +22,7 @@ from .gate import CONSTANT, compare_paired, measure_groups, measure_interval, sa
 from .manifest import MANIFEST_FILE
 from .metrics import METRICS, Answers, Metric, compute_metrics, count_confusion, find_metric
 from .model import Model, choose_places, load_model
-from .report import (
-    IMPORTANCE_TABLE,
-    METRICS_FILE,
-    PREDICTIONS_TABLE,
-    SLICES_TABLE,
-    Evaluation,
-    explain_success,
-    find_pictures,
-    write_page,
-)
+from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, Evaluation, find_pictures, write_evaluation
 
 _logger = get_logger(__name__)
 
@@ -77,11 +68,9 @@ def _evaluate(project: Project, model: Model) -> tuple[Evaluation, list[Path]]:
         intervals={name: interval for name, interval in measured if interval},
         metric=settings.gate.metric,
         constant=compare_paired(settings, metric, test.target, answers, CONSTANT, constant),
-        remark=explain_success(metrics["test"], tables[IMPORTANCE_TABLE]),
     )
     files = _write_files(project, tables, _draw_pictures(project, test, answers, tables[IMPORTANCE_TABLE]))
-    write_page(project, model.manifest, evaluation)
-    write_json(project.reports / METRICS_FILE, evaluation.model_dump())
+    write_evaluation(project, model.manifest, evaluation)
     return evaluation, files
 
 
@@ -103,8 +92,6 @@ def _tell(evaluation: Evaluation) -> None:
         _logger.info("Test %s: %.4f (95%% interval %.4f to %.4f)", name, value, *interval)
     shown, constant = "Test %s of %s: %.4f; the candidate is better, confidence %.1f%%", evaluation.constant
     _logger.info(shown, evaluation.metric, constant.against, constant.other, 100 * constant.confidence)
-    if evaluation.remark:
-        _logger.info("%s", evaluation.remark)
 
 
 def _write_files(project: Project, tables: dict[str, pl.DataFrame], pictures: dict[str, Figure]) -> list[Path]:

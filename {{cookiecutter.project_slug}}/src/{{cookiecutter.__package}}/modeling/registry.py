@@ -169,12 +169,8 @@ def _user() -> str:
 
 def list_versions(project: Project) -> Table:
     """Each version: when, what, its test metrics; `latest` is marked. What is wrong with one is logged."""
-    registry = Registry(project.models)
-    pointer, rows, names = (
-        registry.read_pointer(),
-        list[dict[str, str]](),
-        {"version": "", "created": "", "estimator": ""},
-    )
+    registry, rows = Registry(project.models), list[dict[str, str]]()
+    pointer, names = registry.read_pointer(), {"version": "", "created": "", "estimator": ""}
     for version in registry.versions():
         is_latest = pointer is not None and pointer.version == version
         row = {"version": f"{version} (latest)" if is_latest else version, "created": "cannot be read"}

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from ..config import Project
 from ..errors import ProjectError
-from ..files import hash_file, write_bytes
+from ..files import hash_file, write_bytes, write_json
 from .manifest import MANIFEST_FILE, Comparison, Manifest, Record, Verdict
 from .metrics import find_metric
 
@@ -20,15 +19,12 @@ METRICS_FILE = "metrics.json"
 PREDICTIONS_TABLE, SLICES_TABLE = "test_predictions.csv", "slices.csv"
 IMPORTANCE_TABLE = "permutation_importance.csv"
 
-# What few real tables let a model reach.
-_TOO_GOOD = {"roc_auc": 0.99, "r2": 0.99}
-
 
 class Evaluation(Record):
     """What the candidate whose manifest has this hash reached.
 
     `metrics` are by split, and under "constant" those of the best constant answer on the test rows; `intervals` are
-    the middle 95% of the test metrics. `metric` is the gate's, by which `constant` compares; `remark` may surprise.
+    the middle 95% of the test metrics. `metric` is the gate's, by which `constant` compares.
     """
 
     candidate: str
@@ -36,7 +32,6 @@ class Evaluation(Record):
     intervals: dict[str, tuple[float, float]]
     metric: str
     constant: Comparison
-    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,19 +63,9 @@ def find_pictures(project: Project) -> list[Path]:
     return sorted(project.figures.glob("*.png"))
 
 
-def explain_success(metrics: dict[str, float], importance: pl.DataFrame) -> str:
-    """A hint where the candidate is so good that it may have been told the answer; else nothing."""
-    for name, value in metrics.items():
-        if value >= _TOO_GOOD.get(name, np.inf) and importance.height:
-            return (
-                f"Test {name} is {value:.4f}. If this surprises you, look first at {importance['column'][0]!r}, "
-                "on which the model leans most: is it known before the answer is?"
-            )
-    return ""
-
-
-def write_page(project: Project, manifest: Manifest, evaluation: Evaluation) -> None:
-    """Write the page of a measured candidate; its pictures are those in `reports/figures/evaluation`."""
+def write_evaluation(project: Project, manifest: Manifest, evaluation: Evaluation) -> None:
+    """Write metrics.json, and the page, whose pictures are those in `reports/figures/evaluation`."""
+    write_json(project.reports / METRICS_FILE, evaluation.model_dump())
     gate, value = project.model.gate, evaluation.metrics["test"][evaluation.metric]
     is_reached = find_metric(project.schema, project.model).gain(value, gate.minimum) >= 0
     page = _TEMPLATES.get_template("evaluation.html").render(
@@ -148,7 +133,7 @@ def _describe_metrics(evaluation: Evaluation, gate: Verdict | None) -> Section:
         (name, value, evaluation.intervals.get(name), *(each.get(name) for each in others.values()))
         for name, value in split["test"].items()
     ]
-    return Section("Metrics", (*sentences, evaluation.remark), ("Metric", "Test", "95% interval", *others), rows)
+    return Section("Metrics", sentences, ("Metric", "Test", "95% interval", *others), rows)
 
 
 def _list_reasons(gate: Verdict) -> list[str]:

@@ -18,17 +18,7 @@ from ..features import FeaturePlan
 from ..schema import Schema
 from ..terminal import get_logger, track
 from .dataset import Dataset
-from .estimators import (
-    BLEND,
-    ESTIMATORS,
-    WEIGHT,
-    Choice,
-    Folds,
-    fit_estimator,
-    make_folds,
-    make_preparation,
-    score_rows,
-)
+from .estimators import ESTIMATORS, Choice, Folds, fit_estimator, make_blend, make_folds, make_preparation, score_rows
 from .metrics import Metric
 from .model import Scores
 
@@ -145,5 +135,5 @@ def _find_best(tries: list[Try]) -> Try:
 def _blend(validation: CrossValidation, tries: list[Try], parts: tuple[int, ...]) -> Try:
     # Nothing is fitted again.
     members = [(part / _STEPS, found) for part, found in zip(parts, tries, strict=True) if part]
-    own = {name: {WEIGHT: weight, **each} for weight, ((name, each), *_) in members}
-    return validation.judge(Choice(BLEND, own), np.sum([weight * found.scores for weight, found in members], axis=0))
+    scores = np.sum([weight * found.scores for weight, found in members], axis=0)
+    return validation.judge(make_blend((weight, found.choice) for weight, found in members), scores)

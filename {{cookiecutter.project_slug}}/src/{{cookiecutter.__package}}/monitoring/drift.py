@@ -38,10 +38,7 @@ class Verdict(NamedTuple):
 
 
 def monitor_model(
-    project: Project,
-    table: Path | None = None,
-    since: datetime | None = None,
-    now: datetime | None = None,
+    project: Project, table: Path | None = None, since: datetime | None = None, now: datetime | None = None
 ) -> Verdict:
     """Compare logged requests, or the rows of a table, with the reference of `latest`; write `reports/drift.json`.
 
