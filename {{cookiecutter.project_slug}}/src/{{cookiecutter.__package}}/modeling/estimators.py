@@ -63,19 +63,15 @@ class EstimatorKind:
 # A bound on the leaves keeps a forest of many rows small enough to be served.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 3, "max_leaf_nodes": 1000}
 _SMALL_LEAVES = _FOREST | {"min_samples_leaf": 1, "max_features": 0.4}
-# As it is, and slow with few features a tree, which is better on most tables: with usual leaves, with small ones for
-# few rows, and with many small trees for many. Above 10,000 rows boosting stops early, by scikit-learn's own default.
+# As it is, and slow with few features a tree, which is better on most tables, also with small leaves for few rows.
+# Above 10,000 rows boosting stops early, by scikit-learn's own default.
 _SLOW = {"learning_rate": 0.03, "max_iter": 300, "max_features": 0.3}
-_BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = (
-    {},
-    _SLOW,
-    _SLOW | {"min_samples_leaf": 5},
-    _SLOW | {"max_iter": 600, "max_leaf_nodes": 15},
-)
+_BOOSTING_STARTS: tuple[Mapping[str, Any], ...] = ({}, _SLOW, _SLOW | {"min_samples_leaf": 5})
+_LOGISTIC_STARTS = ({"max_iter": 1000}, {"max_iter": 1000, "C": 10})
 
 ESTIMATORS: dict[Task, dict[str, EstimatorKind]] = {
     "classification": {
-        "logistic_regression": EstimatorKind(LogisticRegression, scaled=True, starts=({"max_iter": 1000},)),
+        "logistic_regression": EstimatorKind(LogisticRegression, scaled=True, starts=_LOGISTIC_STARTS),
         "random_forest": EstimatorKind(RandomForestClassifier, starts=(_FOREST, _SMALL_LEAVES)),
         "hist_gradient_boosting": EstimatorKind(HistGradientBoostingClassifier, starts=_BOOSTING_STARTS),
     },

@@ -1,5 +1,6 @@
 """Runs and versions on an MLflow server; what cannot be sent now is sent later."""
 
+import logging
 import os
 import platform
 import re
@@ -57,6 +58,7 @@ class Destination:
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
+        logging.getLogger("mlflow").setLevel(logging.ERROR)  # which tells of each table of a new database
         return MlflowClient(self.uri, self.uri)
 
     @cached_property
