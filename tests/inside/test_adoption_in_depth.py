@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .test_adoption import ROWS, Rows, adopt, make_rows, refuse, use_of, write_table
-from .toys import read_files
+from .toys import change_config, read_files
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0\r")
 
@@ -178,6 +178,18 @@ def test_of_two_groups_the_coarser_is_taken_and_the_other_named(toy: Project) ->
     adoption = adopt(toy, rows)
     assert adoption.schema.groups == ["household"]
     assert use_of(adoption, "customer_id") == "ignored: names who a row is about, as 'household' does"
+
+
+def test_rare_categories_count_as_other(toy: Project) -> None:
+    adoption = adopt(toy, make_orders("colour", ["red", "blue"] * 500 + ["mauve"]))
+    assert adoption.schema.columns["colour"].categories == ("blue", "red")
+
+
+def test_how_many_rows_test_follows_from_the_table_and_not_from_the_one_before(toy: Project) -> None:
+    split = {"validation": 0.3, "test": 0.05, "seed": 3}
+    adopt(change_config(toy, "pipeline", split=split), make_rows())
+    made = Project(toy.root).pipeline.split
+    assert (made.validation, made.test, made.seed) == (0.15, 0.2, 3)
 
 
 def test_the_time_between_two_dates_becomes_a_feature(toy: Project) -> None:

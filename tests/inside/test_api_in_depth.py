@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from demo_project.config import Project
+from demo_project.errors import ProjectError
+from demo_project.serving.command import serve
 from demo_project.serving.rows import RefusedError
 from demo_project.serving.service import Service
 from hypothesis import HealthCheck, given, settings
@@ -46,6 +48,11 @@ NOT_FOR_SERVING = (
 
 def connect(client: httpx.Client) -> socket.socket:
     return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=SECONDS)
+
+
+def test_serve_refuses_a_port_that_is_taken(client: httpx.Client) -> None:
+    with pytest.raises(ProjectError, match="--port"):
+        serve(host="127.0.0.1", port=client.base_url.port or 80)
 
 
 def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(client: httpx.Client) -> None:

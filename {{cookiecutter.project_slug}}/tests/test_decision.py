@@ -18,9 +18,11 @@ from {{ cookiecutter.__package }}.schema import Schema
 
 from .toys import change_config, make_toy, run_pipeline, toy_rows, write_raw
 
+NAMES = ("a", "b", "c", "d")
+
 
 def _schema(labels: int) -> Schema:
-    columns = {"kind": {"type": "category", "categories": ["a", "b", "c", "d"][:labels]}, "size": {"type": "number"}}
+    columns = {"kind": {"type": "category", "categories": NAMES[:labels]}, "size": {"type": "number"}}
     return Schema.model_validate({"task": "classification", "target": "kind", "columns": columns})
 
 
@@ -40,14 +42,14 @@ def test_a_metric_of_ones_own_that_judges_labels_may_decide(monkeypatch: pytest.
     found = Metric(lambda truth, places: np.mean(places[truth == 1] == 1) - np.mean(places == 1), sees="labels")
     monkeypatch.setitem(METRICS["classification"], "found", found)
     truth, probabilities = _make_rare()
-    weights = choose_weights(_schema(2), _settings("found"), truth, probabilities)
+    weights = choose_weights(_schema(2), _settings("found"), NAMES[:2], truth, probabilities)
     assert found.compute(truth, probabilities, weights) > found.compute(truth, probabilities) + 0.1
 
 
 def test_without_a_wish_or_where_nothing_is_better_the_likeliest_label_wins() -> None:
     truth, probabilities = _make_rare()
-    assert choose_weights(_schema(2), _settings(""), truth, probabilities) == ()
-    assert choose_weights(_schema(2), _settings("f1_macro"), truth, np.eye(2)[truth]) == (0.5, 0.5)
+    assert choose_weights(_schema(2), _settings(""), NAMES[:2], truth, probabilities) == ()
+    assert choose_weights(_schema(2), _settings("f1_macro"), NAMES[:2], truth, np.eye(2)[truth]) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize("best_for", ["roc_auc", "nothing"])

@@ -10,6 +10,7 @@ import numpy as np
 from ..config import ModelSettings
 from ..errors import ProjectError
 from ..schema import Schema
+from .dataset import align_scores
 from .metrics import METRICS, Array, Metric
 
 _ROUNDS, _STEPS = 5, 200
@@ -29,11 +30,13 @@ def find_decider(schema: Schema, settings: ModelSettings) -> Metric | None:
     return METRICS[schema.task][name] if name else None
 
 
-def choose_weights(schema: Schema, settings: ModelSettings, truth: Array, scores: Array) -> tuple[float, ...]:
-    """The weight of each label that is best for `decision.best_for`; none where the likeliest label is wanted.
+def choose_weights(
+    schema: Schema, settings: ModelSettings, labels: tuple[str, ...], truth: Array, scores: Array
+) -> tuple[float, ...]:
+    """The weight of each of `labels` that is best for `decision.best_for`; none where the likeliest label is wanted.
 
-    `truth` has places in the schema's labels; `scores`, (rows, labels), should be of rows that the model was not
-    fitted on. The weights sum to 1.
+    `truth` has places in the schema's labels; `scores`, (rows, labels of the schema), should be of rows that the model
+    was not fitted on. The weights sum to 1.
     """
     metric, weights = find_decider(schema, settings), np.ones(len(schema.labels))
     if metric is None:
@@ -44,6 +47,7 @@ def choose_weights(schema: Schema, settings: ModelSettings, truth: Array, scores
             weights[label] = _improve_weight(metric, truth, scores, weights, label)
         if np.array_equal(weights, before):
             break
+    weights = align_scores(weights, schema.labels, labels)
     return tuple((weights / weights.sum()).tolist())
 
 

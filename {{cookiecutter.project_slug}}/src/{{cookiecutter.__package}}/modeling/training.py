@@ -119,7 +119,7 @@ def _fit(
     schema, settings = project.schema, project.model
     check_convertible(schema.task, settings)
     training, seen, others, labels = rows.take(slice(count)), matrix[:count], matrix[count:], _find_labels(schema, rows)
-    choice, weights = _choose(project, run, plan, training, seen)
+    choice, weights = _choose(project, run, plan, training, seen, labels)
     _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
 
     fit = partial(fit_pipeline, schema, settings, plan)
@@ -133,12 +133,12 @@ def _take(project: Project, onnx: Path, training: Dataset, held_out: Rows, folde
     schema, (matrix, target) = project.schema, held_out
     labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, _find_labels(schema, training), matrix)
     scores = score(matrix)
-    weights = choose_weights(schema, project.model, target, align_scores(scores, labels, schema.labels))
+    weights = choose_weights(schema, project.model, labels, target, align_scores(scores, labels, schema.labels))
     return _Trained(Choice(f"onnx:{onnx.stem}", {}), labels, weights, ParityRecord(), score, scores)
 
 
 def _choose(
-    project: Project, run: Run, plan: FeaturePlan, rows: Dataset, matrix: NDArray[np.float32]
+    project: Project, run: Run, plan: FeaturePlan, rows: Dataset, matrix: NDArray[np.float32], labels: tuple[str, ...]
 ) -> tuple[Choice, tuple[float, ...]]:
     """The estimator, and the weights of the labels, by cross-validation where it is asked for."""
     schema, settings = project.schema, project.model
@@ -159,7 +159,7 @@ def _choose(
     else:
         found = validation.measure(choice)
     scored = np.isfinite(found.scores.reshape(len(rows), -1)).all(axis=1)
-    return found.choice, choose_weights(schema, settings, rows.target[scored], found.scores[scored])
+    return found.choice, choose_weights(schema, settings, labels, rows.target[scored], found.scores[scored])
 
 
 def _find_labels(schema: Schema, rows: Dataset) -> tuple[str, ...]:
