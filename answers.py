@@ -63,7 +63,7 @@ DEPENDENCIES = frozenset(
     pygments pygtrie pyjwt pylab pyparsing pytest pytest_xdist python_dateutil python_dotenv pywin32 pyyaml
     pyzmq referencing requests requests_oauthlib rich rpds rpds_py ruamel ruamel_yaml ruff s3fs s3transfer
     scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six skl2onnx sklearn
-    skrub smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
+    skops skrub smmap sortedcontainers sqlalchemy sqlparse sqltrie stack_data starlette tabulate
     threadpoolctl tomlkit tornado tqdm traitlets typer types_pyyaml typing_extensions
     typing_inspection tzdata tzlocal unidiff urllib3 uvicorn uvloop validate vine voluptuous watchfiles
     wcwidth websockets werkzeug wrapt wrapt_stubs xdist yaml yaml_stubs yarl zc zc_lockfile zipp zmq

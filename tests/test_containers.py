@@ -103,7 +103,7 @@ def test_it_answers_those_with_a_key_as_a_user_who_may_nothing(built: Built) -> 
 def test_it_does_not_start_for_others_without_a_key(built: Built) -> None:
     with started(built.docker, built.image) as api:
         assert api.exit_code() == 1
-        assert "API_KEYS is empty" in api.log()
+        assert "set API_KEYS to one or more keys" in api.log()
 
 
 @for_both

@@ -181,7 +181,7 @@ def adopt_another_table(project: BakedProject, shared: Shared) -> None:
         lines.append(f"{size:.2f};{colour};{number};{kind};{size * 3 + number % 3:.2f}".replace(".", ","))
     (project.path / "table.csv").write_text("\n".join(lines) + "\n", encoding="cp1252")
     target, told = ("Art", "Preis") if other == "classification" else ("Preis", "Art")
-    command = ("adopt", "table.csv", "--target", target, "--drop", told)
+    command = ("adopt", "table.csv", "--target", target, "--drop", told, "--encoding", "cp1252")
     project.run("uv", "run", "--all-extras", project.slug, *command, **shared(project))
     printed = project.run("make", "pipeline", **shared(project))
     assert "models/latest is now v2" in printed, printed
