@@ -90,7 +90,7 @@ def test_the_settings_here_are_those_of_the_job(cloud: Cloud) -> None:
     change(cloud.project, "model.yaml", "estimator: logistic_regression", "estimator: random_forest")
     try:
         cloud.run("data")
-        printed = cloud.run("train", "--on", "sagemaker")
+        printed = cloud.project.run(cloud.python, "-m", "deploy.aws.training", **cloud.variables)
         assert "models/candidate is now that of demo-" in printed
         manifest = json.loads((cloud.project.path / "models" / "candidate" / "manifest.json").read_bytes())
         assert manifest["estimator"] == "random_forest"
@@ -114,7 +114,7 @@ def test_a_job_that_fails_says_why_and_leaves_the_candidate(cloud: Cloud) -> Non
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_leaves_no_job(cloud: Cloud, number: signal.Signals) -> None:
     slug = cloud.project.slug
-    with started(cloud, cloud.python, "-m", cloud.project.package, "train", "--on", "sagemaker") as training:
+    with started(cloud, cloud.python, "-m", "deploy.aws.training") as training:
         seen = read_until(training, f"{slug}-")
         training.send_signal(number)
         left = training.stdout.read() if training.stdout else ""

@@ -83,7 +83,7 @@ def only_container(template: Manifest) -> Manifest:
 def folders(project: BakedProject) -> dict[str, str]:
     """Return the folders of a project's artifacts by the names that its package gives them."""
     config = project.texts[f"src/{project.package}/config.py"]
-    return dict(re.findall(r'^    (\w+) = _Folder\("(.+)"\)', config, re.MULTILINE))
+    return dict(re.findall(r'^    (\w+) = _folder\("(.+)"\)', config, re.MULTILINE))
 
 
 def labels_match(selector: Manifest, template: Manifest) -> bool:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from demo_project.config import Project, SplitSettings
 from demo_project.data.adoption.adopting import print_adoption
-from demo_project.data.adoption.configuration import write_schema
+from demo_project.data.adoption.configuration import write_settings
 from demo_project.data.adoption.dialect import read_dialect
 from demo_project.data.loading import BLANKS, scan_table
 from demo_project.data.preparation import prepare_data
@@ -132,7 +132,7 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, names: list[str], cell
 def test_the_schema_is_read_back_as_it_was_meant(names: list[str], categories: list[str], low: float) -> None:
     columns = {name: Column(type="category", categories=tuple(categories)) for name in names}
     schema = Schema(task="regression", target="y", columns=columns | {"y": Column(type="number", minimum=low)})
-    assert Schema.model_validate(yaml.safe_load(write_schema(schema, "x.csv"))) == schema
+    assert Schema.model_validate(yaml.safe_load(write_settings("x.csv", schema, shortly=True))) == schema
 
 
 def make_orders(name: str, values: Sequence[object]) -> Rows:

@@ -70,7 +70,7 @@ def test_rows_that_cannot_be_used_move_no_cut_off(monthly: Project) -> None:
 
 @given(
     days=st.lists(st.integers(0, 30), min_size=3, max_size=60).filter(lambda days: len(set(days)) > 2),
-    test=st.floats(0.05, 0.9),
+    test=st.floats(0.05, 0.5),
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_split_by_time_is_empty_or_cuts_through_a_time(toy: Project, days: list[int], test: float) -> None:

@@ -26,7 +26,7 @@ def test_a_forest_without_an_imputer_is_refused(tmp_path: Path) -> None:
     target = (matrix[:, 0] > 0).astype(int)
     matrix[generator.random(matrix.shape) < 0.2] = np.nan
     forest = Pipeline([("estimate", RandomForestClassifier(20, random_state=0))]).fit(matrix, target)
-    with pytest.raises(ProjectError, match=r"it changes the label of \d+ of 600 held-out rows"):
+    with pytest.raises(ProjectError, match=r"of 600 held-out rows, \d+ get another label"):
         export_pipeline(forest, (matrix, target), SETTINGS, tmp_path / "model.onnx")
 
 

@@ -58,7 +58,7 @@ def test_a_typical_row_has_medians_and_frequent_values_and_nothing_of_a_sensitiv
         "word": np.array(["a", "b", "c"], dtype=object),
         "place": np.array(["x", "y", "y"], dtype=object),
     }
-    typical = {"size": 2.5, "age": 42, "colour": "blue", "striped": True, "seen": "11.01.1970", "word": None}
+    typical = {"size": 2.5, "age": 42, "colour": "blue", "striped": True, "seen": "11.01.1970", "word": "text"}
     assert describe_typical(schema, values) == typical | {"place": "y"}
     hidden = {name: column | {"sensitive": True} for name, column in columns.items()}
     told = describe_typical(Schema.model_validate(TOY_SCHEMA | {"columns": hidden}), values)
@@ -68,6 +68,6 @@ def test_a_typical_row_has_medians_and_frequent_values_and_nothing_of_a_sensitiv
         "colour": "red",
         "striped": False,
         "seen": "04.10.2024",
-        "word": None,
+        "word": "text",
         "place": "text",
     }

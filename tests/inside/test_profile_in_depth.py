@@ -12,7 +12,7 @@ from demo_project.data.exploration import (
 )
 from demo_project.errors import ProjectError
 
-from .test_profile import TOY_ROWS, Page, _findings, _with_columns
+from .test_profile import TOY_ROWS, Page, _with_columns
 from .toys import change_config, make_toy, toy_rows, write_raw
 
 NASTY = '</style></template><script>alert(\'"&${x}49")</script>'
@@ -76,13 +76,6 @@ def test_files_without_rows_are_described_and_a_missing_file_leaves_the_former_p
     with pytest.raises(ProjectError, match="put one there"):
         explore_data(toy)
     assert (toy.reports / "data_profile.html").read_text(encoding="utf-8") == former.source
-
-
-def test_a_class_that_hardly_occurs_is_named(toy: Project) -> None:
-    lines = [line for line in TOY_ROWS if line.startswith("big")]
-    write_raw(toy.root, [*lines, *(line.replace("big", "small") for line in lines[:3])])
-    findings = _findings(toy)
-    assert "kind: Class 'small' has 3 rows and 'big' 198: it is hard to learn" in findings
 
 
 def test_a_regression_shows_the_middle_half_of_the_target(toy: Project) -> None:

@@ -12,7 +12,7 @@ from .toys import TOY_SCHEMA, make_candidate, read_files
 
 def test_where_onnx_differs_there_is_no_candidate_and_the_former_stays(trained_toy: Project) -> None:
     before = read_files(trained_toy.candidate)
-    with pytest.raises(ProjectError, match=r"does not agree with scikit-learn: .* further apart .*Choose another"):
+    with pytest.raises(ProjectError, match=r"differs from scikit-learn: .* further apart .*Choose another"):
         make_candidate(trained_toy, parity={"tolerance": 1e-12, "maximum_share": 0})
     assert read_files(trained_toy.candidate) == before
 

@@ -10,7 +10,7 @@ from {{ cookiecutter.__package }}.config import ROOT_VARIABLE, Project
 from {{ cookiecutter.__package }}.modeling.pipeline import STAGES
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 
-from .toys import copy_version, toy_rows, write_raw
+from .toys import copy_version, make_candidate, toy_rows, write_raw
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -70,7 +70,7 @@ def test_a_mistake_gets_one_message_and_an_exit_code(
 
 
 def test_a_refusal_exits_with_its_code_and_its_reasons(trained_toy: Project, run: Run) -> None:
-    code, _, problems = run(trained_toy, "promote")
+    code, _, problems = run(make_candidate(trained_toy, hyperparameters={"logistic_regression": {"C": 0.1}}), "promote")
     assert (code, "is not better than" in problems) == (1, True)
     write_raw(trained_toy.root, [*toy_rows(10), *(["big,-1,30,red,true,x"] * 10)])
     code, _, problems = run(trained_toy, "data")

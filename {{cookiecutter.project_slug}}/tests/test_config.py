@@ -25,7 +25,7 @@ def test_the_projects_own_settings_are_good() -> None:
     ("name", "changes", "message"),
     [
         ("pipeline", {"spilt": {}}, r"config/pipeline.yaml has wrong settings:\n  spilt: Extra inputs"),
-        ("pipeline", {"split": {"test": 0.6, "validation": 0.5}}, r"must leave a share for training"),
+        ("pipeline", {"split": {"test": 0.5, "validation": 0.5}}, r"split.validation: .*less than 0.5"),
         ("pipeline", {"validation": {"maximum_rejected_share": 7}}, r"validation.maximum_rejected_share: .*7"),
         ("model", {"gate": {"metric": "accuracy"}}, r"config/model.yaml.*\n  gate.minimum: Field required"),
         ("schema", {"target": "weight"}, r"target 'weight' is not one of the columns"),

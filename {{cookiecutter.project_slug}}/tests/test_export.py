@@ -71,7 +71,7 @@ ALIKE = _probabilities()
     ("onnx", "sklearn", "reason"),
     [
         (ALIKE + np.array([0.01, -0.01]), ALIKE, "further apart than parity.tolerance"),
-        (_probabilities([0.499, 0.501]), _probabilities([0.501, 0.499]), "changes the label of 1 of 10000"),
+        (_probabilities([0.499, 0.501]), _probabilities([0.501, 0.499]), "of 10000 held-out rows, 1 get another label"),
         (ALIKE[:, :1], ALIKE, "scores of shape"),
         (np.where(np.arange(100) % 9, 1.0, np.nan), np.ones(100), "further apart"),
         # A tie that falls the other way, and a difference that is rare enough:
@@ -112,7 +112,7 @@ def test_it_is_measured_promoted_and_served_as_any_other(prepared: Project) -> N
     assert train_model(prepared, path).estimator == "onnx:mine"
     measure(prepared)
     assert read_evaluation(prepared).metrics["test"]["accuracy"] > 0.8
-    assert promote_model(prepared) == "v1"
+    assert promote_model(prepared) == "models/latest is now v1"
     registry = Registry(prepared.models)
     files = registry.manifest("v1").files
     assert {"model.onnx", "golden.json"} <= files.keys()

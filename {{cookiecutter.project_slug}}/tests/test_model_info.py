@@ -15,7 +15,6 @@ from {{ cookiecutter.__package }}.files import hash_file
 from {{ cookiecutter.__package }}.modeling.evaluation import evaluate_model
 from {{ cookiecutter.__package }}.modeling.manifest import GOLDEN_FILE, ONNX_FILE
 from {{ cookiecutter.__package }}.modeling.model import load_model
-from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new
 from {{ cookiecutter.__package }}.modeling.prediction import load_latest, predict_file
 from {{ cookiecutter.__package }}.modeling.promotion import promote_model, roll_back
 from {{ cookiecutter.__package }}.modeling.registry import Registry
@@ -96,7 +95,7 @@ def test_the_version_names_its_commit_and_a_new_commit_alone_makes_no_new_model(
     assert load_latest(trained_toy).manifest.commit == git("rev-parse", "--short=12", "HEAD")
     git("commit", "--allow-empty", "-m", "second")
     train_model(trained_toy)
-    assert "stays v2" in promote_if_new(trained_toy)
+    assert "stays v2" in promote_model(trained_toy)
     promote_model(change_config(trained_toy, "model", card={"limits": "toys"}), force_reason="a test")
     assert load_latest(trained_toy).manifest.commit == f"{git('rev-parse', '--short=12', 'HEAD')}-dirty"
 
@@ -152,7 +151,7 @@ def test_code_that_was_changed_on_purpose_is_promoted_with_consent(swapped: Proj
     make_candidate(swapped)
     with pytest.raises(PromotionRefusedError, match=r"v1 does not score as .*run `promote --new-schema`"):
         promote_model(swapped)
-    assert promote_model(swapped, new_schema=True) == "v3"
+    assert promote_model(swapped, new_schema=True) == "models/latest is now v3"
 
 
 def test_an_operation_that_is_gone_is_named(swapped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +189,7 @@ def test_a_manifest_of_an_older_release_may_say_more_and_have_a_skops_file(train
     parity = {"rows": 80, "largest_difference": 0, "share_beyond_tolerance": 0, "passed": True, "reason": ""}
     _rewrite_manifest(trained_toy, "v1", runtime="onnx", files=files, gate=gate, parity=parity)
     assert load_latest(trained_toy).manifest.version == "v1"
-    assert "stays v1" in promote_if_new(trained_toy)
+    assert "stays v1" in promote_model(trained_toy)
 
 
 def test_a_version_that_scikit_learn_served_is_refused_and_a_new_one_goes_past_it_with_consent(
@@ -203,4 +202,4 @@ def test_a_version_that_scikit_learn_served_is_refused_and_a_new_one_goes_past_i
         load_latest(trained_toy)
     with pytest.raises(PromotionRefusedError, match=r"promote --new-schema"):
         promote_model(trained_toy)
-    assert promote_model(trained_toy, new_schema=True) == "v2"
+    assert promote_model(trained_toy, new_schema=True) == "models/latest is now v2"

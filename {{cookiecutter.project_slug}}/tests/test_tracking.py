@@ -43,7 +43,7 @@ def test_a_run_tells_settings_metrics_pictures_and_what_became_of_it(trained_toy
     assert run.parameters["estimator"] == "logistic_regression"
     assert run.parameters["data"] == read_manifest(tracked.candidate).data.sha256
     for split in ("validation", "test"):
-        assert run.metrics[f"{split}_log_loss"][0] == evaluation.metrics[split]["log_loss"]
+        assert run.metrics[f"{split}_log_loss"] == evaluation.metrics[split]["log_loss"]
     # Its own copies, which the next evaluation does not draw over.
     assert any((run.folder / "files").rglob("*.png"))
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.semi_supervised import LabelSpreading
 
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.data.preparation import prepare_data
@@ -26,13 +26,13 @@ from .toys import change_config, read_files, toy_rows, write_raw
         ({"hyperparameters": {"logistic_regression": {"C": -1}}}, r"cannot be trained with"),
         ({"gate": {"metric": "rmse", "minimum": 1}}, r"gate.metric 'rmse' is none of "),
         ({"decision": {"best_for": "roc_auc"}}, r"best_for 'roc_auc' judges no labels"),
-        ({"estimator": "spreading"}, r"spreading cannot become ONNX"),
+        ({"estimator": "constant"}, r"does not convert to ONNX; choose another"),
     ],
 )
 def test_a_wrong_setting_is_named_and_the_former_candidate_stays(
     trained_toy: Project, changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ESTIMATORS["classification"], "spreading", EstimatorKind(LabelSpreading))
+    monkeypatch.setitem(ESTIMATORS["classification"], "constant", EstimatorKind(DummyClassifier))
     before = read_files(trained_toy.candidate)
     with pytest.raises(ProjectError, match=message):
         train_model(change_config(trained_toy, "model", **changes))

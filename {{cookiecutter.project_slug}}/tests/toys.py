@@ -17,7 +17,8 @@ import yaml
 from {{ cookiecutter.__package }}.config import Project
 from {{ cookiecutter.__package }}.files import write_json
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
-from {{ cookiecutter.__package }}.modeling.pipeline import promote_if_new, run_data, run_evaluate, run_train
+from {{ cookiecutter.__package }}.modeling.pipeline import run_data, run_evaluate, run_train
+from {{ cookiecutter.__package }}.modeling.promotion import promote_model
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 
 TOY_SCHEMA: dict[str, Any] = {
@@ -102,7 +103,7 @@ def measure(project: Project) -> None:
 def run_pipeline(project: Project) -> str:
     """From raw files to `latest`."""
     run_data(project)
-    return promote_if_new(make_candidate(project))
+    return promote_model(make_candidate(project))
 
 
 def copy_version(project: Project) -> str:

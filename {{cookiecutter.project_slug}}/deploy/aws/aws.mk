@@ -44,12 +44,12 @@ train-cloud: ## train a candidate on SageMaker, then evaluate and promote it her
 	@$(POINT)
 # {% endif %}
 	$(CLI) data
-	$(CLI) train --on sagemaker $(WHERE)
+	$(RUN) python -m deploy.aws.training $(WHERE)
 	$(CLI) evaluate
 # {% if cookiecutter.data_versioning == "dvc" %}
 	$(RUN) dvc commit --force --quiet
 # {% endif %}
-	$(CLI) promote --if-new
+	$(CLI) promote
 # {% if cookiecutter.data_versioning == "dvc" %}
 	@$(POINT)
 # {% endif %}

@@ -21,7 +21,7 @@ class JobSettings(Settings):
 
 
 class TrainingSettings(JobSettings):
-    """How `train --on sagemaker` trains."""
+    """How `make train-cloud` trains."""
 
     spot: bool = True
     maximum_wait_minutes: Minutes = 120

@@ -1,4 +1,4 @@
-"""`train --on sagemaker`: a job trains the candidate; it is evaluated and promoted here, as any other is.
+"""`make train-cloud`: a job of SageMaker's trains the candidate; it is evaluated and promoted here, as any other is.
 
 The job gets the raw files and the settings of this folder, and runs the stages `data` and `train` in the image of the
 present code. What it leaves, `models/candidate` and its run, takes the place of what `train` leaves here.
@@ -9,21 +9,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .account import Account, explained, open_account
+from .account import Account, open_account
+from .command import Environment, run_command
 from .images import need_training_image
 from .jobs import NEEDED, Job
-from .package import Project, ProjectError, find_raw_files, read_summary, staged_folder
+from .package import Project, ProjectError, find_project, find_raw_files, read_summary, staged_folder
 from .settings import TrainingSettings, read_aws_settings
 from .storage import download_archive, find_settings, upload_files
 
 
-@explained()
-def train_on_sagemaker(project: Project, environment: str) -> str:
-    """Train a candidate in the account of an environment; the job's name.
-
-    Raises ProjectError where something that it needs is missing, or the job has failed; `models/candidate` then stays,
-    and so does no job.
-    """
+def train(environment: Environment = "staging") -> None:
+    """Train a candidate on SageMaker; where that fails, `models/candidate` stays, and no job does."""
+    project = find_project()
     settings = read_aws_settings(project.root).training
     account = open_account(project.root, environment, *NEEDED)
     read_summary(project)  # the candidate will be measured on the rows that `data` has held out
@@ -36,7 +33,7 @@ def train_on_sagemaker(project: Project, environment: str) -> str:
     job = Job(account, "Training", "training")
     described = job.run(**make_request(account, settings, image, channels))
     bring_back(account, project, job.name, described["ModelArtifacts"]["S3ModelArtifacts"])
-    return job.name
+    print(f"models/candidate is now that of {job.name}")
 
 
 def make_request(account: Account, settings: TrainingSettings, image: str, channels: dict[str, str]) -> dict[str, Any]:
@@ -73,3 +70,7 @@ def bring_back(account: Account, project: Project, job: str, address: str) -> No
             shutil.copytree(brought / "candidate", candidate, dirs_exist_ok=True)
         if (brought / "runs").is_dir():
             shutil.copytree(brought / "runs", project.reports / "runs", dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    run_command(train)

@@ -1,9 +1,6 @@
 """One command a stage; each hands over to the module that does the work."""
 
 import sys
-# {% if cookiecutter.monitoring == "drift" %}
-from datetime import UTC, datetime
-# {% endif %}
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +8,7 @@ import typer
 
 from .config import Project, find_project
 from .errors import ProjectError
-from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, promote_if_new, run_pipeline
+from .modeling.pipeline import DATA_LOG, STAGES, TRAINING_LOG, Stage, run_pipeline
 from .modeling.registry import Registry, list_versions
 from .schema import Task
 # {% if cookiecutter.serving != "none" %}
@@ -23,9 +20,7 @@ from .tracking.run import compare_runs, describe_runs, find_run
 INFERENCE_LOG = "inference.log"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-models = typer.Typer(help="List the versions, remove old ones.", invoke_without_command=True)
 runs = typer.Typer(help="List what was tried, show a run, compare two.", invoke_without_command=True)
-app.add_typer(models, name="models")
 app.add_typer(runs, name="runs")
 
 _NewSchema = Annotated[bool, typer.Option("--new-schema", help="Accept a table that differs from that of latest.")]
@@ -77,23 +72,8 @@ def train(
     onnx: Annotated[
         Path | None, typer.Option(help="Take this ONNX file for the candidate, in place of training one.")
     ] = None,
-    # {% if cookiecutter.cloud != "none" %}
-    on: Annotated[Literal["here", "sagemaker"], typer.Option(help="Where it is trained.")] = "here",
-    environment: Annotated[str, typer.Option(help="Whose SageMaker: staging or production.")] = "staging",
-    # {% endif %}
 ) -> None:
     """Train what config/model.yaml says and write models/candidate."""
-    # {% if cookiecutter.cloud != "none" %}
-    if on == "sagemaker":
-        if onnx:
-            raise ProjectError("--onnx trains nothing, so it goes with no --on.")
-        project = _open_project(TRAINING_LOG)
-        sys.path.insert(0, str(project.root))  # deploy/ is beside the package, not in it
-        from deploy.aws.training import train_on_sagemaker
-
-        typer.echo(f"models/candidate is now that of {train_on_sagemaker(project, environment)}")
-        return
-    # {% endif %}
     from .modeling.training import train_model
 
     train_model(_open_project(TRAINING_LOG), onnx)
@@ -115,27 +95,18 @@ def promote(
     new_schema: _NewSchema = False,
     force: Annotated[bool, typer.Option("--force", help="Promote against the gate; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
-    if_new: Annotated[bool, typer.Option("--if-new", help="As pipeline does: leave latest once more alone.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Promote nothing: write reports/comparison.md, which says what would be.")
     ] = False,
 ) -> None:
-    """Make the candidate a version and move models/latest to it, if the gate lets it."""
-    if if_new:
-        if force or new_schema or reason or dry_run:
-            raise ProjectError("--if-new goes with no other option.")
-        typer.echo(promote_if_new(_open_project(TRAINING_LOG)))
-        return
+    """Make the candidate a version and move models/latest to it, if the gate lets it and it is another model."""
     from .modeling.promotion import preview_promotion, promote_model
 
-    if dry_run and not force:
-        typer.echo(preview_promotion(_open_project(TRAINING_LOG), new_schema))
-        return
-    if dry_run or force != bool(reason.strip()):
+    if force != bool(reason.strip()) or (dry_run and force):
         raise ProjectError('--force and --reason "…" belong together: give both, or none; neither goes with --dry-run.')
     project = _open_project(TRAINING_LOG)
-    version = promote_model(project, new_schema, reason.strip())
-    typer.echo(f"models/latest is now {version}")
+    said = preview_promotion(project, new_schema) if dry_run else promote_model(project, new_schema, reason.strip())
+    typer.echo(said)
 
 
 @app.command()
@@ -151,7 +122,7 @@ def rollback(
 
 @app.command()
 def pipeline() -> None:
-    """Run data, train, evaluate and promote; the same model again counts as success."""
+    """Run data, train, evaluate and promote."""
     typer.echo(run_pipeline(_open_project(TRAINING_LOG)))
 
 
@@ -176,33 +147,20 @@ def predict(
 @app.command()
 def monitor(
     table: Annotated[Path | None, typer.Option(help="Rows to judge (CSV, TSV, Parquet) in place of requests.")] = None,
-    since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Requests since then, UTC.")
-    ] = None,
 ) -> None:
     """Compare recent rows with those that models/latest was trained on; exit code 3 means drift."""
     from .monitoring.drift import monitor_model
 
-    verdict = monitor_model(_open_project(INFERENCE_LOG), table, since and since.replace(tzinfo=UTC))
+    verdict = monitor_model(_open_project(INFERENCE_LOG), table)
     print_table(table_from_frame(verdict.checks.head(30)))
     raise typer.Exit(verdict.exit_code)
 
 
 # {% endif %}
-@models.callback()
-def show_models(context: typer.Context) -> None:
+@app.command()
+def models() -> None:
     """List the versions, their metrics, and which is latest."""
-    if context.invoked_subcommand is None:
-        print_table(list_versions(_open_project()))
-
-
-@models.command("prune")
-def prune_models(keep: Annotated[int, typer.Option(min=1, help="How many versions to keep.")]) -> None:
-    """Remove the oldest versions; never latest or the one before it."""
-    registry = Registry(_open_project().models)
-    with registry.locked():
-        removed = registry.prune(keep)
-    typer.echo(f"Removed {', '.join(removed)}" if removed else "Nothing to remove")
+    print_table(list_versions(_open_project()))
 
 
 @runs.callback()

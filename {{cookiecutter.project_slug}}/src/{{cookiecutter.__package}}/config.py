@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ProjectError
 from .schema import Schema
@@ -49,17 +49,10 @@ class SplitSettings(Settings):
     With `time_column` they are the latest. Otherwise rows that share their identifiers or their features stay together.
     """
 
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test: Annotated[float, Field(gt=0, le=0.5)] = 0.2
     seed: Annotated[int, Field(ge=0)] = 0
     time_column: str | None = None
-
-    @model_validator(mode="after")
-    def check_shares(self) -> Self:
-        """Refuse shares that leave nothing to train on."""
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test together must leave a share for training")
-        return self
 
 
 class PlacedSplit(SplitSettings):
@@ -68,6 +61,16 @@ class PlacedSplit(SplitSettings):
     group_by: Literal["features", "row"] = "features"  # older versions could split row by row
     validation_from: float | datetime | None = None
     test_from: float | datetime | None = None
+
+
+class DataSummary(BaseModel):
+    """What `data` made: hash of what went in, rows by split, rows rejected, rejections by rule, how it was split."""
+
+    sha256: str
+    rows: dict[str, int]
+    rejected: int
+    by_rule: dict[str, int] = {}
+    split: PlacedSplit | None = None
 
 
 class PipelineSettings(Settings):
@@ -156,29 +159,12 @@ class ModelSettings(Settings):
     card: CardSettings = CardSettings()
 
 
-# {% if cookiecutter.monitoring == "drift" %}
-class MonitoringSettings(Settings):
-    """`config/monitoring.yaml`, which says what each means; a change has to be significant and large enough."""
-
-    window_hours: Annotated[float, Field(gt=0)] = 168
-    minimum_rows: Annotated[int, Field(ge=20)] = 50
-    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
-    minimum_psi: Annotated[float, Field(ge=0)] = 0.1
-    maximum_pictures: Annotated[int, Field(ge=0)] = 20
-
-
-# {% endif %}
 _SettingsModel = TypeVar("_SettingsModel", bound=BaseModel)
 
 
-class _Folder:
+def _folder(path: str) -> cached_property[Path]:
     """A folder below a project's root, as an attribute of the project."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __get__(self, project: "Project", _: type["Project"]) -> Path:
-        return project.root / self.path
+    return cached_property(lambda project: Path(project.root, path))
 
 
 @dataclass(frozen=True)
@@ -191,17 +177,17 @@ class Project:
 
     root: Path
 
-    raw = _Folder("data/raw")
-    rejected = _Folder("data/interim/rejected")
-    splits = _Folder("data/processed/splits")
+    raw = _folder("data/raw")
+    rejected = _folder("data/interim/rejected")
+    splits = _folder("data/processed/splits")
     # {% if cookiecutter.monitoring == "drift" %}
-    requests = _Folder("data/requests")
+    requests = _folder("data/requests")
     # {% endif %}
-    models = _Folder("models")
-    candidate = _Folder("models/candidate")
-    reports = _Folder("reports")
-    figures = _Folder("reports/figures/evaluation")
-    logs = _Folder("logs")
+    models = _folder("models")
+    candidate = _folder("models/candidate")
+    reports = _folder("reports")
+    figures = _folder("reports/figures/evaluation")
+    logs = _folder("logs")
 
     @cached_property
     def schema(self) -> Schema:

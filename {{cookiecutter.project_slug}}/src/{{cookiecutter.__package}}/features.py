@@ -55,10 +55,10 @@ def _make_reader(column: Column) -> Callable[[list[Any]], Values]:
     if column.is_string:
         return lambda values: np.array(values, dtype=object)
     if column.type == "category":
-        codes: dict[str | None, int] = {name: code for code, name in enumerate(column.categories)}
+        codes: dict[str | None, int] = {None: MISSING_CODE}
+        codes |= {name: code for code, name in enumerate(column.categories)}
         if column.unseen == "take":
             return lambda values: np.array([codes.get(value, MISSING_CODE) for value in values], dtype=np.int64)
-        codes[None] = MISSING_CODE
         return lambda values: np.array([codes[value] for value in values], dtype=np.int64)
     if column.type == "timestamp":
         days = make_clock(column.format)

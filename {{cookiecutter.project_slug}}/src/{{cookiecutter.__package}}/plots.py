@@ -90,22 +90,14 @@ def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]
     return figure
 
 
-def plot_residuals(truth: _Numbers, values: _Numbers, target: str, rows: str = "test rows") -> Figure:
-    """Truth minus prediction, against the prediction."""
-    figure, axes = _new_figure()
-    axes.axhline(0, color=_QUIET, linestyle="--")
-    axes.scatter(values, truth - values, s=16, alpha=0.6)
-    axes.set(xlabel=f"Predicted {target}", ylabel="Residual (true - predicted)", title=f"Residuals, {rows}")
-    return figure
+def plot_errors(truth: _Numbers, values: _Numbers, target: str, kind: str, rows: str = "test rows") -> Figure:
+    """Truth (`kind` "actual_vs_predicted"), or truth minus prediction ("residual_vs_predicted"), by the prediction."""
+    from sklearn.metrics import PredictionErrorDisplay
 
-
-def plot_predicted_values(truth: _Numbers, values: _Numbers, target: str) -> Figure:
-    """Prediction against truth."""
     figure, axes = _new_figure()
-    axes.axline((truth.min(), truth.min()), slope=1, color=_QUIET, linestyle="--", label="perfect")
-    axes.scatter(truth, values, s=16, alpha=0.6)
-    axes.set(xlabel=f"True {target}", ylabel=f"Predicted {target}", title="Predictions, test rows")
-    axes.legend(loc="upper left")  # finding the best place takes seconds with many points
+    style = {"s": 16, "alpha": 0.6}
+    PredictionErrorDisplay.from_predictions(truth, values, kind=kind, subsample=None, ax=axes, scatter_kwargs=style)
+    axes.set(title=f"{target}, {rows}")
     return figure
 
 
@@ -154,8 +146,5 @@ def _choose_labels(truth: _Numbers, labels: Sequence[str]) -> list[tuple[int, st
     """Of two labels the second, as what tells one of them tells the other; of more the six most frequent ones."""
     counts = np.bincount(truth, minlength=len(labels))
     places = [1] if len(labels) == 2 else sorted(np.argsort(-counts, kind="stable")[:6])
-    return [(int(place), _shorten(labels[place])) for place in places if 0 < counts[place] < len(truth)]
-
-
-def _shorten(label: str) -> str:
-    return label if len(label) <= 24 else f"{label[:23]}…"
+    names = [label if len(label) <= 24 else f"{label[:23]}…" for label in labels]
+    return [(int(place), names[place]) for place in places if 0 < counts[place] < len(truth)]

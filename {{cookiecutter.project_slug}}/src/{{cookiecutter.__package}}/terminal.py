@@ -1,7 +1,7 @@
 """What a person sees at the terminal: log lines, progress and tables."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 _Item = TypeVar("_Item")
-
-
-def get_logger(name: str) -> logging.Logger:
-    """The logger of a module; pass `__name__`."""
-    return logging.getLogger(name)
 
 
 def configure_logging(log_file: Path | None = None) -> None:
@@ -55,16 +50,6 @@ def make_table(*names: str, rows: Iterable[Mapping[str, str]] = ()) -> Table:
     table = Table(*names, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(row.get(name, "") for name in names))
-    return table
-
-
-def compare_sides(names: Sequence[str], sides: Sequence[Mapping[str, str]]) -> Table:
-    """What is known of several things, a column for each; where they differ, the last column says so."""
-    table = make_table("", *names, "")
-    for name in dict.fromkeys(name for side in sides for name in side):
-        values = [side.get(name, "") for side in sides]
-        if any(values):
-            table.add_row(name, *values, "differs" if len(set(values)) > 1 else "")
     return table
 
 

@@ -1,5 +1,6 @@
 """The `explore` stage: what the raw table holds and what is suspicious about it, as a table and a page."""
 
+import logging
 import math
 import os
 import tempfile
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ..config import Project
 from ..files import write_bytes
 from ..schema import Schema
-from ..terminal import get_logger, track
+from ..terminal import track
 from .loading import ROW_NUMBER, explain_polars_errors, find_raw_files, scan_table
 from .splitting import is_sampled
 from .validation import check_rows
@@ -30,7 +31,7 @@ _GROUPS, _VALUES, _LABELS = 8, 10, 7
 _PARTS, _QUARTERS = 32, 4
 _LEAK = 0.8
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Exploration(NamedTuple):
@@ -47,7 +48,7 @@ def explore_data(project: Project) -> Exploration:
     schema = project.schema
     frame, rows = read_sample(project)
     statistics = describe_columns(schema, frame)
-    findings = find_suspicious(schema, frame, statistics)
+    findings = find_suspicious(statistics)
     told = pl.when(~pl.col("column").is_in(list(schema.sensitive))).then(pl.col("distinct", "association"))
     statistics, page = statistics.with_columns(told), project.reports / "data_profile.html"
     write_bytes(project.reports / "tables" / "data_profile.csv", statistics.write_csv().encode())
@@ -129,15 +130,13 @@ def _measure(group: NDArray[np.uint32], told: NDArray[np.uint32]) -> float | Non
     return min(1.0, math.sqrt(square / most)) if most > 0 else None
 
 
-def find_suspicious(schema: Schema, frame: pl.DataFrame, statistics: pl.DataFrame) -> list[str]:
+def find_suspicious(statistics: pl.DataFrame) -> list[str]:
     """The warnings on a table, those first that spoil a model most; none tells a value of a sensitive column."""
     remedy = "If it is known only after the target, give it role: ignored in config/schema.yaml."
     where = "It alone tells the target suspiciously well, by its values or by where it is missing"
     leaks = statistics.filter(pl.col("association") >= _LEAK).sort("association", descending=True, maintain_order=True)
     told = leaks.select("column", "association").iter_rows()
     findings = [f"{name}: {where} ({strength:.3f} of 1). {remedy}" for name, strength in told]
-    if schema.labels and schema.target not in schema.sensitive:
-        findings += _find_imbalance(frame[schema.target], schema.labels)
     used = statistics.filter(pl.col("role").is_in(["feature", "target"]))
     for name, missing, distinct in used.select("column", "missing_share", "distinct").iter_rows():
         if missing >= 0.9:
@@ -145,15 +144,6 @@ def find_suspicious(schema: Schema, frame: pl.DataFrame, statistics: pl.DataFram
         elif distinct == 1 and missing == 0:
             findings.append(f"{name}: It has one value in all rows, so that a model learns nothing from it.")
     return findings
-
-
-def _find_imbalance(target: pl.Series, labels: Sequence[str]) -> list[str]:
-    rows = {label: int((target == label).sum()) for label in labels}
-    (rare, few), *_, (most, many) = sorted(rows.items(), key=lambda item: item[1])
-    if few >= max(10, many / 20):
-        return []
-    message = f"Class {rare!r} has {few:,} rows and {most!r} {many:,}: it is hard to learn, and accuracy says little"
-    return [f"{target.name}: {message}; take balanced_accuracy or roc_auc as gate.metric in config/model.yaml."]
 
 
 def _draw_page(

@@ -1,6 +1,6 @@
 """Raw files as lazy frames of strings, so that validation decides what a value is."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,11 +66,6 @@ def check_file(path: Path) -> None:
         raise ProjectError(f"{path} does not exist, or is a folder; give the path of a {_KINDS} file.")
     if path.suffix.lower() not in _SUFFIXES:
         raise ProjectError(f"{path} is no {_KINDS} file; convert it to one of these.")
-
-
-def rename_taken(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
-    """New names for those that a report needs for columns of its own."""
-    return {name: f"{name} (input)" for name in names if name in set(taken)}
 
 
 def require_columns(path: Path, found: list[str], wanted: Collection[str]) -> None:

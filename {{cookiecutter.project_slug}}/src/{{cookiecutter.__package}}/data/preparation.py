@@ -1,29 +1,20 @@
 """The `data` stage: raw files in, three splits out, or nothing changed."""
 
+import logging
 from collections import Counter
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from ..config import PlacedSplit, Project
+from ..config import DataSummary, Project
 from ..errors import DataRejectedError, ProjectError
 from ..files import hash_file, hash_json, staged_folder, write_json
-from ..terminal import get_logger, track
+from ..terminal import track
 from .loading import find_raw_files
-from .splitting import SPLITS, count_split, place_cutoffs, reject_duplicates, split_file
+from .splitting import SPLITS, count_split, place_cutoffs, split_file
 
 SUMMARY_FILE = "summary.json"
 
-_logger = get_logger(__name__)
-
-
-class DataSummary(BaseModel):
-    """What `data` made: hash of what went in, rows by split, rows rejected, rejections by rule, how it was split."""
-
-    sha256: str
-    rows: dict[str, int]
-    rejected: int
-    by_rule: dict[str, int]
-    split: PlacedSplit | None = None
+_logger = logging.getLogger(__name__)
 
 
 def prepare_data(project: Project) -> DataSummary:
@@ -39,12 +30,10 @@ def prepare_data(project: Project) -> DataSummary:
         with staged_folder(project.rejected) as rejected:
             tracked = track(files.items(), "Checking raw files")
             found = [split_file(path, name, schema, pipeline, split, splits, rejected) for name, path in tracked]
-            if pipeline.validation.duplicates == "reject":
-                found.append(reject_duplicates(schema, splits))
         content = {
             "files": {name: hash_file(path) for name, path in files.items()},
             "schema": schema.model_dump(mode="json"),
-            "pipeline": pipeline.model_dump(mode="json", exclude={"paths"}),
+            "pipeline": pipeline.model_dump(mode="json"),
         }
         summary = DataSummary(
             sha256=hash_json(content),

@@ -1,4 +1,4 @@
-"""Checked rows become three splits, one file for each raw file, without duplicates.
+"""Checked rows become three splits, one file for each raw file.
 
 A row's split follows from its time, or from a number that depends on the row's values alone, so that it never changes
 when rows are added, on any machine and with any version of the engine; an engine's own `hash()` promises none of that.
@@ -14,13 +14,13 @@ import polars as pl
 from ..config import PipelineSettings, PlacedSplit
 from ..errors import ProjectError
 from ..schema import Schema
-from .loading import ROW_NUMBER, explain_polars_errors, rename_taken, scan_table
+from .loading import ROW_NUMBER, explain_polars_errors, scan_table
 from .validation import check_rows, typed_value
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-IDENTITY, _SPLIT, _FILE = "_identity", "_split", "_file"
+IDENTITY, _SPLIT = "_identity", "_split"
 """`IDENTITY` is a number that rows of one group share, or where there is none, rows that are alike."""
 _SUFFIX = ".parquet"
 
@@ -74,8 +74,10 @@ def split_file(
     """
     time = split.time_column
     parsed = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == time}
-    raw = scan_table(path, settings.source, list(schema.columns))
-    checked = check_rows(raw, parsed, settings.source, required=[schema.target, time or schema.target])
+    raw, repeats = scan_table(path, settings.source, list(schema.columns)), dict[str, pl.Expr]()
+    if settings.validation.duplicates == "reject":
+        repeats["row: duplicate"] = ~pl.struct(list(schema.columns)).is_first_distinct()
+    checked = check_rows(raw, parsed, settings.source, [schema.target, time or schema.target], repeats)
     # Rows that are alike belong to one split: a model must not be tested on what it was trained on.
     others = [name for name in schema.columns if name not in parsed]
     kept = [*checked.typed(), *others, ROW_NUMBER, _identify(schema).alias(IDENTITY)]
@@ -87,8 +89,8 @@ def split_file(
         approximate_bytes_per_file=None,
     )
     good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
-    renamed, set_aside = rename_taken(schema.columns, ["rules"]), rejected / f"{name}.csv"
-    as_it_was = [pl.col(column).alias(renamed.get(column, column)) for column in schema.columns]
+    set_aside = rejected / f"{name}.csv"
+    as_it_was = [pl.col(column).alias("rules (input)" if column == "rules" else column) for column in schema.columns]
     outputs = [
         good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
         bad.select(ROW_NUMBER, *as_it_was, checked.describe_broken().alias("rules")).sink_csv(
@@ -103,23 +105,6 @@ def split_file(
     if not rows:
         set_aside.unlink()
     return rows, dict(zip(checked.broken, counts, strict=True))
-
-
-def reject_duplicates(schema: Schema, splits: Path) -> tuple[int, dict[str, int]]:
-    """Drop the rows that repeat an earlier one in every column; holds those that do, and 8 bytes of each other row."""
-    files, row = sorted(splits.glob(f"*/*{_SUFFIX}")), pl.struct(list(schema.columns))
-    if not files:
-        return 0, {}
-    rows = pl.scan_parquet(files, glob=False, include_file_paths=_FILE)
-    hashes = rows.select(row.hash()).collect(engine="streaming").to_series().sort()
-    shared = hashes.filter(hashes == hashes.shift()).unique()
-    repeated = rows.filter(row.hash().is_in(shared.implode())).collect().filter(~row.is_first_distinct())
-    for (path,), some in repeated.group_by(_FILE):
-        partial = Path(str(path)).with_suffix(".partial")
-        kept = pl.scan_parquet(path, glob=False).filter(~pl.col(ROW_NUMBER).is_in(some[ROW_NUMBER].implode()))
-        kept.sink_parquet(partial, compression="lz4", statistics=False)
-        partial.replace(str(path))
-    return repeated.height, {"row: duplicate": repeated.height}
 
 
 def read_split(splits: Path, split: Split, file_column: str | None = None) -> pl.DataFrame:

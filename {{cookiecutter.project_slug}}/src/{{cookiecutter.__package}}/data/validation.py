@@ -37,16 +37,20 @@ def typed_value(name: str) -> pl.Expr:
 
 
 def check_rows(
-    raw: pl.LazyFrame, columns: Mapping[str, Column], source: SourceSettings, required: Collection[str] = ()
+    raw: pl.LazyFrame,
+    columns: Mapping[str, Column],
+    source: SourceSettings,
+    required: Collection[str] = (),
+    rules: Mapping[str, pl.Expr] | None = None,
 ) -> CheckedRows:
-    """Parse `columns` and compare each value with the schema, in one lazy pass.
+    """Parse `columns` and compare each value with the schema, and each row with `rules` of one's own, in one lazy pass.
 
     `raw` holds strings, null where missing, in which numbers are written as `source` says; columns that are not in
     `columns` are kept as they are. `required` ones may not be missing, whatever the schema says (the target). Where a
     column takes the unseen, a category that is not listed is null.
     """
     parsed = {_TYPED + name: _parse(name, column, source) for name, column in columns.items()}
-    broken: dict[str, pl.Expr] = {}
+    broken = dict(rules or {})
     for name, column in columns.items():
         text, value, takes_all = pl.col(name), typed_value(name), column.unseen == "take"
         if not (column.is_string or (column.categories and takes_all)):

@@ -74,10 +74,8 @@ def read_slices(splits: Path, split: Split, columns: tuple[str, ...], schema: Sc
     known = [name for name, column in schema.columns.items() if not column.is_numeric]
     unknown = [repr(name) for name in columns if name not in known]
     if unknown:
-        raise ProjectError(
-            f"config/model.yaml: gate.slices.columns has {', '.join(unknown)}, which is no category or boolean of "
-            f"config/schema.yaml; there are {', '.join(map(repr, known)) or 'none'}."
-        )
+        such = f"no category or boolean of config/schema.yaml, which has {', '.join(map(repr, known)) or 'none'}"
+        raise ProjectError(f"config/model.yaml: gate.slices.columns has {', '.join(unknown)}: {such}.")
     frame = read_split(splits, split)
     return {name: frame[name].cast(pl.String).fill_null("missing").to_numpy().astype(np.str_) for name in columns}
 

@@ -23,10 +23,8 @@ def find_decider(schema: Schema, settings: ModelSettings) -> Metric | None:
     name = settings.decision.best_for
     judging = [known for known, metric in METRICS[schema.task].items() if metric.sees == "labels"]
     if name and name not in judging:
-        raise ProjectError(
-            f"config/model.yaml: decision.best_for {name!r} judges no labels; name "
-            f"{'one of ' + ', '.join(judging) if judging else 'none for a regression'}, or leave it empty."
-        )
+        known = f"name one of {', '.join(judging)}, or leave" if judging else "leave"
+        raise ProjectError(f"config/model.yaml: decision.best_for {name!r} judges no labels; {known} it empty.")
     return METRICS[schema.task][name] if name else None
 
 

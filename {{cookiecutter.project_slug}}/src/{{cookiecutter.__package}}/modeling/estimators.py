@@ -88,10 +88,8 @@ _ROWS_FOR_THREADS = 20_000
 def find_estimator(task: Task, name: str) -> EstimatorKind:
     """The estimator of that name. Raises ProjectError where `ESTIMATORS` has none such for the task."""
     if name not in (known := ESTIMATORS[task]):
-        raise ProjectError(
-            f"config/model.yaml: estimator {name!r} is none of {', '.join(known)}, the estimators for a {task}, nor "
-            f"{AUTO}; docs/guides/extending.md shows how to add one."
-        )
+        such = f"estimator {name!r} is none of {', '.join(known)}, the estimators for a {task}, nor {AUTO}"
+        raise ProjectError(f"config/model.yaml: {such}; docs/guides/extending.md shows how to add one.")
     return known[name]
 
 

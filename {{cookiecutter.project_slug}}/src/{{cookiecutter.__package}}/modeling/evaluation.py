@@ -1,5 +1,6 @@
 """The `evaluate` stage: the candidate's metrics, tables and pictures on rows it never saw."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,14 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..config import Project
-from ..data.loading import ROW_NUMBER, rename_taken
+from ..data.loading import ROW_NUMBER
 from ..data.preparation import read_summary
 from ..data.splitting import read_split
 from ..errors import ProjectError
 from ..features import Columns
 from ..files import hash_file, staged_folder, write_bytes
 from ..schema import Schema
-from ..terminal import get_logger, track
+from ..terminal import track
 from ..tracking.run import open_run
 from .dataset import Dataset, align_answers, read_dataset, read_slices
 from .gate import CONSTANT, compare_paired, measure_groups, measure_interval, sample_rows
@@ -24,7 +25,7 @@ from .metrics import METRICS, Answers, Metric, compute_metrics, count_confusion,
 from .model import Model, choose_places, load_model
 from .report import IMPORTANCE_TABLE, PREDICTIONS_TABLE, SLICES_TABLE, Evaluation, find_pictures, write_evaluation
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 def evaluate_model(project: Project) -> Evaluation:
@@ -122,8 +123,7 @@ def _describe_predictions(project: Project, test: Dataset, answers: Answers) -> 
         predicted = {"truth": labels.gather(test.target), "prediction": labels.gather(choose_places(*answers))}
         predicted |= pl.DataFrame(shares, [f"probability {label}" for label in schema.labels]).to_dict()
     shown = [name for name in schema.identifiers if name not in schema.sensitive]
-    taken = rename_taken(shown, [*described, *predicted])
-    return pl.DataFrame(described | {taken.get(name, name): frame[name] for name in shown} | predicted)
+    return pl.DataFrame(described | {name: frame[name] for name in shown} | predicted)
 
 
 def _describe_slices(project: Project, metric: Metric, test: Dataset, answers: Answers) -> pl.DataFrame:
@@ -163,6 +163,6 @@ def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance
         pictures["calibration"] = plots.plot_calibration(*drawn, labels)
         pictures["roc_precision_recall"] = plots.plot_ranking(*drawn, labels)
     elif len(kept):
-        pictures["predicted_values"] = plots.plot_predicted_values(*drawn, target)
-        pictures["residuals"] = plots.plot_residuals(*drawn, target)
+        pictures["predicted_values"] = plots.plot_errors(*drawn, target, "actual_vs_predicted")
+        pictures["residuals"] = plots.plot_errors(*drawn, target, "residual_vs_predicted")
     return pictures

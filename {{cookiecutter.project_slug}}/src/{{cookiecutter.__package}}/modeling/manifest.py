@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..config import DerivedFeature, PlacedSplit, describe_errors
+from ..config import DataSummary, DerivedFeature, describe_errors
 from ..errors import ProjectError
 from ..files import hash_file, write_json
 from ..schema import Schema
@@ -26,15 +26,6 @@ class ArtifactRecord(Record):
 
     sha256: str
     bytes: int
-
-
-class DataRecord(Record):
-    """The data that the model was made from: hash of the raw files, rows by split, rows rejected, how it was split."""
-
-    sha256: str
-    rows: dict[str, int]
-    rejected: int
-    split: PlacedSplit | None = None
 
 
 class ParityRecord(Record):
@@ -96,7 +87,7 @@ class Manifest(Record):
     hyperparameters: dict[str, Any]
     seed: int
     parity: ParityRecord
-    data: DataRecord
+    data: DataSummary
     environment: dict[str, str]
     metrics: dict[str, dict[str, float]] = {}
     intervals: dict[str, tuple[float, float]] = {}

@@ -115,11 +115,9 @@ def write_golden(folder: Path, model: Model, training: Columns, target: NDArray[
 
 
 def describe_typical(schema: Schema, columns: Columns) -> dict[str, Any]:
-    """A usual value of each feature, as the API takes it: the median, or what is most frequent; None for a text."""
-    return {
-        name: None if column.type == "text" else make_examples(column, columns[name])[0]
-        for name, column in schema.features.items()
-    }
+    """A usual row, as the API takes it: medians, or what is most frequent, but no text that somebody wrote."""
+    known = {name: None if column.type == "text" else columns[name] for name, column in schema.features.items()}
+    return {name: make_examples(column, known[name])[0] for name, column in schema.features.items()}
 
 
 def make_examples(column: Column, values: NDArray[Any] | None = None, count: int = 1) -> list[Any]:

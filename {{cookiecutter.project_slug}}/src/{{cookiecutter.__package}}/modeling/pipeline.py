@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config import Project
-from .manifest import read_manifest
-from .registry import Registry
 
 DATA_LOG = "data_processing.log"
 TRAINING_LOG = "training.log"
@@ -54,21 +52,9 @@ STAGES = (
 
 
 def run_pipeline(project: Project) -> str:
-    """Run the stages, then `promote_if_new`; what that says. Raises ProjectError where a stage could not finish."""
-    for stage in STAGES:
-        stage.run(project)
-    return promote_if_new(project)
-
-
-def promote_if_new(project: Project) -> str:
-    """Run `promote` unless the candidate is `latest` once more; one line that says what became of it.
-
-    Raises PromotionRefusedError where the candidate differs from `latest` and is not good enough, and ProjectError
-    where it is missing, was changed, or was not evaluated.
-    """
-    registry = Registry(project.models)
-    if registry.is_latest(read_manifest(project.candidate)):
-        return f"models/latest stays {registry.latest()}: the same data and settings gave the same model"
+    """Run the stages, then `promote_model`; what that says. Raises ProjectError where one of them could not finish."""
     from .promotion import promote_model
 
-    return f"models/latest is now {promote_model(project)}"
+    for stage in STAGES:
+        stage.run(project)
+    return promote_model(project)

@@ -1,5 +1,6 @@
 """The `predict` stage: a file in, the same rows with predictions out, in batches."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -7,11 +8,11 @@ from typing import NamedTuple
 import polars as pl
 
 from ..config import Project, SourceSettings
-from ..data.loading import ROW_NUMBER, explain_polars_errors, rename_taken, require_columns, scan_table
+from ..data.loading import ROW_NUMBER, explain_polars_errors, require_columns, scan_table
 from ..data.validation import CheckedRows, check_rows
 from ..errors import ProjectError
 from ..features import columns_from_frame
-from ..terminal import get_logger, track
+from ..terminal import track
 from .model import Model, choose_places, load_model
 from .registry import Registry
 
@@ -19,7 +20,7 @@ _BATCH_ROWS = 50_000
 _PLACE = "_place"
 _BROKEN = "_broken"
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class BatchSummary(NamedTuple):
@@ -43,8 +44,9 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
     """Score the rows of a CSV, TSV or Parquet file and write them, in order, to a CSV or Parquet file.
 
     The output has the input's columns, then `prediction` and, for a classification, one `probability <label>` a label.
-    A row that breaks the schema gets no prediction; `error` says why. An input column of one of these names is written
-    as `<name> (input)`. Raises ProjectError where there is no model, or a file cannot be used.
+    A row that breaks the schema gets no prediction; `error` says why. An input column of one of these names gives way,
+    so that a file of predictions can be scored again. Raises ProjectError where there is no model, or a file cannot be
+    used.
     """
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise ProjectError(f"--output {output} must end in .csv or .parquet.")
@@ -97,6 +99,6 @@ def _score_batch(model: Model, checked: CheckedRows, batch: pl.DataFrame, kept: 
     else:
         predictions = [pl.Series("prediction", scores, pl.Float64)]
     scored = pl.DataFrame([good[_PLACE], *predictions])
-    inputs = frame.select(_PLACE, *kept).rename(rename_taken(kept, [*scored.columns, "error"]))
+    inputs = frame.select(_PLACE, *(name for name in kept if name not in (*scored.columns, "error")))
     joined = inputs.join(scored, on=_PLACE, how="left", maintain_order="left").drop(_PLACE)
     return joined.with_columns(frame.select(pl.col(_BROKEN).replace("", None).alias("error")))

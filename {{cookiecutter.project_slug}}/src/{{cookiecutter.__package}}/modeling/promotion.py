@@ -1,6 +1,7 @@
 """The `promote` stage and its way back: what moves `latest`, and what must hold before it does."""
 
 import json
+import logging
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,10 +11,8 @@ from ..data.preparation import read_summary
 from ..data.splitting import is_unseen
 from ..errors import CodeChangedError, ProjectError, PromotionRefusedError
 from ..files import hash_file
-from ..git import describe_commit
 from ..schema import is_same_table
-from ..terminal import get_logger
-from ..tracking.run import open_run, send_runs
+from ..tracking.run import describe_commit, open_run, send_runs
 from .dataset import read_dataset, read_slices
 from .evaluation import answer_dataset
 from .gate import check_alone, check_better, check_slices, compare_paired
@@ -23,23 +22,27 @@ from .model import Model, load_model
 from .registry import Registry
 from .report import Evaluation, find_pictures, read_evaluation, write_card, write_comparison
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 def promote_model(project: Project, new_schema: bool = False, force_reason: str = "") -> str:
-    """Make the candidate a version and move `latest` to it, if the gate lets it; the version.
+    """Make the candidate a version and move `latest` to it, if the gate lets it; one line that says what became of it.
 
-    `new_schema` accepts a candidate that cannot be compared with `latest`, since that one belongs to another table or
-    to other feature code; all else still holds. `force_reason` promotes in spite of the gate, and is recorded; damaged
-    files are refused all the same. Raises PromotionRefusedError where the candidate is not good enough, and
-    ProjectError where it is missing, was changed, or was not evaluated; nothing changed then.
+    Without `force_reason`, a candidate that is `latest` once more changes nothing. `new_schema` accepts one that cannot
+    be compared with `latest`, since that one belongs to another table or to other feature code; all else still holds.
+    `force_reason` promotes in spite of the gate, and is recorded; damaged files are refused all the same. Raises
+    PromotionRefusedError where the candidate is not good enough, and ProjectError where it is missing, was changed, or
+    was not evaluated; nothing changed then.
     """
     registry = Registry(project.models)
     read_manifest(project.candidate)  # says what is wrong with it before its hash is asked for
     with open_run(project, hash_file(project.candidate / MANIFEST_FILE)) as run:
         # Held all along: what is compared with `latest` must still be latest when the pointer moves.
         with registry.locked():
-            candidate, evaluation = load_model(project.candidate), read_evaluation(project)
+            candidate = load_model(project.candidate)
+            if registry.is_latest(candidate.manifest) and not force_reason:
+                return f"models/latest stays {registry.latest()}: the same data and settings gave the same model"
+            evaluation = read_evaluation(project)
             verdict = _judge(project, candidate, evaluation, new_schema)
             if verdict.reasons and not force_reason:
                 reasons = "\n".join(f"  {reason}" for reason in verdict.reasons)
@@ -52,7 +55,7 @@ def promote_model(project: Project, new_schema: bool = False, force_reason: str 
         for reason in verdict.reasons:
             _logger.warning("Forced against the gate: %s", reason)
         run.reach("promoted", version=version)
-    return version
+    return f"models/latest is now {version}"
 
 
 def preview_promotion(project: Project, new_schema: bool = False) -> str:
@@ -115,7 +118,10 @@ def _judge(project: Project, model: Model, evaluation: Evaluation, new_schema: b
         try:
             champion = answer_dataset(_load_comparable(project, latest), test, schema)
         except CodeChangedError as problem:
-            if new_schema or _is_superseded(project, latest):
+            adopted = project.root / "config" / "adopted.json"
+            # Which version belongs to the table before the one that `adopt` brought.
+            record = json.loads(adopted.read_bytes()) if adopted.is_file() else {}
+            if new_schema or record.get("supersedes") == latest:
                 _logger.warning("%s The two were not compared.", problem)
             else:
                 reasons.append(f"{problem} The two cannot be compared; run `promote --new-schema` to accept that")
@@ -141,12 +147,6 @@ def _load_comparable(project: Project, latest: str) -> Model:
             f"{latest} was trained on."
         )
     return load_model(Registry(project.models).folder(latest))
-
-
-def _is_superseded(project: Project, latest: str) -> bool:
-    """Whether `latest` belongs to the table before the one that `adopt` brought, so that comparing makes no sense."""
-    path = project.root / "config" / "adopted.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("supersedes") == latest
 
 
 def _add_version(project: Project, manifest: Manifest, evaluation: Evaluation, gate: Verdict) -> str:

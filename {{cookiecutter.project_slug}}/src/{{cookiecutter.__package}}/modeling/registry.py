@@ -1,8 +1,8 @@
 """Versions on disk: `models/versioned/vN`, immutable, and `models/latest/`, the pointer with its history."""
 
 import getpass
+import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from ..config import Project
 from ..errors import ProjectError
 from ..files import hash_file, staged_folder, write_bytes, write_json
 from ..schema import is_same_table
-from ..terminal import get_logger, make_table
+from ..terminal import make_table
 from .manifest import MANIFEST_FILE, ONNX_FILE, Manifest, Record, read_manifest
 
 _VERSION = re.compile(r"v([1-9]\d*)")
 _LOCK_SECONDS = 600
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Move(Record):
@@ -139,16 +139,6 @@ class Registry:
         digest = hash_file(self.folder(version) / MANIFEST_FILE)
         write_json(self.pointer, Pointer(version=version, manifest_sha256=digest, move=move).model_dump())
         write_bytes(self.history, "".join(f"{each.model_dump_json()}\n" for each in (*moves, move)).encode())
-
-    def prune(self, keep: int) -> list[str]:
-        """Remove the oldest versions until `keep` are left; never `latest` or its predecessor."""
-        versions, moves = self.versions(), self.moves()
-        needed = {moves[-1].from_version, moves[-1].to_version} if moves else set()
-        removed = [version for version in versions if version not in needed][: max(len(versions) - keep, 0)]
-        for version in removed:
-            # Renamed first, so that a version never shows with half of its files.
-            shutil.rmtree(self.folder(version).rename(self.versioned / f".{version}.pruned"))
-        return removed
 
     def read_pointer(self) -> Pointer | None:
         """The pointer's content, None before the first promotion. Raises ProjectError where it is damaged."""

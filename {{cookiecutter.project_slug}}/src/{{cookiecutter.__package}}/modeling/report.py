@@ -89,7 +89,7 @@ def write_card(project: Project, manifest: Manifest, evaluation: Evaluation, pat
     said = f"The gate refused it, and it was forced: {gate.forced}" if gate.forced else "It passed."
     sections = [
         Section("Intended use and limits", (card.intended_use, card.limits)),
-        Section("Gate", (said, *_list_reasons(gate))),
+        Section("Gate", (said, *(f"- {reason}" for reason in gate.reasons))),
         Section("Data", (), ("Column", "Type", "May be missing", "Description"), columns),
         *_describe(project, manifest, evaluation, gate),
     ]
@@ -98,7 +98,7 @@ def write_card(project: Project, manifest: Manifest, evaluation: Evaluation, pat
 
 def write_comparison(project: Project, title: str, said: str, evaluation: Evaluation, gate: Verdict) -> None:
     """Write reports/comparison.md, which fits into a comment on a pull request."""
-    sections = [Section(said, _list_reasons(gate)), _describe_metrics(evaluation, gate)]
+    sections = [Section(said, [f"- {reason}" for reason in gate.reasons]), _describe_metrics(evaluation, gate)]
     # By its first line those who comment on a pull request find the former comment.
     _write_markdown(project.reports / "comparison.md", f"<!-- comparison of models -->\n# {title}", sections)
 
@@ -134,10 +134,6 @@ def _describe_metrics(evaluation: Evaluation, gate: Verdict | None) -> Section:
         for name, value in split["test"].items()
     ]
     return Section("Metrics", sentences, ("Metric", "Test", "95% interval", *others), rows)
-
-
-def _list_reasons(gate: Verdict) -> list[str]:
-    return [f"- {reason}" for reason in gate.reasons]
 
 
 def _list_facts(manifest: Manifest) -> list[tuple[str, object]]:

@@ -1,10 +1,12 @@
 """The choice of an estimator, by cross-validation on the training rows."""
 
 import json
+import logging
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from ..config import ModelSettings
 from ..features import FeaturePlan
 from ..schema import Schema
-from ..terminal import get_logger, track
+from ..terminal import track
 from .dataset import Dataset
 from .estimators import ESTIMATORS, Choice, Folds, fit_estimator, make_blend, make_folds, make_preparation, score_rows
 from .metrics import Metric
@@ -24,7 +26,7 @@ from .model import Scores
 
 _STEPS = 4  # in which weights of a blend are tried
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Try(NamedTuple):
@@ -107,14 +109,14 @@ def search_estimator(validation: CrossValidation) -> tuple[Try, pl.DataFrame]:
     A blend is the weighted mean of what several say, each with its best hyperparameters. It has to be surely better.
     """
     kinds, settings = ESTIMATORS[validation.schema.task], validation.settings
-    own, names = settings.hyperparameters, list(kinds)
+    own, names, gain = settings.hyperparameters, list(kinds), attrgetter("gain")
     starts = [Choice(name, {**start, **own.get(name, {})}) for name in names for start in kinds[name].starts]
     tries = [validation.measure(choice) for choice in track(starts, "Searching")]
-    tops = [_find_best([found for found in tries if found.choice.estimator == name]) for name in names]
+    tops = [max((found for found in tries if found.choice.estimator == name), key=gain) for name in names]
     weights = product(range(_STEPS + 1), repeat=len(tops))
     some = [each for each in weights if sum(each) == _STEPS > max(each)]
-    blends, best = [_blend(validation, tops, each) for each in some], _find_best(tops)
-    found = _find_best([best, *(blend for blend in blends if blend.is_surely_better(best))])
+    blends, best = [_blend(validation, tops, each) for each in some], max(tops, key=gain)
+    found = max([best, *(blend for blend in blends if blend.is_surely_better(best))], key=gain)
     table = pl.DataFrame(
         {
             "estimator": each.choice.estimator,
@@ -126,10 +128,6 @@ def search_estimator(validation: CrossValidation) -> tuple[Try, pl.DataFrame]:
     shown = found.choice.estimator, settings.gate.metric, validation.metric.gain(found.gain, 0)
     _logger.info("%s: cross-validated %s %.4f", *shown)
     return found, table
-
-
-def _find_best(tries: list[Try]) -> Try:
-    return max(tries, key=lambda found: found.gain)
 
 
 def _blend(validation: CrossValidation, tries: list[Try], parts: tuple[int, ...]) -> Try:

@@ -1,16 +1,16 @@
 """The `train` stage: what is chosen on the training rows, measured on the validation rows, and fitted on both."""
 
+import logging
 import platform
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Project
-from ..data.preparation import DataSummary, read_summary
+from ..config import DataSummary, Project
+from ..data.preparation import read_summary
 from ..errors import ProjectError
 from ..features import FeaturePlan, engineer_features, plan_features
 from ..files import hash_file, staged_folder, write_bytes
@@ -18,14 +18,13 @@ from ..files import hash_file, staged_folder, write_bytes
 from ..monitoring.reference import write_reference
 # {% endif %}
 from ..schema import Schema
-from ..terminal import get_logger
 from ..tracking.run import Run, open_run
 from .dataset import Dataset, Rows, align_answers, align_scores, read_dataset
 from .decision import choose_weights, find_decider
 from .estimators import AUTO, Choice, fit_pipeline, score_rows
-from .export import check_convertible, export_pipeline, take_onnx
+from .export import export_pipeline, take_onnx
 from .gate import sample_rows
-from .manifest import MANIFEST_FILE, ONNX_FILE, DataRecord, Manifest, ParityRecord, write_manifest
+from .manifest import MANIFEST_FILE, ONNX_FILE, Manifest, ParityRecord, write_manifest
 from .metrics import compute_metrics, find_metric
 from .model import Model, ScoreFunction, Scores, describe_typical, write_golden
 from .search import CrossValidation, search_estimator
@@ -34,18 +33,10 @@ SEARCH_TABLE = "search.csv"
 
 _PACKAGES = ("scikit-learn", "numpy", "onnx", "onnxruntime", "skl2onnx", "polars")
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
-
-class _Trained(NamedTuple):
-    """A model that is written; `held_out` are the scores that validation rows get from what has not seen them."""
-
-    choice: Choice
-    labels: tuple[str, ...]
-    weights: tuple[float, ...]
-    parity: ParityRecord
-    score: ScoreFunction
-    held_out: Scores
+_Trained = tuple[Choice, tuple[str, ...], tuple[float, ...], ParityRecord, ScoreFunction, Scores]
+"""What is written, its labels and their weights, and the scores of the validation rows by what has not seen them."""
 
 
 def train_model(project: Project, onnx: Path | None = None) -> Manifest:
@@ -58,14 +49,8 @@ def train_model(project: Project, onnx: Path | None = None) -> Manifest:
         settings, summary = project.model, read_summary(project)
         find_metric(project.schema, settings)
         find_decider(project.schema, settings)
-        run.log_parameters(
-            {
-                "seed": settings.seed,
-                "derived": " ".join(feature.name for feature in settings.features.derived),
-                "data": summary.sha256,
-                "training_rows": summary.rows["train"],
-            }
-        )
+        derived, rows = " ".join(feature.name for feature in settings.features.derived), summary.rows["train"]
+        run.log_parameters({"seed": settings.seed, "derived": derived, "data": summary.sha256, "training_rows": rows})
         with staged_folder(project.candidate) as folder:
             manifest = _train(project, run, summary, onnx, folder)
         run.reach("trained", candidate=hash_file(project.candidate / MANIFEST_FILE))
@@ -101,7 +86,7 @@ def _train(project: Project, run: Run, summary: DataSummary, onnx: Path | None, 
         hyperparameters=choice.hyperparameters,
         seed=settings.seed,
         parity=parity,
-        data=DataRecord(sha256=summary.sha256, rows=summary.rows, rejected=summary.rejected, split=summary.split),
+        data=summary,
         environment={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         metrics={"validation": compute_metrics(schema.task, held_out.target, answers)},
     )
@@ -117,7 +102,6 @@ def _fit(
 ) -> _Trained:
     """Choose by the first `count` rows, which are for training, measure on the others, and train on all."""
     schema, settings = project.schema, project.model
-    check_convertible(schema.task, settings)
     training, seen, others, labels = rows.take(slice(count)), matrix[:count], matrix[count:], _find_labels(schema, rows)
     choice, weights = _choose(project, run, plan, training, seen, labels)
     _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
@@ -126,7 +110,7 @@ def _fit(
     scores = align_scores(score_rows(fit(training, seen, choice), schema, others), schema.labels, labels)
     known = others, rows.target[count:]
     parity, score = export_pipeline(fit(rows, matrix, choice), known, settings.parity, folder / ONNX_FILE, weights)
-    return _Trained(choice, labels, weights, parity, score, scores)
+    return choice, labels, weights, parity, score, scores
 
 
 def _take(project: Project, onnx: Path, training: Dataset, held_out: Rows, folder: Path) -> _Trained:
@@ -134,7 +118,7 @@ def _take(project: Project, onnx: Path, training: Dataset, held_out: Rows, folde
     labels, score = take_onnx(onnx, folder / ONNX_FILE, schema, _find_labels(schema, training), matrix)
     scores = score(matrix)
     weights = choose_weights(schema, project.model, labels, target, align_scores(scores, labels, schema.labels))
-    return _Trained(Choice(f"onnx:{onnx.stem}", {}), labels, weights, ParityRecord(), score, scores)
+    return Choice(f"onnx:{onnx.stem}", {}), labels, weights, ParityRecord(), score, scores
 
 
 def _choose(

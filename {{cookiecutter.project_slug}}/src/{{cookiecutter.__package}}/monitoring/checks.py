@@ -2,17 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import stats
 
-from ..config import MonitoringSettings
+from ..config import Settings
 from ..modeling.manifest import Manifest
 from .reference import Distribution, watch
 from .window import Window
 
 _FEWEST_EXPECTED = 5  # rows of the window in a bin (Cochran, 1954)
+
+
+class MonitoringSettings(Settings):
+    """`config/monitoring.yaml`, which says what each means; a change has to be significant and large enough."""
+
+    window_hours: Annotated[float, Field(gt=0)] = 168
+    minimum_rows: Annotated[int, Field(ge=20)] = 50
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    minimum_psi: Annotated[float, Field(ge=0)] = 0.1
+    maximum_pictures: Annotated[int, Field(ge=0)] = 20
 
 
 @dataclass

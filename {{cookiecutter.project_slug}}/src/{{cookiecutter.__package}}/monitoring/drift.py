@@ -1,5 +1,6 @@
 """The `monitor` stage: recent rows against those that the latest model was trained on."""
 
+import logging
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from ..config import MonitoringSettings, Project, read_settings
+from ..config import Project, read_settings
 from ..errors import ProjectError
 from ..files import staged_folder, write_bytes, write_json
 from ..modeling.dataset import align_answers
@@ -18,14 +19,14 @@ from ..modeling.metrics import compute_metrics
 from ..modeling.prediction import load_latest
 from ..modeling.registry import Registry
 from ..plots import plot_compared_counts, plot_stability, save_figure
-from ..terminal import get_logger, track
-from .checks import Check, check_window, settle
+from ..terminal import track
+from .checks import Check, MonitoringSettings, check_window, settle
 from .reference import read_reference
 from .window import Window, read_request_window, read_table_window
 
 _SHOWN = ("subject", "statistic", "effect", "p_value", "adjusted_p_value", "detail", "is_drift")
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Verdict(NamedTuple):
@@ -37,19 +38,14 @@ class Verdict(NamedTuple):
     exit_code: int
 
 
-def monitor_model(
-    project: Project, table: Path | None = None, since: datetime | None = None, now: datetime | None = None
-) -> Verdict:
-    """Compare logged requests, or the rows of a table, with the reference of `latest`; write `reports/drift.json`.
+def monitor_model(project: Project, table: Path | None = None, now: datetime | None = None) -> Verdict:
+    """Compare the requests of the last `window_hours`, or a table, with `latest`'s reference; write `drift.json`.
 
-    Requests are those `since` a moment, or of the last `window_hours`.
     Raises ProjectError where there is no model, there are too few rows, or a file or setting is wrong.
     """
     settings = read_settings(project.root, "monitoring.yaml", MonitoringSettings)
     now = now or datetime.now(UTC)
-    if table is not None and since is not None:
-        raise ProjectError("--since chooses logged requests; with --table all its rows are taken.")
-    start = since or now - timedelta(hours=settings.window_hours)
+    start = now - timedelta(hours=settings.window_hours)
     model = load_latest(project)
     manifest = model.manifest
     reference = read_reference(Registry(project.models).folder(str(manifest.version)))

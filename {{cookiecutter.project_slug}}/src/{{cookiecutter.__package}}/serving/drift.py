@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,16 +19,13 @@ class DriftCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges, as the file says now."""
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError):
             verdict = json.loads(self.file.read_bytes()) if self.file else {}
-            at = datetime.fromisoformat(verdict["at"]).timestamp()
-            found, rows, count = verdict["drift"], verdict["rows"], len(verdict["findings"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        yield GaugeMetricFamily("drift_detected", "1 where the last `monitor` found drift", value=found)
-        yield GaugeMetricFamily("drift_findings", "Changes that it found", value=count)
-        yield GaugeMetricFamily("drift_rows", "Rows that it compared", value=rows)
-        yield GaugeMetricFamily("drift_checked_timestamp_seconds", "When it ran, in seconds since 1970", value=at)
+            at, count = datetime.fromisoformat(verdict["at"]).timestamp(), len(verdict["findings"])
+            yield GaugeMetricFamily("drift_detected", "1 where the last `monitor` found drift", value=verdict["drift"])
+            yield GaugeMetricFamily("drift_findings", "Changes that it found", value=count)
+            yield GaugeMetricFamily("drift_rows", "Rows that it compared", value=verdict["rows"])
+            yield GaugeMetricFamily("drift_checked_timestamp_seconds", "When it ran, in seconds since 1970", value=at)
 
 
 collector = DriftCollector()

@@ -4,6 +4,7 @@ A request only puts a line into a buffer in memory; a thread writes what came in
 wakes for each would slow them all. What does not fit, as the disk is slow, full or gone, is dropped and counted.
 """
 
+import logging
 import os
 import random
 import secrets
@@ -20,7 +21,6 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from ..config import Settings
-from ..terminal import get_logger
 from .metrics import registry
 from .rows import Predictions, Row
 
@@ -28,7 +28,7 @@ _BUFFER_BYTES = 8_000_000
 _PAUSE_SECONDS = 0.5
 _CLOSING_SECONDS = 2.0
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 _help = "Rows written to the request log, and lost because they could not be"
 _counter = Counter("request_log_rows", _help, ["outcome"], registry=registry)
 

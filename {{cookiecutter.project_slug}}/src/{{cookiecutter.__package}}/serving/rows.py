@@ -135,8 +135,7 @@ def _check_time(column: Column) -> Any:
 
 def example_row(schema: Schema, typical: Mapping[str, Any]) -> Row:
     """A row that the schema takes: of typical values, or else the middle of each range, the first of each category."""
-    known = {name: value for name, value in typical.items() if value is not None or schema.columns[name].nullable}
-    return {name: known.get(name, make_examples(column)[0]) for name, column in schema.features.items()}
+    return {name: typical.get(name, make_examples(column)[0]) for name, column in schema.features.items()}
 
 
 def refuse_body(details: Sequence[ErrorDetails]) -> RefusedError:

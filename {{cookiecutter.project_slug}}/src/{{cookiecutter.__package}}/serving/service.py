@@ -1,6 +1,7 @@
 """What the apps of all web frameworks share: the model that is served, keys, and the function behind `/predict`."""
 
 import hmac
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from ..features import RowReader
 from ..modeling.model import Model, load_model
 from ..modeling.registry import Registry
 from ..schema import Schema
-from ..terminal import configure_logging, get_logger
+from ..terminal import configure_logging
 from . import metrics
 # {% if cookiecutter.monitoring == "drift" %}
 from .drift import collector
@@ -37,7 +38,7 @@ _SCHEMAS = "#/components/schemas/"
 
 Outcome = tuple[str, dict[str, Any]]
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class ServingSettings(Settings):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from ..config import Project, Settings, read_settings
 from ..errors import ProjectError
 from ..files import hash_json
-from ..terminal import get_logger
 
 if TYPE_CHECKING:
     from .run import Run
@@ -30,7 +29,7 @@ _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
-_logger = get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class MlflowSettings(Settings):
@@ -58,7 +57,6 @@ class Destination:
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
-        logging.getLogger("mlflow").setLevel(logging.ERROR)  # which tells of each table of a new database
         return MlflowClient(self.uri, self.uri)
 
     @cached_property
@@ -94,7 +92,10 @@ class Destination:
         """Send a run whole, unless the server has it as it is, by the hash in its tag `record`; whether it was sent."""
         from mlflow.entities import Metric, Param, RunTag
 
-        client, there, record = self.client, self._find(run), hash_json(run.model_dump(mode="json"))
+        client, name, record = self.client, run.folder.name, hash_json(run.model_dump(mode="json"))
+        there, *_ = client.search_runs([self.experiment], f"tags.journal = '{name}'", _ANY_STAGE) or [
+            client.create_run(self.experiment, int(run.started.timestamp() * 1000), {"journal": name}, name)
+        ]
         # Somebody who deleted a run there does not want it back.
         if there.info.lifecycle_stage == "deleted" or there.data.tags.get("record") == record:
             return False
@@ -102,8 +103,8 @@ class Destination:
         tags = {"state": run.state, "reason": run.reason, "mlflow.source.git.commit": run.parameters.get("commit", "")}
         # To change a parameter is refused.
         parameters = [Param(name, str(value)) for name, value in run.parameters.items() if name not in known.params]
-        new = {name: steps for name, steps in run.metrics.items() if known.metrics.get(name) != [*steps.values()][-1]}
-        metrics = [Metric(name, value, now, step) for name, steps in new.items() for step, value in steps.items()]
+        new = {name: value for name, value in run.metrics.items() if known.metrics.get(name) != value}
+        metrics = [Metric(name, value, now, 0) for name, value in new.items()]
         client.log_batch(place, metrics, parameters, [RunTag(name, value) for name, value in tags.items()])
         if (run.folder / "files").is_dir():
             client.log_artifacts(place, str(run.folder / "files"))
@@ -113,13 +114,6 @@ class Destination:
             client.set_terminated(place, "FAILED" if run.state == "failed" else "FINISHED", now)
         client.set_tag(place, "record", record)
         return True
-
-    def _find(self, run: "Run") -> Any:
-        """The run there, never two for one folder; a new one if need be."""
-        name = run.folder.name
-        for found in self.client.search_runs([self.experiment], f"tags.journal = '{name}'", _ANY_STAGE):
-            return found
-        return self.client.create_run(self.experiment, int(run.started.timestamp() * 1000), {"journal": name}, name)
 
     def _register(self, run: str, version: str) -> None:
         """Send a version's files and register them as the champion; one that was pruned meanwhile is passed over."""

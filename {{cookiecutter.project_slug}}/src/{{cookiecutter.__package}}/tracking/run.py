@@ -1,6 +1,7 @@
 """Runs on this disk: `reports/runs/<name>/run.json`, and the run's pictures and tables in `files` beside it."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,8 +14,7 @@ from rich.table import Table
 from ..config import Project, describe_errors
 from ..errors import ProjectError, PromotionRefusedError
 from ..files import write_bytes
-from ..git import describe_commit
-from ..terminal import compare_sides, make_table
+from ..terminal import make_table
 # {% if cookiecutter.tracking == "mlflow" %}
 from .mlflow import send_to_mlflow
 # {% endif %}
@@ -23,7 +23,7 @@ RUN_FILE = "run.json"
 
 
 class Run(BaseModel):
-    """What a run logged, of each metric the last value at each step."""
+    """What a run logged."""
 
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
@@ -34,16 +34,14 @@ class Run(BaseModel):
     candidate: str = ""  # sha256 of its manifest, by which later stages find the run
     version: str = ""
     parameters: dict[str, Any] = {}
-    metrics: dict[str, dict[int, float]] = {}
+    metrics: dict[str, float] = {}
 
     def log_parameters(self, values: Mapping[str, Any]) -> None:
         self.parameters |= values
         self.write()
 
-    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log measured numbers by name; `step` counts repeated ones."""
-        for name, value in values.items():
-            self.metrics.setdefault(name, {})[step] = float(value)
+    def log_metrics(self, values: Mapping[str, float]) -> None:
+        self.metrics |= values
         self.write()
 
     def log_file(self, path: Path, folder: str) -> None:
@@ -67,8 +65,23 @@ class Run(BaseModel):
         """All of it, by name, as it is shown."""
         flat = {"state": self.state, "reason": self.reason, "version": self.version}
         flat |= {name: str(value) for name, value in self.parameters.items()}
-        flat |= {name: " ".join(f"{value:.4f}" for value in steps.values()) for name, steps in self.metrics.items()}
-        return flat
+        return flat | {name: f"{value:.4f}" for name, value in self.metrics.items()}
+
+
+def describe_commit(folder: Path) -> str:
+    """The commit that is checked out, `-dirty` behind it where code or settings differ; empty where git keeps none."""
+
+    def ask(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607
+        return done.stdout.strip()
+
+    try:
+        commit = ask("rev-parse", "--short=12", "--verify", "--quiet", "HEAD")
+        # What the pipeline itself writes, such as metrics and pointers to data, makes no other code.
+        differs = commit and ask("status", "--porcelain", "--", "src", "config", "pyproject.toml")
+    except OSError:  # git is not installed
+        return ""
+    return f"{commit}-dirty" if differs else commit
 
 
 @contextmanager
@@ -76,7 +89,8 @@ def open_run(project: Project, candidate: str = "") -> Iterator[Run]:
     """A new run, or the newest that made a candidate (sha256 of its manifest); it fails where the block does."""
     started, known = datetime.now(UTC), list_runs(project) if candidate else []
     folder = project.reports / "runs" / started.strftime("%Y%m%d-%H%M%S-%f")
-    new = Run(folder=folder, started=started, candidate=candidate, parameters={"commit": describe_commit(project.root)})
+    commit = describe_commit(project.root)
+    new = Run(folder=folder, started=started, candidate=candidate, parameters={"commit": commit})
     run = [new, *(run for run in known if run.candidate == candidate)][-1]
     try:
         yield run
@@ -123,4 +137,9 @@ def describe_runs(project: Project) -> Table:
 
 def compare_runs(*runs: Run) -> Table:
     """All that was logged, a column for each run; where they differ, the last column says so."""
-    return compare_sides([run.folder.name for run in runs], [run.flatten() for run in runs])
+    table, flat = make_table("", *(run.folder.name for run in runs), ""), [run.flatten() for run in runs]
+    for name in dict.fromkeys(name for each in flat for name in each):
+        values = [each.get(name, "") for each in flat]
+        if any(values):
+            table.add_row(name, *values, "differs" if len(set(values)) > 1 else "")
+    return table

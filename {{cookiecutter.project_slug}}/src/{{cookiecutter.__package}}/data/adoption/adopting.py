@@ -18,12 +18,11 @@ from ...terminal import make_table, print_table
 from ..exploration import describe_columns, find_suspicious
 from ..loading import ROW_NUMBER, explain_polars_errors, scan_table
 from ..validation import check_rows
-from .configuration import write_model, write_pipeline, write_schema
+from .configuration import suggest_model, write_settings
 from .dialect import read_dialect
 from .inference import Decision, Wishes, check_wishes, decide_columns
 from .survey import Survey, survey_table
 
-_REJECTED_SHARE = 0.05
 _ENOUGH_TEST_ROWS, _LEAST_TEST = 5000, 0.05
 
 
@@ -54,7 +53,7 @@ def adopt_table(project: Project, path: Path, wishes: Wishes, latest: str | None
     known = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == wishes.time}
     checked = check_rows(survey.sample.lazy(), known, source, [wishes.target])
     rows = checked.frame.with_columns(*checked.typed(), checked.is_valid.alias(ROW_NUMBER)).collect()
-    notes = find_suspicious(schema, rows, describe_columns(schema, rows))
+    notes = find_suspicious(describe_columns(schema, rows))
     # Beyond some thousand test rows, each is worth more in training.
     test = min(SplitSettings().test, max(_LEAST_TEST, round(_ENOUGH_TEST_ROWS / survey.rows, 2)))
     settings = PipelineSettings(
@@ -64,10 +63,10 @@ def adopt_table(project: Project, path: Path, wishes: Wishes, latest: str | None
     )
     record = {"table": copy.name, "sha256": hash_file(path), "supersedes": latest}
     texts = {
-        "model.yaml": write_model(schema, survey.rows),
-        "pipeline.yaml": write_pipeline(settings),
+        "model.yaml": write_settings("What is trained: docs/guides/models.md", suggest_model(schema, survey.rows)),
+        "pipeline.yaml": write_settings("From raw files to the three splits: docs/guides/data.md", settings),
         "adopted.json": json.dumps(record, indent=2) + "\n",
-        "schema.yaml": write_schema(schema, path.name),
+        "schema.yaml": write_settings(f"Inferred from {path.name}; yours to edit: docs/guides/data.md", schema, True),
     }
     _write(project, path, copy, texts)
     return Adoption(copy, survey.rows, schema, decisions, notes)
@@ -90,7 +89,8 @@ def print_adoption(adoption: Adoption) -> None:
 
 
 def _suggest_validation(survey: Survey, invalid: float, notes: list[str]) -> ValidationSettings:
-    share, limit = (survey.blank + invalid * survey.rows) / (survey.rows + survey.blank), _REJECTED_SHARE
+    share = (survey.blank + invalid * survey.rows) / (survey.rows + survey.blank)
+    limit = ValidationSettings().maximum_rejected_share
     if share > limit / 2:
         limit = min(math.ceil((share + limit) * 100) / 100, 1.0)
         notes.append(f"About {share:.1%} of the rows will be rejected; validation.maximum_rejected_share is {limit:g}.")
