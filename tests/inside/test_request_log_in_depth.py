@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from demo_project.config import Project
 from demo_project.monitoring.drift import monitor_model
-from demo_project.serving import request_log
+from demo_project.serving import monitoring
 from demo_project.serving.metrics import registry
 from demo_project.serving.service import Service
 
@@ -98,7 +98,7 @@ def test_a_full_disk_loses_rows_and_no_request(served: Project) -> None:
 def test_a_disk_that_does_not_answer_holds_up_neither_requests_nor_the_end(
     served: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "_CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr(monitoring, "_CLOSING_SECONDS", 0.1)
     pipe = served.root / "pipe"
     os.mkfifo(pipe)
     service = Service(served)

@@ -14,7 +14,7 @@ from {{ cookiecutter.__package }}.files import write_json
 from {{ cookiecutter.__package }}.modeling.manifest import MANIFEST_FILE
 from {{ cookiecutter.__package }}.modeling.registry import Registry
 from {{ cookiecutter.__package }}.monitoring.drift import monitor_model
-from {{ cookiecutter.__package }}.serving import request_log
+from {{ cookiecutter.__package }}.serving import monitoring
 from {{ cookiecutter.__package }}.serving.metrics import registry
 from {{ cookiecutter.__package }}.serving.service import SETTINGS_FILE, Service
 
@@ -29,7 +29,7 @@ Rows = list[dict[str, Any]]
 @pytest.fixture
 def served(trained_toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A toy project with a version, served as this project is, whose log waits for a slow disk."""
-    monkeypatch.setattr(request_log, "_CLOSING_SECONDS", 60)
+    monkeypatch.setattr(monitoring, "_CLOSING_SECONDS", 60)
     shutil.copyfile(find_project().root / "config" / SETTINGS_FILE, trained_toy.root / "config" / SETTINGS_FILE)
     write_config(trained_toy.root, "monitoring", {"maximum_pictures": 0})
     return set_log(trained_toy)

@@ -105,8 +105,7 @@ def promote(
     if force != bool(reason.strip()) or (dry_run and force):
         raise ProjectError('--force and --reason "…" belong together: give both, or none; neither goes with --dry-run.')
     project = _open_project(TRAINING_LOG)
-    said = preview_promotion(project, new_schema) if dry_run else promote_model(project, new_schema, reason.strip())
-    typer.echo(said)
+    typer.echo(preview_promotion(project, new_schema) if dry_run else promote_model(project, new_schema, reason))
 
 
 @app.command()

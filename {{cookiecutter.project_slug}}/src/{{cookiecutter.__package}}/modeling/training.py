@@ -105,7 +105,6 @@ def _fit(
     training, seen, others, labels = rows.take(slice(count)), matrix[:count], matrix[count:], _find_labels(schema, rows)
     choice, weights = _choose(project, run, plan, training, seen, labels)
     _logger.info("Training %s on %s rows, %s features", choice.estimator, *matrix.shape)
-
     fit = partial(fit_pipeline, schema, settings, plan)
     scores = align_scores(score_rows(fit(training, seen, choice), schema, others), schema.labels, labels)
     known = others, rows.target[count:]

@@ -32,6 +32,8 @@ from . import metrics
 from .rows import Answer, Error, Predictions, RefusedError, Row, refuse_body
 from .service import ERRORS, KEY_HEADER, PAGE, REQUEST_ID_HEADER, TOO_LONG, Outcome, Service, refuse_failure
 
+_KEY, _REQUEST_ID = KEY_HEADER.lower().encode(), REQUEST_ID_HEADER.lower().encode()
+
 
 class Batcher:
     """Scores the rows of requests that came in one turn of the event loop together, or each alone where that fails.
@@ -174,10 +176,21 @@ class Front:
         metrics.count_request(route, status, perf_counter() - started)
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        await check_key(request, self._service)
-        response = await predict(request)
-        await response(scope, receive, send)
+        # As the path operation, but for Starlette's request and response, which take a tenth of the time.
+        given = b",".join(value for name, value in scope["headers"] if name == _KEY)
+        self._service.check_key(given.decode("latin-1"))
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        request_id, answer = await scope["app"].state.batcher.predict(body)
+        content = to_json(answer)
+        length, kind = (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")
+        headers = [length, kind, (_REQUEST_ID, request_id.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -21,8 +21,7 @@ from ..schema import Schema
 from ..terminal import configure_logging
 from . import metrics
 # {% if cookiecutter.monitoring == "drift" %}
-from .drift import collector
-from .request_log import RequestLog, RequestLogSettings
+from .monitoring import RequestLog, RequestLogSettings, collector
 # {% endif %}
 from .rows import Predictions, RefusedError, Row, example_row, make_predictions, make_request_type, refuse_body
 

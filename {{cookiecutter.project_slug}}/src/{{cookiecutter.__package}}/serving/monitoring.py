@@ -1,22 +1,25 @@
-"""Requests that were answered, kept for `monitor`: sampled, without sensitive columns, never in a request's way.
+"""Requests that were answered, kept for `monitor`, sampled and without sensitive columns; what it found, as metrics.
 
 A request only puts a line into a buffer in memory; a thread writes what came in half a second at once, since one that
 wakes for each would slow them all. What does not fit, as the disk is slow, full or gone, is dropped and counted.
 """
 
+import json
 import logging
 import os
 import random
 import secrets
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from prometheus_client import Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -117,3 +120,23 @@ class RequestLog:
             raise
         if size + len(content) > self._limit // 2:
             self._path = None
+
+
+class DriftCollector(Collector):
+    """Reads `reports/drift.json` whenever it is asked; shows nothing where that is missing or damaged."""
+
+    file: Path | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges, as the file says now."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            verdict = json.loads(self.file.read_bytes()) if self.file else {}
+            at, count = datetime.fromisoformat(verdict["at"]).timestamp(), len(verdict["findings"])
+            yield GaugeMetricFamily("drift_detected", "1 where the last `monitor` found drift", value=verdict["drift"])
+            yield GaugeMetricFamily("drift_findings", "Changes that it found", value=count)
+            yield GaugeMetricFamily("drift_rows", "Rows that it compared", value=verdict["rows"])
+            yield GaugeMetricFamily("drift_checked_timestamp_seconds", "When it ran, in seconds since 1970", value=at)
+
+
+collector = DriftCollector()
+registry.register(collector)
