@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 PENGUIN: dict[str, object] = {
@@ -112,7 +112,7 @@ def ask(url: str, body: bytes | None = None, headers: Mapping[str, str] | None =
             return response.status, json_or_none(response.read())
     except HTTPError as refusal:
         return refusal.code, json_or_none(refusal.read())
-    except URLError:
+    except OSError:  # also where a proxy takes the call before anybody listens behind it
         return 0, None
 
 

@@ -44,7 +44,10 @@ class ValidationSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """Which shares of the rows are kept from training: the latest by `time_column`, or by chance, twins together."""
+    """Which shares of the rows are kept from training, and which rows these are.
+
+    With `time_column` they are the latest. Otherwise rows that share their identifiers or their features stay together.
+    """
 
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test: Annotated[float, Field(gt=0, le=0.5)] = 0.2

@@ -45,8 +45,7 @@ def predict_file(project: Project, source: Path, output: Path) -> BatchSummary:
 
     The output has the input's columns, then `prediction` and, for a classification, one `probability <label>` a label.
     A row that breaks the schema gets no prediction; `error` says why. An input column of one of these names gives way,
-    so that a file of predictions can be scored again. Raises ProjectError where there is no model, or a file cannot be
-    used.
+    so that predictions can be scored again. Raises ProjectError where there is no model, or a file cannot be used.
     """
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise ProjectError(f"--output {output} must end in .csv or .parquet.")
