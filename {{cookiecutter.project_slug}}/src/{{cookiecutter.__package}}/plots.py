@@ -90,14 +90,14 @@ def plot_ranking(truth: _Numbers, probabilities: _Numbers, labels: Sequence[str]
     return figure
 
 
-def plot_errors(truth: _Numbers, values: _Numbers, target: str, kind: str, rows: str = "test rows") -> Figure:
-    """Truth (`kind` "actual_vs_predicted"), or truth minus prediction ("residual_vs_predicted"), by the prediction."""
-    from sklearn.metrics import PredictionErrorDisplay
-
+def plot_errors(truth: _Numbers, values: _Numbers, target: str, residuals: bool, rows: str = "test rows") -> Figure:
+    """Truth, or truth minus prediction, by the prediction."""
     figure, axes = _new_figure()
-    style = {"s": 16, "alpha": 0.6}
-    PredictionErrorDisplay.from_predictions(truth, values, kind=kind, subsample=None, ax=axes, scatter_kwargs=style)
-    axes.set(title=f"{target}, {rows}")
+    start, slope = (0, 0) if residuals else (values.min(), 1)
+    axes.axline((values.min(), start), slope=slope, color=_QUIET, linestyle="--")
+    axes.scatter(values, truth - values if residuals else truth, s=16, alpha=0.6)
+    title, shown = ("Residuals", "Residual (true - predicted)") if residuals else ("Predictions", f"True {target}")
+    axes.set(xlabel=f"Predicted {target}", ylabel=shown, title=f"{title}, {rows}")
     return figure
 
 

@@ -163,6 +163,6 @@ def _draw_pictures(project: Project, test: Dataset, answers: Answers, importance
         pictures["calibration"] = plots.plot_calibration(*drawn, labels)
         pictures["roc_precision_recall"] = plots.plot_ranking(*drawn, labels)
     elif len(kept):
-        pictures["predicted_values"] = plots.plot_errors(*drawn, target, "actual_vs_predicted")
-        pictures["residuals"] = plots.plot_errors(*drawn, target, "residual_vs_predicted")
+        pictures["predicted_values"] = plots.plot_errors(*drawn, target, residuals=False)
+        pictures["residuals"] = plots.plot_errors(*drawn, target, residuals=True)
     return pictures
