@@ -72,7 +72,7 @@ def split_file(
     Deterministic and independent of all other files, so that it can run anywhere. `name` tells the file from the
     others in the folders `splits` and `rejected`. Raises ProjectError where the file lacks a column or cannot be read.
     """
-    time = split.time_column
+    time, set_aside = split.time_column, rejected / f"{name}.csv"
     parsed = {name: column for name, column in schema.columns.items() if column.role == "feature" or name == time}
     raw, repeats = scan_table(path, settings.source, list(schema.columns)), dict[str, pl.Expr]()
     if settings.validation.duplicates == "reject":
@@ -89,7 +89,6 @@ def split_file(
         approximate_bytes_per_file=None,
     )
     good, bad = checked.frame.filter(checked.is_valid).select(kept), checked.frame.filter(~checked.is_valid)
-    set_aside = rejected / f"{name}.csv"
     as_it_was = [pl.col(column).alias("rules (input)" if column == "rules" else column) for column in schema.columns]
     outputs = [
         good.sink_parquet(by_split, compression="lz4", statistics=False, mkdir=True, lazy=True),
